@@ -1,0 +1,228 @@
+//! Puts fetched bytes together with seed bytes into units, and lets nothing pass that the index does not confirm.
+//! Says where bytes go; does not read seeds, write output or decide what to ask for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Index, UNIT};
+use crate::plan::{Origin, Piece};
+use crate::source::Range;
+
+/// Bytes that are exactly a unit of the target. There is no way to make one but the check, and
+/// writers of the output take nothing else: this type is why no unverified byte is ever published.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<'a> {
+    offset: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Verified<'a> {
+    /// Checks `bytes` against unit `unit` of the target.
+    pub fn check(index: &Index, unit: u64, bytes: &'a [u8]) -> Option<Verified<'a>> {
+        index.unit_is(unit, bytes).then(|| Verified { offset: index.unit_range(unit).offset, bytes })
+    }
+
+    /// Where in the target the bytes belong.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// A part of a unit: its bytes if they were fetched, or where in the seeds to read them.
+#[derive(Debug)]
+pub struct Part {
+    /// Range of the target, and where its bytes come from.
+    pub piece: Piece,
+    /// The fetched bytes; empty for a part that a seed has.
+    pub fetched: Vec<u8>,
+    filled: u64,
+}
+
+/// A unit whose fetched bytes are all here.
+#[derive(Debug)]
+pub struct ReadyUnit {
+    /// Number of the unit.
+    pub unit: u64,
+    /// Its parts, ascending: an exact cover.
+    pub parts: Vec<Part>,
+}
+
+impl ReadyUnit {
+    /// Bytes that were fetched for it.
+    pub fn fetched(&self) -> u64 {
+        self.parts.iter().map(|part| part.filled).sum()
+    }
+}
+
+/// Who was to blame for a unit that was wrong at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// A block that looked the same in this seed is another one (or the seed has changed since it was matched).
+    Seed(u32),
+    /// The source sent other bytes the first time.
+    Source,
+}
+
+/// What came of putting a unit together.
+#[derive(Debug)]
+pub enum Assembled<'a> {
+    /// It is right, and at the first try.
+    Right(Verified<'a>),
+    /// It is right now; at the first try these bytes were wrong.
+    RightAfterAll(Verified<'a>, Culprit, Range),
+    /// It is wrong; all of it is to be fetched.
+    Refetch(Range),
+}
+
+/// A unit that was wrong once: what it was made of, for finding who was to blame.
+struct Suspect {
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+/// Collects fetched bytes by unit.
+pub struct Assembler {
+    index: Arc<Index>,
+    cover: Vec<Piece>,
+    partial: HashMap<u64, ReadyUnit>,
+    suspects: HashMap<u64, Suspect>,
+    held: u64,
+}
+
+impl Assembler {
+    /// For the target of `index`, covered exactly by `cover`.
+    pub fn new(index: Arc<Index>, cover: Vec<Piece>) -> Self {
+        Assembler { index, cover, partial: HashMap::new(), suspects: HashMap::new(), held: 0 }
+    }
+
+    /// Bytes in memory that belong to units which still lack some.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Unit `unit`, as the cover says it.
+    pub fn from_seeds(&self, unit: u64) -> ReadyUnit {
+        let pieces = cover_of(&self.cover, self.index.unit_range(unit));
+        ReadyUnit { unit, parts: pieces.into_iter().map(Part::new).collect() }
+    }
+
+    /// Takes lacking bytes (each byte comes here once, see `schedule`); returns the units that are complete now.
+    pub fn supply(&mut self, offset: u64, data: &[u8]) -> Vec<ReadyUnit> {
+        let mut ready = Vec::new();
+        let mut rest = data;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let unit = at / UNIT;
+            let room = (unit + 1) * UNIT - at;
+            let (now, later) = rest.split_at(rest.len().min(room as usize));
+            if let Some(done) = self.fill(unit, at, now) {
+                ready.push(done);
+            }
+            at += now.len() as u64;
+            rest = later;
+        }
+        ready
+    }
+
+    fn fill(&mut self, unit: u64, offset: u64, data: &[u8]) -> Option<ReadyUnit> {
+        if !self.partial.contains_key(&unit) {
+            let entry = if self.suspects.contains_key(&unit) {
+                let whole = Piece { target: self.index.unit_range(unit), origin: Origin::Missing };
+                ReadyUnit { unit, parts: vec![Part::new(whole)] }
+            } else {
+                self.from_seeds(unit)
+            };
+            self.partial.insert(unit, entry);
+        }
+        let entry = self.partial.get_mut(&unit)?;
+        let end = offset + data.len() as u64;
+        for part in entry.parts.iter_mut().filter(|part| part.piece.origin == Origin::Missing) {
+            let target = part.piece.target;
+            let (low, high) = (offset.max(target.offset), end.min(target.end()));
+            if low < high {
+                let bytes = &data[(low - offset) as usize..(high - offset) as usize];
+                part.fetched[(low - target.offset) as usize..(high - target.offset) as usize].copy_from_slice(bytes);
+                part.filled += high - low;
+                self.held += high - low;
+            }
+        }
+        if entry.parts.iter().all(|part| part.filled == part.fetched.len() as u64) {
+            let done = self.partial.remove(&unit)?;
+            self.held -= done.fetched();
+            return Some(done);
+        }
+        None
+    }
+
+    /// Checks a unit that was put together in `bytes` from `pieces`. A second failure is an error.
+    pub fn check<'a>(&mut self, unit: u64, pieces: Vec<Piece>, bytes: &'a [u8]) -> Result<Assembled<'a>> {
+        let suspect = self.suspects.remove(&unit);
+        match (Verified::check(&self.index, unit, bytes), suspect) {
+            (Some(verified), None) => Ok(Assembled::Right(verified)),
+            (Some(verified), Some(suspect)) => {
+                let (culprit, range) = suspect.compare(bytes, self.index.unit_range(unit).offset);
+                Ok(Assembled::RightAfterAll(verified, culprit, range))
+            }
+            (None, None) => {
+                self.suspects.insert(unit, Suspect { bytes: bytes.to_vec(), pieces });
+                Ok(Assembled::Refetch(self.index.unit_range(unit)))
+            }
+            (None, Some(_)) => {
+                let range = self.index.unit_range(unit);
+                let text = "the source's content is not what the index describes";
+                Err(Error::new(ErrorKind::Mismatch, text)
+                    .with("offset", range.offset)
+                    .with("length", range.length)
+                    .with("block", range.offset / u64::from(self.index.block_size().max(1))))
+            }
+        }
+    }
+}
+
+impl Part {
+    fn new(piece: Piece) -> Self {
+        let length = if piece.origin == Origin::Missing { piece.target.length as usize } else { 0 };
+        Part { piece, fetched: vec![0; length], filled: 0 }
+    }
+}
+
+impl Suspect {
+    /// The first piece that was not right.
+    fn compare(&self, right: &[u8], base: u64) -> (Culprit, Range) {
+        for piece in &self.pieces {
+            let span = (piece.target.offset - base) as usize..(piece.target.end() - base) as usize;
+            if self.bytes.get(span.clone()) != right.get(span) {
+                let culprit = match piece.origin {
+                    Origin::Seed { seed, .. } => Culprit::Seed(seed),
+                    Origin::Missing => Culprit::Source,
+                };
+                return (culprit, piece.target);
+            }
+        }
+        (Culprit::Source, Range::new(base, right.len() as u64))
+    }
+}
+
+/// The parts of an ascending, exact `cover` that lie in `range`.
+pub fn cover_of(cover: &[Piece], range: Range) -> Vec<Piece> {
+    let first = cover.partition_point(|piece| piece.target.end() <= range.offset);
+    cover[first..]
+        .iter()
+        .take_while(|piece| piece.target.offset < range.end())
+        .map(|piece| {
+            let low = piece.target.offset.max(range.offset);
+            let high = piece.target.end().min(range.end());
+            let origin = match piece.origin {
+                Origin::Seed { seed, offset } => Origin::Seed { seed, offset: offset + (low - piece.target.offset) },
+                Origin::Missing => Origin::Missing,
+            };
+            Piece { target: Range::new(low, high - low), origin }
+        })
+        .collect()
+}

@@ -1,0 +1,239 @@
+//! The index: what the target *is*. Its length, its digest, and the checksums of its blocks.
+//!
+//! Two levels: verified units of 64 KiB with BLAKE3 chaining values that merge to the digest, and blocks of
+//! `block_size` with an identity each (weak sum and hint), which only help to find. `build` makes an index from
+//! content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is `matching`.
+
+mod build;
+mod container;
+mod decode;
+mod encode;
+mod layout;
+mod tree;
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::layout::{Layout, Level};
+use self::tree::ChainingValue;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{Range, ReadAt};
+
+/// Bytes of a verified unit: the block size of the level that carries BLAKE3 chaining values.
+pub const UNIT: u64 = 64 * 1024;
+
+/// Bytes that a source, as an index names it, has at most.
+const MAX_SOURCE: usize = 4096;
+
+/// Bytes behind the identities, so that every identity can be read as eight bytes at once.
+const PADDING: usize = 8;
+
+/// How to build an index.
+#[derive(Clone, Debug, Default)]
+pub struct BuildOptions {
+    /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by length.
+    pub block_size: u32,
+    /// Where the content is, as the index shall say it.
+    pub source: Option<String>,
+}
+
+/// What the target is: its length, its digest, the chaining value of each unit, the identity of each block.
+#[derive(Clone)]
+pub struct Index {
+    layout: Layout,
+    root: Digest,
+    /// One for each unit, but none for content of one unit or less, where the root is the check.
+    values: Vec<ChainingValue>,
+    /// Weak sum and hint of each block, as the encoded index has them, then [`PADDING`].
+    identities: Vec<u8>,
+    source: Option<String>,
+    origin: Option<String>,
+}
+
+impl Index {
+    /// Reads all of `reader` once, in parallel on the current rayon pool. `advance` is told of bytes done and may stop the work.
+    pub fn build(
+        reader: &dyn ReadAt,
+        options: &BuildOptions,
+        advance: &(dyn Fn(u64) -> Result<()> + Sync),
+    ) -> Result<Index> {
+        build::build(reader, options, advance)
+    }
+
+    /// Reads an index from its bytes; checks everything that can be checked before any content is there.
+    pub fn decode(bytes: &[u8]) -> Result<Index> {
+        decode::decode(bytes)
+    }
+
+    /// The bytes of the index, as written to a `.gosync` file: the same for the same index.
+    pub fn encode(&self) -> Vec<u8> {
+        encode::encode(self)
+    }
+
+    /// Bytes of the target.
+    pub fn length(&self) -> u64 {
+        self.layout.length
+    }
+
+    /// The BLAKE3 hash of the target.
+    pub fn root(&self) -> Digest {
+        self.root
+    }
+
+    /// Bytes of a block.
+    pub fn block_size(&self) -> u32 {
+        1 << self.layout.fine.log2
+    }
+
+    /// Number of blocks.
+    pub fn block_count(&self) -> u64 {
+        self.layout.fine.count(self.layout.length)
+    }
+
+    /// Number of verified units.
+    pub fn unit_count(&self) -> u64 {
+        Level::TOP.count(self.layout.length)
+    }
+
+    /// Bytes that the encoded index has.
+    pub fn encoded_size(&self) -> u64 {
+        encode::size(&self.layout, self.source.as_deref())
+    }
+
+    /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL. Not to be trusted.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// Where this index was read from (a path or URL), if it was; not part of the index.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Says where this index was read from.
+    pub fn set_origin(&mut self, origin: Option<String>) {
+        self.origin = origin;
+    }
+
+    /// The range of the target that unit `unit` covers; empty behind the last one.
+    pub fn unit_range(&self, unit: u64) -> Range {
+        Level::TOP.range(self.layout.length, unit)
+    }
+
+    /// The range of the target that block `block` covers; empty behind the last one.
+    pub fn block_range(&self, block: u64) -> Range {
+        self.layout.fine.range(self.layout.length, block)
+    }
+
+    /// Whether `bytes` is exactly unit `unit` of the target: the check that everything rests on.
+    pub fn unit_is(&self, unit: u64, bytes: &[u8]) -> bool {
+        let range = self.unit_range(unit);
+        if bytes.is_empty() || range.length != bytes.len() as u64 {
+            return false;
+        }
+        match self.values.get(unit as usize) {
+            Some(value) => tree::unit_value(range.offset, bytes) == *value,
+            None => Digest::of(bytes) == self.root,
+        }
+    }
+
+    /// The weak sum of a block, cut to the index's width (see [`Index::cut_weak`]). 0 for a block that is none.
+    #[inline]
+    pub fn weak(&self, block: u64) -> u64 {
+        self.identity_field(block, 0) & low_bytes(self.layout.fine.weak)
+    }
+
+    /// The hint of a block: the low bytes of the XXH3 of its content, in the index's width. 0 for a block that is none.
+    #[inline]
+    pub fn hint(&self, block: u64) -> u64 {
+        self.identity_field(block, usize::from(self.layout.fine.weak)) & low_bytes(self.layout.fine.hint)
+    }
+
+    /// Cuts a full weak sum (A and B, mod 2^32 each) to the index's width, so that it compares with [`Index::weak`].
+    #[inline]
+    pub fn cut_weak(&self, a: u32, b: u32) -> u64 {
+        cut_weak(&self.layout.fine, (a, b))
+    }
+
+    /// The hint of `bytes`, in the index's width, so that it compares with [`Index::hint`].
+    #[inline]
+    pub fn hint_of(&self, bytes: &[u8]) -> u64 {
+        hint_of(&self.layout.fine, bytes)
+    }
+
+    /// Eight bytes of the identity of `block` from `skip` on: the field that starts there, then whatever follows.
+    #[inline]
+    fn identity_field(&self, block: u64, skip: usize) -> u64 {
+        if block >= self.block_count() {
+            return 0;
+        }
+        let start = block as usize * self.layout.fine.entry() + skip;
+        self.identities.get(start..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("length", &self.length())
+            .field("root", &self.root)
+            .field("block_size", &self.block_size())
+            .field("source", &self.source)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A mask of `count` bytes, 1 to 8.
+#[inline]
+fn low_bytes(count: u8) -> u64 {
+    u64::MAX >> (64 - 8 * u32::from(count))
+}
+
+/// The weak sum as a level stores it: the low 16 bits of A, then as many of B as fit.
+#[inline]
+fn cut_weak(level: &Level, (a, b): (u32, u32)) -> u64 {
+    (u64::from(a & 0xffff) | u64::from(b) << 16) & low_bytes(level.weak)
+}
+
+#[inline]
+fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
+    xxh3_64(bytes) & low_bytes(level.hint)
+}
+
+/// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
+/// shows that a group belongs to another version, or is damaged.
+fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHECK] {
+    let hash = blake3::Hasher::new().update(parent).update(entries).finalize();
+    let [a, b, c, d, ..] = *hash.as_bytes();
+    [a, b, c, d]
+}
+
+/// The value that each unit's group of identities is checked against: its chaining value, or the root where there are none.
+fn parents<'a>(values: &'a [ChainingValue], root: &'a Digest) -> &'a [ChainingValue] {
+    if values.is_empty() { std::slice::from_ref(root.as_bytes()) } else { values }
+}
+
+/// What is wrong with a source, if anything is.
+fn source_fault(source: &str) -> Option<&'static str> {
+    if source.is_empty() {
+        Some("the source is empty")
+    } else if source.len() > MAX_SOURCE {
+        Some("the source is longer than 4096 bytes")
+    } else if source.chars().any(char::is_control) {
+        Some("the source has control characters")
+    } else {
+        None
+    }
+}
+
+/// An empty vector with room for `count`; an error instead of an abort where memory cannot hold it.
+fn reserve<T>(count: u64) -> Result<Vec<T>> {
+    let mut vector = Vec::new();
+    let reserved = usize::try_from(count).ok().and_then(|count| vector.try_reserve_exact(count).ok());
+    reserved
+        .ok_or_else(|| Error::new(ErrorKind::Limit, "the index does not fit into memory").with("entries", count))?;
+    Ok(vector)
+}

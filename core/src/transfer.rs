@@ -1,0 +1,236 @@
+//! A transfer: the sink that sources answer to. Joins `schedule` (what to ask for) and `assemble` (where bytes go)
+//! behind one lock, for any number of answering threads. Its driver (in io) has the clock, the threads and the files.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::assemble::{Assembled, Assembler, ReadyUnit};
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::plan::{Origin, Piece};
+use crate::schedule::{Limits, Outcome, Schedule};
+use crate::source::{Range, Request, Sink, Supply};
+
+/// Counters of a transfer; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes that arrived and were lacking.
+    pub fetched: u64,
+    /// Bytes that arrived and were not.
+    pub wasted: u64,
+    /// Round trips, as the source counts them.
+    pub requests: u64,
+    /// Requests that failed and were repeated.
+    pub retries: u64,
+}
+
+/// What the driver has to do after it looked at the clock.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Requests to cancel at the source.
+    pub cancel: Vec<u64>,
+    /// Requests to resume at the source.
+    pub resume: Vec<u64>,
+    /// Failures that were survived, for telling.
+    pub survived: Vec<Error>,
+    /// When to look again, at the latest.
+    pub wakeup: Option<Duration>,
+    /// Everything has arrived and was taken.
+    pub over: bool,
+}
+
+/// The state of one transfer, shared by its driver and by everyone who answers.
+pub struct Transfer {
+    inner: Mutex<Inner>,
+    notify: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Inner {
+    schedule: Schedule,
+    assembler: Assembler,
+    max_bytes: u64,
+    ready: VecDeque<ReadyUnit>,
+    /// Fetched bytes of units that are complete and not yet settled.
+    unsettled: u64,
+    unsettled_units: u64,
+    finished: Vec<(u64, Result<()>)>,
+    /// Requests that were told to wait.
+    waiting: Vec<u64>,
+    closed: bool,
+    counters: Counters,
+}
+
+impl Transfer {
+    /// Fetches what is missing in `cover`. `notify` is called, under no lock, whenever the driver may have something to do.
+    pub fn new(index: Arc<Index>, cover: Vec<Piece>, limits: Limits, notify: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+        let mut schedule = Schedule::new(limits);
+        for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
+            schedule.want(piece.target);
+        }
+        Arc::new(Transfer {
+            inner: Mutex::new(Inner {
+                schedule,
+                assembler: Assembler::new(index, cover),
+                max_bytes: limits.max_bytes,
+                ready: VecDeque::new(),
+                unsettled: 0,
+                unsettled_units: 0,
+                finished: Vec::new(),
+                waiting: Vec::new(),
+                closed: false,
+                counters: Counters::default(),
+            }),
+            notify,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next request to hand to the source, numbered `id`.
+    pub fn next_request(self: &Arc<Self>, id: u64, now: Duration) -> Option<Request> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return None;
+        }
+        let held = inner.unsettled.saturating_add(inner.assembler.held());
+        let ranges = inner.schedule.next(id, held, now)?;
+        Some(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>))
+    }
+
+    /// A unit that seeds have completely, to be put together, checked with [`Transfer::check`] and written.
+    pub fn from_seeds(&self, unit: u64) -> ReadyUnit {
+        self.lock().assembler.from_seeds(unit)
+    }
+
+    /// A unit whose fetched bytes are all here, to be put together, checked with [`Transfer::check`], written and settled.
+    pub fn take_ready(&self) -> Option<ReadyUnit> {
+        self.lock().ready.pop_front()
+    }
+
+    /// Checks a unit that was put together in `bytes`; one that is wrong for the first time is scheduled again, whole.
+    pub fn check<'a>(&self, unit: u64, pieces: Vec<Piece>, bytes: &'a [u8]) -> Result<Assembled<'a>> {
+        let outcome = {
+            let mut inner = self.lock();
+            let outcome = inner.assembler.check(unit, pieces, bytes)?;
+            if let Assembled::Refetch(range) = outcome {
+                inner.schedule.want(range);
+            }
+            outcome
+        };
+        if matches!(outcome, Assembled::Refetch(_)) {
+            (self.notify)();
+        }
+        Ok(outcome)
+    }
+
+    /// A unit from [`Transfer::take_ready`] has been dealt with; `fetched` is what its [`ReadyUnit::fetched`] said.
+    pub fn settle(&self, fetched: u64) {
+        {
+            let mut inner = self.lock();
+            inner.unsettled = inner.unsettled.saturating_sub(fetched);
+            inner.unsettled_units = inner.unsettled_units.saturating_sub(1);
+        }
+        (self.notify)();
+    }
+
+    /// Deals with what has happened up to `now`. An error means that the transfer cannot succeed.
+    pub fn step(&self, now: Duration, random: f64) -> Result<Step> {
+        let mut inner = self.lock();
+        let mut step = Step::default();
+        let finished = std::mem::take(&mut inner.finished);
+        let mut outcomes: Vec<Outcome> =
+            finished.into_iter().map(|(id, result)| inner.schedule.finished(id, result, now, random)).collect();
+        for (id, outcome) in inner.schedule.expired(now, random) {
+            step.cancel.push(id);
+            outcomes.push(outcome);
+        }
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done | Outcome::Unknown => {}
+                Outcome::Retried(error) => {
+                    inner.counters.retries += 1;
+                    step.survived.push(error);
+                }
+                Outcome::Failed(error) => return Err(error),
+            }
+        }
+        if inner.unsettled < inner.max_bytes {
+            step.resume = std::mem::take(&mut inner.waiting);
+        }
+        step.wakeup = inner.schedule.wakeup(now);
+        step.over = inner.schedule.is_idle() && inner.ready.is_empty() && inner.unsettled_units == 0;
+        Ok(step)
+    }
+
+    /// Nobody wants answers any more; returns the requests to cancel at the source.
+    pub fn close(&self) -> Vec<u64> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.ready.clear();
+        inner.schedule.open_ids()
+    }
+
+    /// The counters now.
+    pub fn counters(&self) -> Counters {
+        self.lock().counters
+    }
+
+    /// Requests open and bytes asked for or held right now: what the bounds bound.
+    pub fn in_flight(&self) -> (usize, u64) {
+        let inner = self.lock();
+        (inner.schedule.open_count(), inner.schedule.asked() + inner.unsettled + inner.assembler.held())
+    }
+}
+
+impl Sink for Transfer {
+    fn supply(&self, id: u64, offset: u64, data: &[u8]) -> Supply {
+        let ready = {
+            let mut inner = self.lock();
+            if inner.closed {
+                return Supply::Closed;
+            }
+            let length = data.len() as u64;
+            let range = Range::new(offset, length.min(u64::MAX - offset));
+            // What was asked for has its room reserved. Of the rest, only units that wait for the disk hold an
+            // answer back: they always drain, so that nothing can wait for ever.
+            if inner.unsettled >= inner.max_bytes && inner.schedule.is_unasked(range) {
+                inner.waiting.push(id);
+                return Supply::Again;
+            }
+            let useful = inner.schedule.arrived(id, range);
+            let useful_bytes: u64 = useful.iter().map(|range| range.length).sum();
+            inner.counters.fetched += useful_bytes;
+            inner.counters.wasted += length - useful_bytes;
+            let before = inner.ready.len();
+            for range in useful {
+                let start = (range.offset - offset) as usize;
+                let units = inner.assembler.supply(range.offset, &data[start..start + range.length as usize]);
+                for unit in units {
+                    inner.unsettled += unit.fetched();
+                    inner.unsettled_units += 1;
+                    inner.ready.push_back(unit);
+                }
+            }
+            inner.ready.len() > before
+        };
+        if ready {
+            (self.notify)();
+        }
+        Supply::Taken
+    }
+
+    fn finish(&self, id: u64, exchanges: u64, result: Result<()>) {
+        {
+            let mut inner = self.lock();
+            inner.counters.requests += exchanges;
+            if inner.closed {
+                return;
+            }
+            inner.finished.push((id, result));
+        }
+        (self.notify)();
+    }
+}

@@ -1,0 +1,118 @@
+//! A whole update in memory and in virtual time: the real matcher and transfer, a source made of a byte array.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gosync_core::assemble::{Assembled, Verified};
+use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::matching::{self, Found, Observe};
+use gosync_core::schedule::Limits;
+use gosync_core::transfer::{Counters, Transfer};
+use gosync_core::{Error, Index, Origin, Plan, ReadAt, Request, Result};
+
+/// An index of `target` with this block size.
+pub fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
+    let options = BuildOptions { block_size, ..BuildOptions::default() };
+    Arc::new(Index::build(&target.to_vec(), &options, &|_| Ok(())).expect("an index of bytes in memory"))
+}
+
+/// Collects the units that matching has verified.
+pub struct Collect {
+    pub output: Mutex<Vec<u8>>,
+}
+
+impl Observe for Collect {
+    fn unit(&self, _unit: u64, bytes: Verified<'_>) -> Result<()> {
+        let at = bytes.offset() as usize;
+        self.output.lock().unwrap()[at..at + bytes.bytes().len()].copy_from_slice(bytes.bytes());
+        Ok(())
+    }
+    fn scanned(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+    fn unreadable(&self, _seed: u32, _error: Error) {}
+}
+
+/// What an update in memory did.
+pub struct Outcome {
+    pub output: Vec<u8>,
+    pub plan: Plan,
+    pub counters: Counters,
+}
+
+/// Matches `seeds`; the units found whole are in the returned bytes.
+pub fn find(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>) {
+    let collect = Collect { output: Mutex::new(vec![0; index.length() as usize]) };
+    let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
+    let found = matching::find(index, &readers, &matching::Options { section }, &collect).expect("seeds in memory");
+    (found, collect.output.into_inner().unwrap())
+}
+
+/// Updates from `seeds` and whatever `answer` does with the requests, until everything is placed.
+pub fn update(
+    index: &Arc<Index>,
+    seeds: &[Vec<u8>],
+    section: usize,
+    limits: Limits,
+    mut answer: impl FnMut(Request),
+) -> Result<Outcome> {
+    let (found, mut output) = find(index, seeds, section);
+    let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
+    let transfer = Transfer::new(Arc::clone(index), plan.pieces.clone(), limits, Box::new(|| {}));
+    let has_missing = |unit: u64| {
+        let range = index.unit_range(unit);
+        let inside =
+            |piece: &&gosync_core::Piece| piece.target.offset < range.end() && piece.target.end() > range.offset;
+        plan.pieces.iter().filter(inside).any(|piece| piece.origin == Origin::Missing)
+    };
+    let mut copies: Vec<u64> =
+        (0..index.unit_count()).filter(|unit| !found.is_verified(*unit) && !has_missing(*unit)).collect();
+    let mut now = Duration::ZERO;
+    for id in 0.. {
+        while let Some(ready) = transfer.take_ready().or_else(|| copies.pop().map(|unit| transfer.from_seeds(unit))) {
+            let fetched = ready.fetched();
+            let mut bytes = Vec::with_capacity(UNIT as usize);
+            for part in &ready.parts {
+                match part.piece.origin {
+                    Origin::Missing => bytes.extend_from_slice(&part.fetched),
+                    Origin::Seed { seed, offset } => {
+                        let start = bytes.len();
+                        bytes.resize(start + part.piece.target.length as usize, 0);
+                        seeds[seed as usize].read_at(offset, &mut bytes[start..])?;
+                    }
+                }
+            }
+            let (unit, pieces) = (ready.unit, ready.parts.into_iter().map(|part| part.piece).collect());
+            match transfer.check(unit, pieces, &bytes)? {
+                Assembled::Right(verified) | Assembled::RightAfterAll(verified, ..) => {
+                    let at = verified.offset() as usize;
+                    output[at..at + verified.bytes().len()].copy_from_slice(verified.bytes());
+                }
+                Assembled::Refetch(_) => {}
+            }
+            if fetched > 0 {
+                transfer.settle(fetched);
+            }
+        }
+        let step = transfer.step(now, 0.5)?;
+        if step.over {
+            break;
+        }
+        let (requests, bytes) = transfer.in_flight();
+        assert!(requests <= limits.max_requests, "{requests} requests in flight");
+        assert!(bytes <= limits.max_bytes.max(UNIT), "{bytes} bytes in flight");
+        match transfer.next_request(id, now) {
+            Some(request) => answer(request),
+            None => now = step.wakeup.unwrap_or(now).max(now + Duration::from_millis(1)),
+        }
+    }
+    Ok(Outcome { output, plan, counters: transfer.counters() })
+}
+
+/// Answers every range from `content`.
+pub fn answer_from(content: &[u8], request: Request) {
+    for range in request.ranges() {
+        request.supply(range.offset, &content[range.offset as usize..range.end() as usize]);
+    }
+    request.finish(Ok(()));
+}

@@ -1,0 +1,119 @@
+//! A second writer of the format, made from docs/format.md alone and by the plainest means there are:
+//! what the library writes must be the same. Also takes an index apart, so that tests can damage it and seal it again.
+
+/// An index before it is bytes; every field can be made wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw {
+    pub(crate) version: u16,
+    pub(crate) kind: u8,
+    pub(crate) zero: u8,
+    pub(crate) required: u64,
+    pub(crate) optional: u64,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// A section; its check is computed when it is written, unless there is one here.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) id: u16,
+    pub(crate) flags: u16,
+    pub(crate) check: Option<[u8; 4]>,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Section {
+    /// A section that the reader must know, with its check.
+    pub(crate) fn critical(id: u16, data: Vec<u8>) -> Self {
+        Section { id, flags: 1, check: None, data }
+    }
+
+    fn level(number: u16, data: Vec<u8>) -> Self {
+        Section { id: 16 + number, flags: 1, check: Some([0; 4]), data }
+    }
+}
+
+impl Raw {
+    /// The bytes, with right checks of header and sections.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut front = b"\x89GSYNC\r\n".to_vec();
+        front.extend(self.version.to_le_bytes());
+        front.extend([self.kind, self.zero]);
+        front.extend((self.sections.len() as u32).to_le_bytes());
+        front.extend(self.required.to_le_bytes());
+        front.extend(self.optional.to_le_bytes());
+        let mut table = Vec::new();
+        for section in &self.sections {
+            table.extend(section.id.to_le_bytes());
+            table.extend(section.flags.to_le_bytes());
+            table.extend(section.check.unwrap_or_else(|| four(&[&section.data])));
+            table.extend((section.data.len() as u64).to_le_bytes());
+        }
+        let check = hash(&[&front, &table]);
+        front.extend(&check[..8]);
+        front.extend(table);
+        self.sections.iter().for_each(|section| front.extend(&section.data));
+        front
+    }
+}
+
+/// The index of `content`, as docs/format.md says.
+pub(crate) fn of(content: &[u8], block_size: u32, source: Option<&str>) -> Raw {
+    let log2 = block_size.trailing_zeros();
+    let (weak, hint) = widths(content.len() as u64, log2);
+    let root = *blake3::hash(content).as_bytes();
+
+    let mut file = (content.len() as u64).to_le_bytes().to_vec();
+    file.extend(root);
+    let levels = vec![2, 16, 1, 0, 0, 0, 0, 0, 0, log2 as u8, 0, weak as u8, hint as u8, 0, 0, 0, 0];
+    let units: Vec<&[u8]> = content.chunks(65_536).collect();
+    let values = if units.len() > 1 { chaining_values(&units) } else { vec![root; units.len()] };
+    let mut groups = Vec::new();
+    for (unit, parent) in units.iter().zip(&values) {
+        let entries: Vec<u8> = unit.chunks(block_size as usize).flat_map(|block| entry(block, weak, hint)).collect();
+        groups.extend(&entries);
+        groups.extend(four(&[parent, &entries]));
+    }
+    let top = if units.len() > 1 { values.concat() } else { Vec::new() };
+
+    let mut sections = vec![Section::critical(1, file), Section::critical(2, levels)];
+    sections.extend(source.map(|source| Section { id: 3, flags: 0, check: None, data: source.into() }));
+    sections.extend([Section::level(0, top), Section::level(1, groups)]);
+    Raw { version: 1, kind: 1, zero: 0, required: 0, optional: 0, sections }
+}
+
+/// Bytes of the weak sum and of the hint.
+fn widths(length: u64, log2: u32) -> (usize, usize) {
+    let length_log2 = (0..64).find(|bits| 1u128 << bits >= u128::from(length)).unwrap();
+    let weak = (4..6).find(|bytes| 8 * bytes >= length_log2 + 7).unwrap_or(6);
+    let hint = (2..8).find(|bytes| 8 * (weak + bytes) + log2 >= 2 * length_log2 + 16).unwrap_or(8);
+    (weak as usize, hint as usize)
+}
+
+fn entry(block: &[u8], weak: usize, hint: usize) -> Vec<u8> {
+    let (mut a, mut b) = (0u32, 0u32);
+    for (i, &byte) in block.iter().enumerate() {
+        a = a.wrapping_add(byte.into());
+        b = b.wrapping_add(((block.len() - i) as u32).wrapping_mul(byte.into()));
+    }
+    let mut entry = (a as u16).to_le_bytes().to_vec();
+    entry.extend(&b.to_le_bytes()[..weak - 2]);
+    entry.extend(&xxhash_rust::xxh3::xxh3_64(block).to_le_bytes()[..hint]);
+    entry
+}
+
+/// BLAKE3's chaining values of units, at their places.
+fn chaining_values(units: &[&[u8]]) -> Vec<[u8; 32]> {
+    use blake3::hazmat::HasherExt;
+    let offsets = (0u64..).step_by(65_536);
+    let value =
+        |(offset, unit): (u64, &&[u8])| blake3::Hasher::new().set_input_offset(offset).update(unit).finalize_non_root();
+    offsets.zip(units).map(value).collect()
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    *blake3::hash(&parts.concat()).as_bytes()
+}
+
+fn four(parts: &[&[u8]]) -> [u8; 4] {
+    *hash(parts).first_chunk().unwrap()
+}

@@ -1,0 +1,204 @@
+//! The transfer in virtual time: a source with a round trip of 100 ms that fails, stalls or answers late,
+//! with no clock anywhere near.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::index_of;
+use gosync_core::schedule::Limits;
+use gosync_core::transfer::Transfer;
+use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, Request, Result, Supply};
+
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+/// Every second block of `length` bytes is missing; the others are in the seed at their own place.
+fn every_second_block(length: u64, block: u64) -> Vec<Piece> {
+    (0..length.div_ceil(block))
+        .map(|number| {
+            let target = Range::new(number * block, block.min(length - number * block));
+            let missing = number % 2 == 1;
+            let origin = if missing { Origin::Missing } else { Origin::Seed { seed: 0, offset: target.offset } };
+            Piece { target, origin }
+        })
+        .collect()
+}
+
+/// What a simulated source does with a request when its time has come.
+enum Behaviour {
+    Answer,
+    Fail(ErrorKind),
+    Hang,
+}
+
+struct Simulation {
+    target: Vec<u8>,
+    transfer: Arc<Transfer>,
+    limits: Limits,
+    now: Duration,
+    open: BTreeMap<(Duration, u64), (Request, Behaviour)>,
+    hung: Vec<Request>,
+    most_requests: usize,
+    requests: u64,
+}
+
+impl Simulation {
+    fn new(target: Vec<u8>, cover: Vec<Piece>, limits: Limits) -> Self {
+        let index: Arc<Index> = index_of(&target, 1024);
+        let transfer = Transfer::new(index, cover, limits, Box::new(|| {}));
+        let (open, hung) = (BTreeMap::new(), Vec::new());
+        Simulation { target, transfer, limits, now: Duration::ZERO, open, hung, most_requests: 0, requests: 0 }
+    }
+
+    /// Runs until everything has arrived. `behave` decides by the number of the request.
+    fn run(&mut self, mut behave: impl FnMut(u64) -> Behaviour) -> Result<()> {
+        loop {
+            while let Some(ready) = self.transfer.take_ready() {
+                self.transfer.settle(ready.fetched());
+            }
+            let step = self.transfer.step(self.now, 0.5)?;
+            if step.over {
+                return Ok(());
+            }
+            while let Some(request) = self.transfer.next_request(self.requests, self.now) {
+                let behaviour = behave(self.requests);
+                self.open.insert((self.now + ROUND_TRIP, self.requests), (request, behaviour));
+                self.requests += 1;
+                let (requests, bytes) = self.transfer.in_flight();
+                assert!(requests <= self.limits.max_requests, "{requests} requests");
+                assert!(bytes <= self.limits.max_bytes.max(65536), "{bytes} bytes in flight");
+                self.most_requests = self.most_requests.max(requests);
+            }
+            let answer = self.open.first_key_value().map(|((due, _), _)| *due);
+            let next = [answer, step.wakeup].into_iter().flatten().min();
+            self.now = next.expect("nothing is under way, and nothing is over").max(self.now);
+            while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let (request, behaviour) = entry.remove();
+                match behaviour {
+                    Behaviour::Answer => common::answer_from(&self.target, request),
+                    Behaviour::Fail(kind) => request.finish(Err(Error::new(kind, "simulated"))),
+                    Behaviour::Hang => self.hung.push(request),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn round_trips_are_hidden() {
+    let cover = every_second_block(2_048_000, 1024);
+    let limits = Limits { merge_gap: 0, max_requests: 8, max_ranges: 16, ..Limits::default() };
+    let mut simulation = Simulation::new(pattern(2_048_000), cover, limits);
+    simulation.run(|_| Behaviour::Answer).unwrap();
+    // 1,000 ranges, 16 in a request, 8 requests at a time: 8 round trips.
+    assert_eq!(simulation.requests, 63);
+    assert_eq!(simulation.most_requests, 8);
+    assert!(simulation.now <= 8 * ROUND_TRIP, "{:?}", simulation.now);
+}
+
+#[test]
+fn bytes_in_flight_are_bounded() {
+    let whole = vec![Piece { target: Range::new(0, 4 << 20), origin: Origin::Missing }];
+    let limits = Limits { max_bytes: 300_000, ..Limits::default() };
+    let mut simulation = Simulation::new(pattern(4 << 20), whole, limits);
+    simulation.run(|_| Behaviour::Answer).unwrap();
+    assert_eq!(simulation.transfer.counters().fetched, 4 << 20);
+    assert_eq!(simulation.transfer.counters().wasted, 0);
+}
+
+#[test]
+fn small_gaps_are_merged_and_counted() {
+    let mut simulation = Simulation::new(pattern(1 << 20), every_second_block(1 << 20, 1024), Limits::default());
+    simulation.run(|_| Behaviour::Answer).unwrap();
+    let counters = simulation.transfer.counters();
+    assert_eq!(counters.fetched, 512 * 1024);
+    assert!(counters.wasted > 500 * 1024 && counters.wasted < 512 * 1024, "{counters:?}");
+}
+
+#[test]
+fn temporary_failures_are_survived() {
+    let cover = every_second_block(1 << 20, 1024);
+    let mut simulation = Simulation::new(pattern(1 << 20), cover, Limits { merge_gap: 0, ..Limits::default() });
+    simulation
+        .run(|number| if number % 2 == 0 { Behaviour::Fail(ErrorKind::SourceTemporary) } else { Behaviour::Answer })
+        .unwrap();
+    let counters = simulation.transfer.counters();
+    assert_eq!(counters.fetched, 512 * 1024);
+    assert!(counters.retries > 0);
+    assert!(simulation.now > Duration::from_millis(200), "no pause before the second try");
+}
+
+#[test]
+fn failures_without_end_are_an_error() {
+    let cover = every_second_block(100_000, 1024);
+    let mut simulation = Simulation::new(pattern(100_000), cover, Limits::default());
+    let error = simulation.run(|_| Behaviour::Fail(ErrorKind::SourceTemporary)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SourceTemporary);
+    assert!(
+        simulation.now > Duration::from_secs(5) && simulation.now < Duration::from_secs(20),
+        "{:?}",
+        simulation.now
+    );
+}
+
+#[test]
+fn permanent_failures_end_it_at_once() {
+    let cover = every_second_block(100_000, 1024);
+    let mut simulation = Simulation::new(pattern(100_000), cover, Limits::default());
+    let error = simulation.run(|_| Behaviour::Fail(ErrorKind::Source)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Source);
+    assert_eq!(simulation.now, ROUND_TRIP);
+}
+
+#[test]
+fn a_silent_request_is_given_up_and_its_late_answer_is_harmless() {
+    let cover = every_second_block(100_000, 1024);
+    let limits = Limits { timeout: Duration::from_secs(3), ..Limits::default() };
+    let mut simulation = Simulation::new(pattern(100_000), cover, limits);
+    simulation.run(|number| if number == 0 { Behaviour::Hang } else { Behaviour::Answer }).unwrap();
+    assert!(simulation.now >= Duration::from_secs(3));
+    let before = simulation.transfer.counters().fetched;
+    for request in std::mem::take(&mut simulation.hung) {
+        common::answer_from(&simulation.target, request);
+    }
+    assert_eq!(simulation.transfer.counters().fetched, before);
+}
+
+#[test]
+fn finishing_with_bytes_missing_is_an_error() {
+    let target = pattern(100_000);
+    let whole = vec![Piece { target: Range::new(0, 100_000), origin: Origin::Missing }];
+    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    let request = transfer.next_request(1, Duration::ZERO).unwrap();
+    assert_eq!(request.supply(0, &target[..99_999]), Supply::Taken);
+    request.finish(Ok(()));
+    let error = transfer.step(Duration::ZERO, 0.5).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Source);
+    assert!(error.to_string().contains("1 bytes missing"), "{error}");
+}
+
+#[test]
+fn a_dropped_request_is_an_error() {
+    let target = pattern(10_000);
+    let whole = vec![Piece { target: Range::new(0, 10_000), origin: Origin::Missing }];
+    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    drop(transfer.next_request(1, Duration::ZERO));
+    assert_eq!(transfer.step(Duration::ZERO, 0.5).unwrap_err().kind(), ErrorKind::Source);
+}
+
+#[test]
+fn after_the_end_answers_are_refused() {
+    let target = pattern(10_000);
+    let whole = vec![Piece { target: Range::new(0, 10_000), origin: Origin::Missing }];
+    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    let request = transfer.next_request(1, Duration::ZERO).unwrap();
+    assert_eq!(transfer.close(), vec![1]);
+    assert_eq!(request.supply(0, &target), Supply::Closed);
+    assert!(transfer.next_request(2, Duration::ZERO).is_none());
+}

@@ -1,0 +1,180 @@
+//! The job: one update of one file. Matches, fetches, verifies, places, publishes.
+//!
+//! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
+//! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
+
+mod placing;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
+
+use crate::options::JobOptions;
+use crate::report::{Meter, Observer, Progress, Statistics};
+use crate::seed::FileReader;
+
+/// How often a waiting caller looks for a cancel.
+const TICK: Duration = Duration::from_millis(20);
+/// How long a cancelled job gets to clean up before its caller is let go.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// One update of one file. Thread-safe: any thread may cancel it or look at its progress.
+/// Dropping a running job cancels it.
+pub struct Job {
+    shared: Arc<Shared>,
+}
+
+/// What the caller's handle and the working threads have in common.
+struct Shared {
+    index: Arc<Index>,
+    source: Option<Arc<dyn Source>>,
+    target: PathBuf,
+    options: JobOptions,
+    observer: Observer,
+    meter: Meter,
+    state: Mutex<State>,
+    /// Whether `run` was called.
+    started: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    seeds: Vec<PathBuf>,
+    statistics: Statistics,
+}
+
+impl Job {
+    /// An update of `target` to what `index` says. Without a `source`, the one that the index names is used, if it is needed.
+    /// An existing target is the first seed (unless the options say otherwise).
+    pub fn new(
+        index: Arc<Index>,
+        source: Option<Arc<dyn Source>>,
+        target: impl Into<PathBuf>,
+        options: JobOptions,
+    ) -> Result<Job> {
+        let target = target.into();
+        if target.as_os_str().is_empty() {
+            return Err(Error::new(ErrorKind::Argument, "the target has no name"));
+        }
+        let observer = options.observer.in_turn();
+        let meter = Meter::new(&observer);
+        let statistics = Statistics { total: index.length(), proof: "root", ..Statistics::default() };
+        let state = Mutex::new(State { statistics, ..State::default() });
+        let started = AtomicBool::new(false);
+        let shared = Shared { index, source, target, options, observer, meter, state, started };
+        Ok(Job { shared: Arc::new(shared) })
+    }
+
+    /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now.
+    /// Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
+    pub fn add_seed(&self, path: impl Into<PathBuf>) -> Result<()> {
+        let path = path.into();
+        FileReader::open(&path, "seed")?;
+        self.shared.state().seeds.push(path);
+        Ok(())
+    }
+
+    /// Looks through the seeds and says what an update would do. Fetches and writes nothing.
+    pub fn plan(&self) -> Result<Plan> {
+        let shared = Arc::clone(&self.shared);
+        self.detachable(move || work::plan(&shared))
+    }
+
+    /// Does the update; blocks until it is published or failed. A job runs once.
+    pub fn run(&self) -> Result<Statistics> {
+        if self.shared.started.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(ErrorKind::State, "the job has been run already"));
+        }
+        let shared = Arc::clone(&self.shared);
+        let result = self.detachable(move || work::update(&shared));
+        if let Err(error) = &result {
+            let kind = error.kind();
+            self.shared.observer.event(
+                crate::report::Level::Warning,
+                "failed",
+                error.to_string(),
+                &[("kind", &kind), ("target", &self.shared.target.display())],
+            );
+        }
+        result.map(|()| self.statistics())
+    }
+
+    /// Asks the job to stop: `plan` and `run` return `CANCELLED` within 100 ms, unless the result is being published already.
+    pub fn cancel(&self) {
+        self.shared.observer.cancel.cancel();
+    }
+
+    /// Where the job is now.
+    pub fn progress(&self) -> Progress {
+        self.shared.meter.get()
+    }
+
+    /// What the job has done so far.
+    pub fn statistics(&self) -> Statistics {
+        let progress = self.progress();
+        Statistics {
+            from_seeds: progress.from_seeds,
+            fetched: progress.fetched,
+            wasted: progress.wasted,
+            written: progress.written,
+            requests: progress.requests,
+            retries: progress.retries,
+            ..self.shared.state().statistics.clone()
+        }
+    }
+
+    /// Does `work` on a thread of its own and waits for it; after a cancel, not for long: a seed on a dead network
+    /// drive must not hold the caller. The thread then ends by itself and cleans up behind it.
+    fn detachable<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let cancel = &self.shared.observer.cancel;
+        cancel.check()?;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let guarded = move || {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            let defect = |_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked"));
+            let _ = sender.send(result.unwrap_or_else(defect));
+        };
+        std::thread::Builder::new()
+            .name("gosync-job".into())
+            .spawn(guarded)
+            .map_err(|cause| Error::new(ErrorKind::Io, "cannot start a thread").caused_by(cause))?;
+        let mut cancelled: Option<Instant> = None;
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(result) => return result,
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(Error::new(ErrorKind::Internal, "a worker thread ended early"));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            // What is being published is seen through: it can no longer be stopped half-way.
+            if cancel.is_cancelled() && self.progress().phase < crate::report::Phase::Publishing {
+                let since = *cancelled.get_or_insert_with(Instant::now);
+                if since.elapsed() >= GRACE {
+                    return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target, if it is there to be a seed.
+    fn old_target(&self) -> Option<&Path> {
+        (!self.options.ignore_target && self.target.is_file()).then_some(&*self.target)
+    }
+}

@@ -1,0 +1,27 @@
+//! gosync-io: the outside world. Files, HTTP, and the loop that feeds the core.
+//!
+//! The verbs: [`index_file`], [`Job::plan`], [`Job::run`] (update), [`verify_file`], and the getters of [`Index`] (info).
+//! Never prints, never reads arguments; configuration comes as values.
+
+mod cancel;
+mod collect;
+mod job;
+mod location;
+mod open;
+mod options;
+mod output;
+mod report;
+mod seed;
+pub mod source;
+mod verbs;
+
+pub use cancel::Cancel;
+pub use gosync_core::{
+    Digest, Error, ErrorKind, Index, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Supply,
+};
+pub use job::Job;
+pub use open::{index_from_bytes, open_index, open_index_source, open_source};
+pub use options::{IndexOptions, JobOptions, OpenOptions, VerifyOptions};
+pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
+pub use seed::FileReader;
+pub use verbs::{Verification, index_bytes, index_file, save_index, verify_file};

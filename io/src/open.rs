@@ -1,0 +1,69 @@
+//! Opening things by name: a path or a URL becomes a source, a source becomes an index.
+
+use std::sync::Arc;
+
+use gosync_core::{Index, Result, Source};
+
+use crate::collect::collect;
+use crate::location::{Location, resolve};
+use crate::options::OpenOptions;
+use crate::source::{FileSource, HttpOptions, HttpSource};
+
+/// The largest index that is read, unless the caller says otherwise.
+const MAX_INDEX_SIZE: u64 = 1 << 30;
+
+/// Opens the content at a path, a `file:` URL or an `http(s):` URL. HTTP uses the proxies that the environment names.
+pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Source>> {
+    open_location(Location::parse(location)?, options)
+}
+
+/// Reads the index at a path or URL, whole, through a source.
+pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
+    let mut index = open_index_source(&open_source(location, options)?, options)?;
+    index.set_origin(Some(location.to_owned()));
+    Ok(index)
+}
+
+/// Reads an index, whole, through any source. What fails temporarily is tried again, up to 5 times in a row;
+/// a source that stays silent for twice the options' `timeout` counts as failed.
+pub fn open_index_source(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Index> {
+    let bytes = collect(source, max_index_size(options), options)?;
+    Index::decode(&bytes)
+}
+
+/// Reads an index from bytes.
+pub fn index_from_bytes(bytes: &[u8], options: &OpenOptions) -> Result<Index> {
+    options.observer.cancel.check()?;
+    let limit = max_index_size(options);
+    if bytes.len() as u64 > limit {
+        return Err(crate::collect::too_large(limit));
+    }
+    Index::decode(bytes)
+}
+
+/// The source that the index names, if it names one. Unless `allow_any`, it must be in the folder that the index came from, or below.
+pub(crate) fn named_source(index: &Index, allow_any: bool, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
+    match index.source() {
+        None | Some("") => Ok(None),
+        Some(name) => open_location(resolve(name, index.origin(), allow_any)?, options).map(Some),
+    }
+}
+
+fn max_index_size(options: &OpenOptions) -> u64 {
+    if options.max_index_size == 0 { MAX_INDEX_SIZE } else { options.max_index_size }
+}
+
+fn open_location(location: Location, options: &OpenOptions) -> Result<Arc<dyn Source>> {
+    match location {
+        Location::Path(path) => Ok(Arc::new(FileSource::open(&path)?)),
+        Location::Http(url) => {
+            let http = HttpOptions {
+                connections: options.connections,
+                timeout: options.timeout,
+                observer: options.observer.clone(),
+                ..HttpOptions::default()
+            };
+            Ok(Arc::new(HttpSource::open(url.as_str(), http)?))
+        }
+    }
+}

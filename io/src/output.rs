@@ -1,0 +1,147 @@
+//! The output: written beside the target under a temporary name, published by one atomic rename.
+//! Takes only verified bytes. What was at the target stays untouched until the rename.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gosync_core::assemble::Verified;
+use gosync_core::{Error, ErrorKind, Result};
+use tempfile::{NamedTempFile, TempPath};
+
+/// A result in the making. Dropping it unpublished removes it.
+pub(crate) struct Output {
+    file: File,
+    path: TempPath,
+    target: PathBuf,
+}
+
+impl Output {
+    /// Makes an empty output of `length` bytes for `target`.
+    pub(crate) fn create(target: &Path, length: u64) -> Result<Output> {
+        let target = real_target(target)?;
+        let temporary = temporary_beside(&target)?;
+        let (file, path) = temporary.into_parts();
+        file.set_len(length).map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
+        Ok(Output { file, path, target })
+    }
+
+    /// Writes verified bytes to their place; from any thread.
+    pub(crate) fn write(&self, verified: Verified<'_>) -> Result<()> {
+        write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
+            Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", verified.offset())
+        })
+    }
+
+    /// Makes the result durable, then visible under the target's name, in one step.
+    pub(crate) fn publish(self) -> Result<()> {
+        self.file
+            .sync_all()
+            .map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
+        // Windows renames only what nobody holds open.
+        drop(self.file);
+        persist(self.path, &self.target)
+    }
+}
+
+/// Writes `bytes` to `path`: beside it first, then by one rename.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let target = real_target(path)?;
+    let mut temporary = temporary_beside(&target)?;
+    io::Write::write_all(&mut temporary, bytes)
+        .and_then(|()| temporary.as_file().sync_all())
+        .map_err(|cause| Error::from_io(cause, "cannot write", target.display()))?;
+    persist(temporary.into_temp_path(), &target)
+}
+
+/// Where the target really is: a symbolic link is followed, never replaced.
+fn real_target(target: &Path) -> Result<PathBuf> {
+    let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
+    match fs::symlink_metadata(target) {
+        Ok(about) if about.is_symlink() => {
+            let real = fs::canonicalize(target).map_err(failed)?;
+            if real.is_dir() { Err(is_directory(target)) } else { Ok(real) }
+        }
+        Ok(about) if about.is_dir() => Err(is_directory(target)),
+        Ok(_) => Ok(target.to_path_buf()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(target.to_path_buf()),
+        Err(cause) => Err(failed(cause)),
+    }
+}
+
+fn is_directory(path: &Path) -> Error {
+    Error::new(ErrorKind::Argument, "the target is a directory").with("path", path.display())
+}
+
+fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A temporary file in the target's folder, with the access rights that the target has or would get.
+fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
+    let name = target
+        .file_name()
+        .ok_or_else(|| Error::new(ErrorKind::Argument, "the target has no file name").with("path", target.display()))?;
+    // Long names are cut so that the temporary one still fits.
+    let prefix: String = name.to_string_lossy().chars().take(40).collect();
+    let prefix = format!(".{prefix}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".gosync-part");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let temporary = builder
+        .tempfile_in(folder_of(target))
+        .map_err(|cause| Error::from_io(cause, "cannot write in the target's folder", folder_of(target).display()))?;
+    if let Ok(about) = fs::metadata(target) {
+        let kept = temporary.as_file().set_permissions(about.permissions());
+        kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
+    }
+    Ok(temporary)
+}
+
+fn persist(path: TempPath, target: &Path) -> Result<()> {
+    path.persist(target)
+        .map_err(|failed| Error::from_io(failed.error, "cannot replace the target", target.display()))?;
+    sync_folder(folder_of(target))
+}
+
+/// A rename is durable only once its folder is.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    match synced {
+        // Some file systems cannot sync a folder, and some folders may be written but not read.
+        Err(cause) if !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
+            Err(Error::from_io(cause, "cannot sync the target's folder", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Windows has no such call: the rename is as durable as the file system makes it.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP.
+
+mod blocking;
+mod exchange;
+mod file;
+mod http;
+mod memory;
+mod pending;
+mod reply;
+mod stream;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gosync_core::{Error, ErrorKind};
+
+pub use blocking::{BlockingRead, BlockingSource};
+pub use file::FileSource;
+pub use http::{HttpOptions, HttpSource};
+pub use memory::MemorySource;
+
+/// Bytes that are read, or handed over, in one go.
+const PIECE: usize = 256 * 1024;
+
+/// A number for a request that no other request of this process has.
+pub(crate) fn next_request_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The error of a source that ends before what it was asked for.
+fn too_short(length: u64, needed: u64) -> Error {
+    Error::new(ErrorKind::Source, format!("the source has {length} bytes, fewer than the {needed} that are needed"))
+}

@@ -1,0 +1,250 @@
+//! A server without ranges: everything that waits rides on one body, which is streamed once from its beginning.
+//! Each byte is supplied once: to the request that asked for it, or else to the oldest one, whose taker may lack it too.
+
+use std::sync::Arc;
+
+use gosync_core::{Error, ErrorKind, Result};
+use reqwest::Response;
+
+use super::exchange::supply;
+use super::http::{Mode, Part, Shared};
+use super::pending::{Pending, lock, unwanted};
+use super::reply::Body;
+use super::too_short;
+use crate::report::Level;
+
+/// The body that is being streamed, and who rides on it.
+pub(super) struct Stream {
+    /// Bytes that have been handed out.
+    position: u64,
+    riders: Vec<Part>,
+    /// Those that came when their bytes had passed. Their taker may have got them unasked, so they are answered at the
+    /// end with "ask again": what is lacking then is worth another body.
+    late: Vec<Part>,
+}
+
+impl Stream {
+    pub(super) fn new(riders: Vec<Part>) -> Self {
+        Stream { position: 0, riders, late: Vec::new() }
+    }
+
+    pub(super) fn join(&mut self, part: Part) {
+        let place = if part.range.offset >= self.position { &mut self.riders } else { &mut self.late };
+        place.push(part);
+    }
+
+    /// Who gets which part of the bytes from the position up to `end`: (taker, first, end), together all of them.
+    fn shares(&self, end: u64) -> Vec<(Arc<Pending>, u64, u64)> {
+        let start = self.position;
+        let own = |rider: &Part| {
+            let (from, to) = (rider.range.offset.max(start), rider.range.end().min(end));
+            (from < to).then(|| (Arc::clone(&rider.pending), from, to))
+        };
+        let mut shares: Vec<_> = self.riders.iter().filter_map(own).collect();
+        if let Some(oldest) = self.riders.first() {
+            let mut spans: Vec<(u64, u64)> = shares.iter().map(|(_, from, to)| (*from, *to)).collect();
+            spans.sort_unstable();
+            spans.push((end, end));
+            let mut covered = start;
+            for (from, to) in spans {
+                if from > covered {
+                    shares.push((Arc::clone(&oldest.pending), covered, from));
+                }
+                covered = covered.max(to);
+            }
+        }
+        shares
+    }
+}
+
+/// How a stream ended.
+enum End {
+    /// With its last byte, at this offset.
+    Whole(u64),
+    Failed(Error),
+    /// Nobody wants more of it.
+    Abandoned,
+}
+
+/// Takes the stream down, however it ends.
+struct Ending<'a> {
+    shared: &'a Shared,
+    end: End,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let stream = lock(&self.shared.state).stream.take();
+        let Some(Stream { riders, late, .. }) = stream else { return };
+        for part in riders {
+            match &self.end {
+                End::Whole(total) => {
+                    let result = ended(&part, *total).map_err(|error| self.shared.placed(error));
+                    part.pending.settle(result);
+                }
+                End::Failed(error) => part.pending.settle(Err(error.clone())),
+                // It came in the very last moment.
+                End::Abandoned => lock(&self.shared.state).enqueue(part),
+            }
+        }
+        for part in late {
+            let message = "the server has no ranges, and its one answer had passed what was asked for";
+            let error = Error::new(ErrorKind::SourceTemporary, message);
+            part.pending.settle(Err(self.shared.placed(error)));
+        }
+        self.shared.changed.notify_waiters();
+    }
+}
+
+/// What a rider hears when everything, `total` bytes, has passed.
+fn ended(part: &Part, total: u64) -> Result<()> {
+    let needed = if part.range.is_to_end() { part.range.offset } else { part.range.end() };
+    if needed > total { Err(too_short(total, needed)) } else { Ok(()) }
+}
+
+impl Shared {
+    /// A range was answered with everything: that answer is used for all that waits.
+    pub(super) async fn take_over(&self, part: Part, response: Response, length: Option<u64>) {
+        let (is_new, begun) = {
+            let mut state = lock(&self.state);
+            let is_new = state.mode != Mode::Whole;
+            let begun = state.stream.is_none();
+            if begun {
+                state.queue.push_front(part);
+                state.begin_stream();
+            } else {
+                state.enqueue(part);
+            }
+            (is_new, begun)
+        };
+        if is_new {
+            let message = "the server does not answer ranges; its one answer with everything is used";
+            self.observer.event(Level::Info, "no_ranges", message, &[("url", &self.name)]);
+        }
+        if begun {
+            self.run(Some((response, length))).await;
+        }
+    }
+
+    /// Asks for everything, for all that waits.
+    pub(super) async fn stream(&self) {
+        if let Some(stream) = &lock(&self.state).stream
+            && let Some(rider) = stream.riders.first()
+        {
+            rider.pending.count_exchange();
+        }
+        self.run(None).await;
+    }
+
+    async fn run(&self, begun: Option<(Response, Option<u64>)>) {
+        let mut ending = Ending { shared: self, end: End::Abandoned };
+        ending.end = tokio::select! {
+            biased;
+            () = self.until_unwanted() => End::Abandoned,
+            end = self.flow(begun) => end.unwrap_or_else(End::Failed),
+        };
+    }
+
+    async fn flow(&self, begun: Option<(Response, Option<u64>)>) -> Result<End> {
+        let (mut response, length) = match begun {
+            Some(begun) => begun,
+            None => match self.ask(None).await? {
+                (response, Body::Whole(length)) => (response, length),
+                _ => {
+                    return Err(self.placed(Error::new(
+                        ErrorKind::Source,
+                        "the server answered with a range that nobody asked for",
+                    )));
+                }
+            },
+        };
+        let mut position = 0;
+        while let Some(data) = self.receive(&mut response).await? {
+            self.hand_out(position, &data).await;
+            position += data.len() as u64;
+            self.settle_riders();
+            // Whoever has got everything may want more: the body waits for that, rather than being sent twice.
+            let waits = length.is_none_or(|length| position < length);
+            if waits && tokio::time::timeout(self.timeout, self.until_ridden()).await.is_err() {
+                return Ok(End::Abandoned);
+            }
+        }
+        self.check_end(position, length)?;
+        Ok(End::Whole(position))
+    }
+
+    /// Supplies bytes of the body to those who ride on it.
+    async fn hand_out(&self, position: u64, data: &[u8]) {
+        let shares = {
+            let mut state = lock(&self.state);
+            let Some(stream) = &mut state.stream else { return };
+            let end = position + data.len() as u64;
+            let shares = stream.shares(end);
+            // Now, not afterwards: who joins while these bytes are handed out does not get them.
+            stream.position = end;
+            shares
+        };
+        for (pending, from, to) in shares {
+            // Both are within the data.
+            let bytes = &data[(from - position) as usize..(to - position) as usize];
+            if supply(&pending, from, bytes).await.is_err() {
+                pending.stop();
+                self.changed.notify_waiters();
+            }
+        }
+    }
+
+    /// Those who have got everything are done.
+    fn settle_riders(&self) {
+        let done = {
+            let mut state = lock(&self.state);
+            let Some(stream) = &mut state.stream else { return };
+            let position = stream.position;
+            let (done, riders) =
+                std::mem::take(&mut stream.riders).into_iter().partition(|part| part.range.end() <= position);
+            stream.riders = riders;
+            done
+        };
+        Vec::into_iter(done).for_each(|part: Part| part.pending.settle(Ok(())));
+    }
+
+    /// Returns when somebody rides.
+    async fn until_ridden(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if lock(&self.state).stream.as_ref().is_none_or(|stream| !stream.riders.is_empty()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Lets go of those who are cancelled; returns when that leaves nobody, or when only late ones wait.
+    async fn until_unwanted(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let (over, unwanted_now) = {
+                let mut state = lock(&self.state);
+                let closed = state.closed;
+                let Some(stream) = &mut state.stream else { return };
+                let is_over = |part: &Part| part.pending.is_over();
+                let (mut over, riders): (Vec<Part>, Vec<Part>) =
+                    std::mem::take(&mut stream.riders).into_iter().partition(is_over);
+                stream.riders = riders;
+                let left = stream.riders.is_empty() && (!over.is_empty() || !stream.late.is_empty());
+                let (over_late, late): (Vec<Part>, Vec<Part>) =
+                    std::mem::take(&mut stream.late).into_iter().partition(is_over);
+                stream.late = late;
+                over.extend(over_late);
+                (over, closed || left)
+            };
+            over.into_iter().for_each(|part| part.pending.settle(Err(unwanted())));
+            if unwanted_now {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The verbs that are one call: index a file, save an index, verify a file.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gosync_core::assemble::Verified;
+use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
+use rayon::prelude::*;
+
+use crate::options::{IndexOptions, VerifyOptions};
+use crate::output;
+use crate::report::{Level, Meter, Observer, Phase};
+use crate::seed::FileReader;
+
+/// Reads `path` once and describes it. The index names the file, unless the options say otherwise.
+pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
+    let reader = FileReader::open(path, "file")?;
+    let own_name = || path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    build(&reader, options, options.source.clone().or_else(own_name))
+}
+
+/// Describes `bytes`.
+pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
+    struct Slice<'a>(&'a [u8]);
+    impl ReadAt for Slice<'_> {
+        fn length(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+            self.0.read_at(offset, buffer)
+        }
+    }
+    build(&Slice(bytes), options, options.source.clone())
+}
+
+fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) -> Result<Index> {
+    let observer = options.observer.in_turn();
+    observer.cancel.check()?;
+    let meter = Meter::new(&observer);
+    let total = reader.length();
+    meter.update(|progress| {
+        (progress.phase, progress.cancellable, progress.total) = (Phase::Indexing, true, total);
+    });
+    let done = AtomicU64::new(0);
+    let advance = |bytes: u64| {
+        let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        meter.update(|progress| progress.fraction = share(done, total));
+        observer.cancel.check()
+    };
+    let build = BuildOptions { block_size: options.block_size, source: source.filter(|name| !name.is_empty()) };
+    let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
+    meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    let root = index.root();
+    observer.event(Level::Info, "indexed", "the index is built", &[("length", &total), ("root", &root)]);
+    Ok(index)
+}
+
+/// Writes an index to `path`: beside it first, then by one rename.
+pub fn save_index(index: &Index, path: &Path) -> Result<()> {
+    output::write_file(path, &index.encode())
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Bytes that the file has.
+    pub length: u64,
+    /// Bytes that it should have.
+    pub expected_length: u64,
+    /// The ranges of the target that the file does not have right: ascending, in whole units of 64 KiB, joined.
+    pub damaged: Vec<Range>,
+}
+
+impl Verification {
+    /// Whether the file is exactly what the index says.
+    pub fn is_match(&self) -> bool {
+        self.damaged.is_empty() && self.length == self.expected_length
+    }
+
+    /// `MISMATCH`, with the first damaged place, unless the file is exactly what the index says.
+    pub fn check(&self) -> Result<()> {
+        if self.is_match() {
+            return Ok(());
+        }
+        let damaged: u64 = self.damaged.iter().map(|range| range.length).sum();
+        let error = Error::new(ErrorKind::Mismatch, "the file is not what the index describes")
+            .with("length", self.length)
+            .with("expected_length", self.expected_length)
+            .with("damaged", damaged);
+        Err(match self.damaged.first() {
+            Some(first) => error.with("offset", first.offset),
+            None => error,
+        })
+    }
+}
+
+/// Compares the file at `path` with what `index` says. A file that differs is not an error here; see [`Verification::check`].
+pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Result<Verification> {
+    let reader = FileReader::open(path, "target")?;
+    let observer = options.observer.in_turn();
+    observer.cancel.check()?;
+    let meter = Meter::new(&observer);
+    let total = index.length();
+    meter.update(|progress| {
+        (progress.phase, progress.cancellable, progress.total) = (Phase::Verifying, true, total);
+    });
+    let checked = AtomicU64::new(0);
+    let damaged = Mutex::new(Vec::new());
+    let each = |range: Range, right: bool| {
+        if !right {
+            damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(range);
+        }
+        let checked = checked.fetch_add(range.length, Ordering::Relaxed) + range.length;
+        meter.update(|progress| progress.fraction = share(checked, total));
+        Ok(())
+    };
+    pool(options.threads)?.install(|| compare(&reader, index, &observer, &each))?;
+    meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    damaged.sort_unstable();
+    damaged.dedup_by(|later, first| {
+        let joined = first.end() == later.offset;
+        if joined {
+            first.length += later.length;
+        }
+        joined
+    });
+    Ok(Verification { length: reader.length(), expected_length: total, damaged })
+}
+
+/// Whether `reader` is exactly the target; stops at the first difference.
+pub(crate) fn is_target(reader: &dyn ReadAt, index: &Index, observer: &Observer) -> Result<bool> {
+    if reader.length() != index.length() {
+        return Ok(false);
+    }
+    let differs = || Error::new(ErrorKind::Mismatch, "the target differs");
+    match compare(reader, index, observer, &|_, right| if right { Ok(()) } else { Err(differs()) }) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Compares unit by unit, in parallel on the current pool; `each` hears of every unit and may stop the rest.
+fn compare(
+    reader: &dyn ReadAt,
+    index: &Index,
+    observer: &Observer,
+    each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
+) -> Result<()> {
+    let segment = 16 * UNIT;
+    (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
+        observer.cancel.check()?;
+        let start = at * segment;
+        buffer.resize(segment.min(index.length() - start) as usize, 0);
+        let read = reader.read_at(start, buffer)?;
+        for (unit, bytes) in (start / UNIT..).zip(buffer.chunks(UNIT as usize)) {
+            let range = index.unit_range(unit);
+            let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
+            each(range, present.is_some_and(|bytes| Verified::check(index, unit, bytes).is_some()))?;
+        }
+        Ok(())
+    })
+}
+
+/// A part of a whole, from 0 to 1; all of nothing is 1.
+pub(crate) fn share(done: u64, total: u64) -> f64 {
+    if total == 0 { 1.0 } else { done as f64 / total as f64 }
+}
+
+/// The threads of one call; they end with it.
+pub(crate) fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.min(1024))
+        .thread_name(|number| format!("gosync-{number}"))
+        .build()
+        .map_err(|cause| Error::new(ErrorKind::Io, "cannot start worker threads").caused_by(cause))
+}

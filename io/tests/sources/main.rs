@@ -1,0 +1,8 @@
+//! The sources, through their public doors: the contract between source and sink, kept by memory, file, blocking
+//! and HTTP sources alike, and how an index is read through any of them.
+
+mod http;
+mod index;
+mod local;
+mod server;
+mod sink;
