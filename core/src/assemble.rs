@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, UNIT};
@@ -31,6 +32,37 @@ impl<'a> Verified<'a> {
     /// The bytes.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+}
+
+/// Which units of a target have been written, verified. A result is published only if its ledger is complete:
+/// the second lock on the door that [`Verified`] is the first of.
+#[derive(Debug)]
+pub struct Ledger {
+    written: Vec<AtomicBool>,
+}
+
+impl Ledger {
+    /// Nothing written yet.
+    pub fn new(index: &Index) -> Self {
+        Ledger { written: (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect() }
+    }
+
+    /// Notes that verified bytes have been written.
+    pub fn note(&self, verified: &Verified<'_>) {
+        if let Some(written) = self.written.get((verified.offset / UNIT) as usize) {
+            written.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether verified bytes for this unit have been written.
+    pub fn has(&self, unit: u64) -> bool {
+        self.written.get(unit as usize).is_some_and(|written| written.load(Ordering::Acquire))
+    }
+
+    /// Whether every unit has been.
+    pub fn is_complete(&self) -> bool {
+        self.written.iter().all(|written| written.load(Ordering::Acquire))
     }
 }
 

@@ -237,7 +237,7 @@ mod tests {
         match resolve(name, Some(origin), false) {
             Ok(Location::Path(path)) => path.display().to_string(),
             Ok(Location::Http(url)) => url.to_string(),
-            Err(error) => format!("{:?}", error.kind()),
+            Err(error) => error.kind().to_string(),
         }
     }
 

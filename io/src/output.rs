@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gosync_core::assemble::Verified;
-use gosync_core::{Error, ErrorKind, Result};
+use gosync_core::assemble::{Ledger, Verified};
+use gosync_core::{Error, ErrorKind, Index, Result};
 use tempfile::{NamedTempFile, TempPath};
 
 /// A result in the making. Dropping it unpublished removes it.
@@ -14,27 +14,39 @@ pub(crate) struct Output {
     file: File,
     path: TempPath,
     target: PathBuf,
+    ledger: Ledger,
 }
 
 impl Output {
-    /// Makes an empty output of `length` bytes for `target`.
-    pub(crate) fn create(target: &Path, length: u64) -> Result<Output> {
+    /// Makes an empty output for `target`, of the length that `index` says.
+    pub(crate) fn create(target: &Path, index: &Index) -> Result<Output> {
         let target = real_target(target)?;
         let temporary = temporary_beside(&target)?;
         let (file, path) = temporary.into_parts();
-        file.set_len(length).map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
-        Ok(Output { file, path, target })
+        file.set_len(index.length())
+            .map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
+        Ok(Output { file, path, target, ledger: Ledger::new(index) })
     }
 
     /// Writes verified bytes to their place; from any thread.
     pub(crate) fn write(&self, verified: Verified<'_>) -> Result<()> {
         write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
             Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", verified.offset())
-        })
+        })?;
+        self.ledger.note(&verified);
+        Ok(())
+    }
+
+    /// Whether this unit has been written.
+    pub(crate) fn has(&self, unit: u64) -> bool {
+        self.ledger.has(unit)
     }
 
     /// Makes the result durable, then visible under the target's name, in one step.
     pub(crate) fn publish(self) -> Result<()> {
+        if !self.ledger.is_complete() {
+            return Err(Error::new(ErrorKind::Internal, "the new file was to be published before it was complete"));
+        }
         self.file
             .sync_all()
             .map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
@@ -54,8 +66,8 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(temporary.into_temp_path(), &target)
 }
 
-/// Where the target really is: a symbolic link is followed, never replaced.
-fn real_target(target: &Path) -> Result<PathBuf> {
+/// Where the target really is: a symbolic link is followed, never replaced. A directory is no target.
+pub(crate) fn real_target(target: &Path) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() => {

@@ -60,7 +60,9 @@ impl Job {
         if target.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::Argument, "the target has no name"));
         }
-        let observer = options.observer.in_turn();
+        let mut observer = options.observer.in_turn();
+        // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
+        observer.cancel = observer.cancel.child();
         let meter = Meter::new(&observer);
         let statistics = Statistics { total: index.length(), proof: "root", ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });

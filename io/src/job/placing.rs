@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
 use gosync_core::index::UNIT;
-use gosync_core::matching::Found;
 use gosync_core::plan::{Origin, Piece};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
@@ -24,31 +23,16 @@ use crate::report::Level;
 use crate::source::next_request_id;
 use crate::verbs::share;
 
-/// Which units have been written.
-pub(super) struct Placed(Vec<AtomicBool>);
-
-impl Placed {
-    pub(super) fn new(units: u64) -> Self {
-        Placed((0..units).map(|_| AtomicBool::new(false)).collect())
-    }
-
-    /// True for the first who asks for this unit.
-    pub(super) fn claim(&self, unit: u64) -> bool {
-        self.0.get(unit as usize).is_some_and(|placed| !placed.swap(true, Ordering::AcqRel))
-    }
-}
-
 /// Fetches what is missing and places every unit that is not in the output yet.
 pub(super) fn place(
     shared: &Shared,
     seeds: &Seeds,
     output: &Output,
-    found: &Found,
     cover: Vec<Piece>,
     source: Option<Arc<dyn Source>>,
     limits: Limits,
 ) -> Result<()> {
-    let copies: Vec<u64> = copies(shared, found, &cover);
+    let copies: Vec<u64> = copies(shared, output, &cover);
     let bell = Arc::new(Bell::default());
     let ring = Arc::clone(&bell);
     let transfer = Transfer::new(Arc::clone(&shared.index), cover, limits, Box::new(move || ring.ring()));
@@ -90,17 +74,13 @@ pub(super) fn place(
 }
 
 /// The units that seeds have completely, but not in one run: they are put together from their pieces.
-fn copies(shared: &Shared, found: &Found, cover: &[Piece]) -> Vec<u64> {
+fn copies(shared: &Shared, output: &Output, cover: &[Piece]) -> Vec<u64> {
     let mut missing = vec![false; shared.index.unit_count() as usize];
     for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
         let units = piece.target.offset / UNIT..piece.target.end().div_ceil(UNIT);
         missing[units.start as usize..units.end as usize].fill(true);
     }
-    (0..)
-        .zip(&missing)
-        .filter(|(unit, missing)| !**missing && !found.is_verified(*unit))
-        .map(|(unit, _)| unit)
-        .collect()
+    (0..).zip(&missing).filter(|(unit, missing)| !**missing && !output.has(*unit)).map(|(unit, _)| unit).collect()
 }
 
 /// Wakes whoever waits for something to do.
@@ -187,13 +167,13 @@ impl Site<'_> {
         loop {
             let seen = self.bell.count();
             self.shared.observer.cancel.check()?;
-            if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return Err(error);
-            }
             // Copies first: a copy that turns out wrong adds to what the step then sees.
             let copied = self.copied.load(Ordering::Acquire) == self.copies.len() as u64;
             let now = start.elapsed();
             let step = self.transfer.step(now, random())?;
+            if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Err(error);
+            }
             for error in &step.survived {
                 let text = format!("a request failed and is repeated: {error}");
                 self.shared.observer.event(Level::Warning, "retry", text, &[("kind", &error.kind())]);
@@ -232,23 +212,17 @@ impl Site<'_> {
         let mut buffer = Vec::with_capacity(UNIT as usize);
         while !self.over.load(Ordering::Acquire) && !self.shared.observer.cancel.is_cancelled() {
             let seen = self.bell.count();
-            let placed = if let Some(ready) = self.transfer.take_ready() {
+            // A failure is noted before the unit counts as dealt with: the driver must never see the one without the other.
+            if let Some(ready) = self.transfer.take_ready() {
                 let fetched = ready.fetched();
-                let placed = self.place(ready, &mut buffer);
+                self.place(ready, &mut buffer).unwrap_or_else(|error| self.fail(error));
                 self.transfer.settle(fetched);
-                placed
             } else if let Some(unit) = self.take_copy() {
-                let placed = self.place(self.transfer.from_seeds(unit), &mut buffer);
+                self.place(self.transfer.from_seeds(unit), &mut buffer).unwrap_or_else(|error| self.fail(error));
                 self.copied.fetch_add(1, Ordering::AcqRel);
-                placed
+                self.bell.ring();
             } else {
                 self.bell.wait(seen, Duration::from_secs(1));
-                continue;
-            };
-            if let Err(error) = placed {
-                self.fail(error);
-            } else if self.copied.load(Ordering::Acquire) == self.copies.len() as u64 {
-                self.bell.ring();
             }
         }
     }

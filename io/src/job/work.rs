@@ -11,13 +11,14 @@ use gosync_core::{Error, ErrorKind, Plan, ReadAt, Result, Source};
 
 use super::{Shared, placing};
 use crate::open;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::report::{Level, Phase};
 use crate::seed::FileReader;
 use crate::verbs;
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
+    output::real_target(&shared.target)?;
     let seeds = Seeds::open(shared)?;
     begin(shared, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
@@ -40,7 +41,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     if pool.install(|| seeds.are_up_to_date(shared))? {
         return up_to_date(shared);
     }
-    let output = Output::create(&shared.target, index.length())?;
+    let output = Output::create(&shared.target, index)?;
     let found = matching(shared, &pool, &seeds, Some(&output))?;
     let limits = limits(shared);
     let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
@@ -53,7 +54,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     shared.state().statistics.reason = plan.reason;
     let source = if plan.missing > 0 { Some(source(shared)?) } else { named(shared) };
     shared.meter.update(|progress| progress.phase = Phase::Transferring);
-    placing::place(shared, &seeds, &output, &found, plan.pieces, source, limits)?;
+    placing::place(shared, &seeds, &output, plan.pieces, source, limits)?;
     publish(shared, seeds, output)
 }
 
@@ -132,9 +133,8 @@ fn named(shared: &Shared) -> Option<Arc<dyn Source>> {
 
 /// Runs the matcher; with an output, whole units are written as they are found.
 fn matching(shared: &Shared, pool: &rayon::ThreadPool, seeds: &Seeds, output: Option<&Output>) -> Result<Found> {
-    let placed = placing::Placed::new(shared.index.unit_count());
     let work = seeds.bytes().saturating_add(shared.index.length());
-    let watcher = Watcher { shared, output, placed, scanned: AtomicU64::new(0), work };
+    let watcher = Watcher { shared, output, scanned: AtomicU64::new(0), work };
     let readers: Vec<&dyn ReadAt> = seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
     pool.install(|| matching::find(&shared.index, &readers, &matching::Options::default(), &watcher))
 }
@@ -143,7 +143,6 @@ fn matching(shared: &Shared, pool: &rayon::ThreadPool, seeds: &Seeds, output: Op
 struct Watcher<'a> {
     shared: &'a Shared,
     output: Option<&'a Output>,
-    placed: placing::Placed,
     scanned: AtomicU64,
     /// Bytes to scan and to write.
     work: u64,
@@ -153,7 +152,8 @@ impl Observe for Watcher<'_> {
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
         self.shared.observer.cancel.check()?;
         let Some(output) = self.output else { return Ok(()) };
-        if !self.placed.claim(unit) {
+        // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
+        if output.has(unit) {
             return Ok(());
         }
         output.write(bytes)?;

@@ -7,20 +7,20 @@ use std::sync::{Arc, Mutex};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// How many came before it.
-    pub number: usize,
-    pub path: String,
+    pub(crate) number: usize,
+    pub(crate) path: String,
     headers: Vec<(String, String)>,
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// First offset and, unless it goes to the end, last offset.
-    pub fn range(&self) -> Option<(u64, Option<u64>)> {
+    pub(crate) fn range(&self) -> Option<(u64, Option<u64>)> {
         let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         Some((first.parse().expect("a number"), last.parse().ok()))
     }
@@ -28,16 +28,16 @@ impl Asked {
 
 /// What the server does.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Sends only so many bytes of the body and then…
-    pub cut: Option<(usize, Cut)>,
+    pub(crate) cut: Option<(usize, Cut)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// …closes the connection.
     Close,
     /// …stays silent until the client goes away.
@@ -45,29 +45,29 @@ pub enum Cut {
 }
 
 impl Answer {
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Answer { status, headers: Vec::new(), body: b"an error page".to_vec(), cut: None }
     }
 
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.retain(|(key, _)| key != name);
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
-    pub fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(key, _)| key != name);
         self
     }
 
-    pub fn cut(mut self, after: usize, cut: Cut) -> Self {
+    pub(crate) fn cut(mut self, after: usize, cut: Cut) -> Self {
         self.cut = Some((after, cut));
         self
     }
 }
 
 /// What a good server does.
-pub fn good(asked: &Asked, content: &[u8]) -> Answer {
+pub(crate) fn good(asked: &Asked, content: &[u8]) -> Answer {
     let total = content.len();
     match asked.range() {
         Some((first, _)) if first as usize >= total => {
@@ -85,14 +85,14 @@ pub fn good(asked: &Asked, content: &[u8]) -> Answer {
 }
 
 /// Everything, whatever was asked for.
-pub fn whole(content: &[u8]) -> Answer {
+pub(crate) fn whole(content: &[u8]) -> Answer {
     Answer { status: 200, headers: Vec::new(), body: content.to_vec(), cut: None }.with("etag", "\"one\"")
 }
 
 type Behaviour = dyn Fn(&Asked) -> Answer + Send + Sync;
 
-pub struct Server {
-    pub address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     shared: Arc<Shared>,
 }
 
@@ -107,7 +107,7 @@ struct Shared {
 }
 
 impl Server {
-    pub fn start(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared {
@@ -129,24 +129,24 @@ impl Server {
         Server { address, shared }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn log(&self) -> Vec<Asked> {
+    pub(crate) fn log(&self) -> Vec<Asked> {
         self.shared.log.lock().expect("the log").clone()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Most requests that were being answered at the same time.
-    pub fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.shared.most.load(Ordering::SeqCst)
     }
 
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.shared.left.load(Ordering::SeqCst)
     }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use gosync_io::{Error, ErrorKind, Range, Request, Result, Sink, Source, Supply};
 
 /// Far longer than anything takes; only a hang gets there.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
-pub struct Taker {
+pub(crate) struct Taker {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -29,17 +29,17 @@ struct State {
 }
 
 impl Taker {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    pub fn with_room(bytes: u64) -> Arc<Self> {
+    pub(crate) fn with_room(bytes: u64) -> Arc<Self> {
         let taker = Taker::new();
         taker.lock().room = Some(bytes);
         taker
     }
 
-    pub fn closed() -> Arc<Self> {
+    pub(crate) fn closed() -> Arc<Self> {
         let taker = Taker::new();
         taker.lock().closed = true;
         taker
@@ -50,7 +50,7 @@ impl Taker {
     }
 
     /// Asks, and says under which number.
-    pub fn ask(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> u64 {
+    pub(crate) fn ask(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let ranges = ranges.iter().map(|&(offset, length)| Range::new(offset, length)).collect();
@@ -59,24 +59,24 @@ impl Taker {
     }
 
     /// Waits until the request is finished; it must be finished once.
-    pub fn result(&self, id: u64) -> Result<()> {
+    pub(crate) fn result(&self, id: u64) -> Result<()> {
         let mut state = self.wait(|state| state.finished.contains_key(&id));
         let results = state.finished.get_mut(&id).expect("finished");
         assert_eq!(results.len(), 1, "finished more than once: {results:?}");
         results[0].clone()
     }
 
-    pub fn error(&self, id: u64) -> Error {
+    pub(crate) fn error(&self, id: u64) -> Error {
         self.result(id).expect_err("a failure")
     }
 
     /// Asks and waits.
-    pub fn get(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> Result<()> {
+    pub(crate) fn get(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> Result<()> {
         let id = self.ask(source, ranges);
         self.result(id)
     }
 
-    pub fn kind(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> ErrorKind {
+    pub(crate) fn kind(self: &Arc<Self>, source: &dyn Source, ranges: &[(u64, u64)]) -> ErrorKind {
         self.get(source, ranges).expect_err("a failure").kind()
     }
 
@@ -91,43 +91,43 @@ impl Taker {
     }
 
     /// Waits until it said AGAIN `count` times in all.
-    pub fn wait_for_again(&self, count: u64) {
+    pub(crate) fn wait_for_again(&self, count: u64) {
         drop(self.wait(|state| state.agains >= count));
     }
 
     /// Waits until `count` bytes have come in all.
-    pub fn wait_for_bytes(&self, count: u64) {
+    pub(crate) fn wait_for_bytes(&self, count: u64) {
         drop(self.wait(|state| state.taken() >= count));
     }
 
-    pub fn add_room(&self, bytes: u64) {
+    pub(crate) fn add_room(&self, bytes: u64) {
         let mut state = self.lock();
         state.room = state.room.map(|room| room + bytes);
     }
 
-    pub fn is_finished(&self, id: u64) -> bool {
+    pub(crate) fn is_finished(&self, id: u64) -> bool {
         self.lock().finished.contains_key(&id)
     }
 
-    pub fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.lock().taken()
     }
 
-    pub fn agains(&self) -> u64 {
+    pub(crate) fn agains(&self) -> u64 {
         self.lock().agains
     }
 
-    pub fn exchanges(&self) -> u64 {
+    pub(crate) fn exchanges(&self) -> u64 {
         self.lock().exchanges
     }
 
     /// Pieces that came for one request.
-    pub fn supplies(&self, id: u64) -> u64 {
+    pub(crate) fn supplies(&self, id: u64) -> u64 {
         self.lock().supplies.get(&id).copied().unwrap_or(0)
     }
 
     /// Whether all that arrived is `content`, and covers `ranges`.
-    pub fn check(&self, content: &[u8], ranges: &[(u64, u64)]) {
+    pub(crate) fn check(&self, content: &[u8], ranges: &[(u64, u64)]) {
         let state = self.lock();
         let mut have = vec![false; content.len()];
         for (offset, bytes) in &state.pieces {
@@ -179,7 +179,7 @@ impl Sink for Taker {
 }
 
 /// Bytes that differ everywhere.
-pub fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
         state ^= state << 13;
@@ -191,7 +191,7 @@ pub fn noise(length: usize) -> Vec<u8> {
 }
 
 /// Waits for what another thread is about to make true.
-pub fn eventually(what: &str, done: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, done: impl Fn() -> bool) {
     let end = Instant::now() + LONG;
     while !done() {
         assert!(Instant::now() < end, "never: {what}");
