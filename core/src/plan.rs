@@ -7,7 +7,7 @@ use crate::source::Range;
 /// Where the bytes of a piece come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// From `offset` of the seed with this number (seeds are numbered as they were added; the target itself comes first).
+    /// From `offset` of the seed with this number: 0 is what is at the target now, added seeds follow from 1 on.
     Seed {
         /// Number of the seed.
         seed: u32,
