@@ -104,14 +104,23 @@ fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
     builder.prefix(&prefix).suffix(".gosync-part");
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder
-        .tempfile_in(folder_of(target))
-        .map_err(|cause| Error::from_io(cause, "cannot write in the target's folder", folder_of(target).display()))?;
+    let temporary = builder.tempfile_in(folder_of(target)).map_err(|cause| {
+        Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(target).display())
+    })?;
     if let Ok(about) = fs::metadata(target) {
         let kept = temporary.as_file().set_permissions(about.permissions());
         kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
     }
     Ok(temporary)
+}
+
+/// The error without the temporary name that tempfile adds to it: it would mean nothing to anybody.
+fn plain(cause: io::Error) -> io::Error {
+    use io::ErrorKind as K;
+    match cause.kind() {
+        kind @ (K::NotFound | K::PermissionDenied | K::ReadOnlyFilesystem | K::StorageFull | K::QuotaExceeded) => kind.into(),
+        _ => cause,
+    }
 }
 
 fn persist(path: TempPath, target: &Path) -> Result<()> {

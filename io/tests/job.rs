@@ -170,6 +170,7 @@ fn impossible_targets() {
     assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
     let error = run(&content, memory(&content), &place.path("nowhere/target")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(!error.to_string().contains("gosync-part"), "{error}");
     let error = run(&content, None, &place.path("target")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
     let job = Job::new(index_of(&content), None, place.path("target"), JobOptions::default()).unwrap();

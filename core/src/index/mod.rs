@@ -107,7 +107,8 @@ impl Index {
         self.source.as_deref()
     }
 
-    /// Where this index was read from (a path or URL), if it was; not part of the index.
+    /// Where this index was read from, if it was: the path or URL as it was given, credentials included, so not for logs.
+    /// Not part of the index.
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }

@@ -1,0 +1,253 @@
+//! The command line: every verb and option, what it means, its unit and its default.
+//!
+//! Options carry the names that all faces of gosync share. Values are checked here only as far as one value
+//! alone can be wrong; what the library can judge better (a block size, a location) it judges itself.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use gosync_io::{IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
+
+use crate::{exit, quantity};
+
+/// Updates files from a published index: fetches only what is missing, verifies every byte.
+///
+/// A publisher runs `gosync index FILE` once and puts FILE and FILE.gosync on any web server. Whoever has an
+/// older version runs `gosync update FILE --index URL`.
+#[derive(Debug, Parser)]
+#[command(name = "gosync", version, after_help = exit::help(), max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Common {
+    /// Print lines of JSON on standard output: progress and log events, then one result or error [default: text for people]
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but errors (with --json: nothing but the last line); wins over -v
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Show what is being done; twice: show details too [default: warnings only]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Append what is being done to this file, one line per event with the time; -vv adds details [default: no log]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Number of worker threads [default: 0, as many as there are cores]
+    #[arg(long, global = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Describe FILE in an index, to be published beside it
+    Index(IndexArgs),
+    /// Say what an update would take from where; fetch and write nothing but the index
+    Plan(UpdateArgs),
+    /// Make TARGET what the index says; the old TARGET stays until the new one is complete and verified
+    Update(UpdateArgs),
+    /// Compare TARGET with an index
+    Verify(VerifyArgs),
+    /// Show what an index says
+    Info(InfoArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct IndexArgs {
+    /// The file to describe
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to write the index [default: FILE.gosync]
+    #[arg(short, long, value_name = "INDEX")]
+    pub(crate) output: Option<PathBuf>,
+    /// Bytes of a block, a power of two from 1KiB to 32KiB: smaller finds more, and makes a larger index
+    /// [default: 0, by file size]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
+    pub(crate) block_size: u32,
+    /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
+    /// [default: the name of FILE]
+    #[arg(long, value_name = "NAME|URL")]
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpdateArgs {
+    /// The file to update; one that exists is the first seed
+    #[arg(value_name = "TARGET", required_unless_present = "output")]
+    target: Option<PathBuf>,
+    /// The same as TARGET [default: TARGET]
+    #[arg(short, long, value_name = "TARGET")]
+    output: Option<PathBuf>,
+    /// The index of the new version: a path or URL
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) index: OsString,
+    /// Where the new version is: a path or URL [default: where the index says, beside the index or below]
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) source: Option<OsString>,
+    /// A file that may share content with the new version; may be given several times [default: TARGET alone]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seed: Vec<PathBuf>,
+    /// Do not use TARGET as a seed [default: use it]
+    #[arg(long)]
+    pub(crate) ignore_target: bool,
+    /// Follow the index to a source outside its own folder or on another server [default: refuse]
+    #[arg(long)]
+    pub(crate) allow_any_source: bool,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+    /// Requests that may be unanswered at the same time [default: 0, which is 8]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "Fetching")]
+    max_requests: usize,
+    /// Bytes that may be asked for and not yet written [default: 0, which is 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, default_value = "0", hide_default_value = true, help_heading = "Fetching")]
+    max_bytes_in_flight: u64,
+    /// Temporary failures in a row, without a new byte between them, that are survived [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Fetching")]
+    retries: Option<u32>,
+}
+
+/// How an index (and a source) is opened.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Fetching")]
+pub(crate) struct OpenArgs {
+    /// The largest index to accept, in bytes or with a unit [default: 0, which is 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, default_value = "0", hide_default_value = true)]
+    max_index_size: u64,
+    /// Connections to one server at the same time [default: 0, which is 4]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    connections: usize,
+    /// How long a connect or a silence may last, in seconds or with ms, s, m, h
+    /// [default: 0, which is 30; 60 for a silent request of an update]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration, default_value = "0", hide_default_value = true)]
+    timeout: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The file to compare
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: PathBuf,
+    /// The index to compare with: a path or URL
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) index: OsString,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InfoArgs {
+    /// The index: a path or URL
+    #[arg(value_name = "INDEX")]
+    pub(crate) index: OsString,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+}
+
+impl Args {
+    /// Refuses what only several arguments together make wrong.
+    pub(crate) fn check(self) -> Result<Args, clap::Error> {
+        if let Verb::Plan(args) | Verb::Update(args) = &self.verb
+            && let (Some(target), Some(output)) = (&args.target, &args.output)
+            && target != output
+        {
+            let message = format!("TARGET is given twice: '{}' and -o '{}'", target.display(), output.display());
+            return Err(Args::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(self)
+    }
+}
+
+impl Verb {
+    /// The word on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Verb::Index(_) => "index",
+            Verb::Plan(_) => "plan",
+            Verb::Update(_) => "update",
+            Verb::Verify(_) => "verify",
+            Verb::Info(_) => "info",
+        }
+    }
+}
+
+impl Common {
+    /// The options of `index`.
+    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> IndexOptions {
+        IndexOptions {
+            block_size: args.block_size,
+            threads: self.threads,
+            source: args.source.clone(),
+            observer: observer.clone(),
+        }
+    }
+
+    /// The options of `verify`.
+    pub(crate) fn verify_options(&self, observer: &Observer) -> VerifyOptions {
+        VerifyOptions { threads: self.threads, observer: observer.clone() }
+    }
+
+    /// The options of `plan` and `update`.
+    pub(crate) fn job_options(&self, args: &UpdateArgs, observer: &Observer) -> JobOptions {
+        JobOptions {
+            threads: self.threads,
+            max_requests: args.max_requests,
+            max_bytes_in_flight: args.max_bytes_in_flight,
+            retries: args.retries,
+            timeout: args.open.timeout,
+            ignore_target: args.ignore_target,
+            allow_any_source: args.allow_any_source,
+            open: args.open.options(observer),
+            observer: observer.clone(),
+        }
+    }
+}
+
+impl UpdateArgs {
+    /// TARGET, however it was given. The parser lets nobody through who gave none.
+    pub(crate) fn target(&self) -> &Path {
+        self.target.as_deref().or(self.output.as_deref()).unwrap_or(Path::new(""))
+    }
+}
+
+impl OpenArgs {
+    /// How the library is to open an index or a source.
+    pub(crate) fn options(&self, observer: &Observer) -> OpenOptions {
+        OpenOptions {
+            max_index_size: self.max_index_size,
+            connections: self.connections,
+            timeout: self.timeout,
+            observer: observer.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_option_names_its_default() {
+        let mut command = Args::command();
+        command.build();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            for option in verb.get_opts().filter(|option| !option.is_required_set()) {
+                let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("[default: "), "{} --{}: {help}", verb.get_name(), option.get_id());
+            }
+        }
+    }
+}

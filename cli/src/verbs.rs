@@ -1,0 +1,236 @@
+//! The five verbs: from arguments to the library and from its answer to rows and fields.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gosync_io::source::FileSource;
+use gosync_io::{Cancel, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Verification};
+use serde_json::Value;
+
+use crate::args::{Args, Common, IndexArgs, InfoArgs, UpdateArgs, Verb, VerifyArgs};
+use crate::outcome::Outcome;
+use crate::ui::Ui;
+use crate::{exit, json, text};
+
+/// Does what `args` say.
+pub(crate) fn run(args: &Args, ui: &Arc<Ui>, cancel: &Cancel) -> Result<Outcome> {
+    let observer = ui.observer(cancel);
+    let common = &args.common;
+    match &args.verb {
+        Verb::Index(args) => index(common, args, &observer),
+        Verb::Plan(args) => plan(common, args, &observer, ui.is_verbose()),
+        Verb::Update(args) => update(common, args, &observer),
+        Verb::Verify(args) => verify(common, args, &observer),
+        Verb::Info(args) => info(args, &observer),
+    }
+}
+
+fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outcome> {
+    let path = match &args.output {
+        Some(path) => path.clone(),
+        None => beside(&args.file),
+    };
+    check_output(&args.file, &path)?;
+    let index = gosync_io::index_file(&args.file, &common.index_options(args, observer))?;
+    gosync_io::save_index(&index, &path)?;
+    let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", index.root().to_string());
+    Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
+}
+
+/// `FILE.gosync`, whatever FILE ends in.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".gosync");
+    name.into()
+}
+
+/// Refuses an output that cannot work or would do harm before the whole file is read for nothing.
+fn check_output(file: &Path, output: &Path) -> Result<()> {
+    if let (Ok(file), Ok(same)) = (file.canonicalize(), output.canonicalize())
+        && file == same
+    {
+        let error = Error::new(ErrorKind::Argument, "the index would overwrite the file that it describes");
+        return Err(error.with("path", output.display()));
+    }
+    if output.is_dir() {
+        return Err(
+            Error::new(ErrorKind::Argument, "the index cannot be written over a folder").with("path", output.display())
+        );
+    }
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match folder.metadata() {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(Error::from_io(cause, "cannot write the index into its folder", folder.display())),
+    }
+}
+
+fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bool) -> Result<Outcome> {
+    let (_, job) = job(common, args, observer)?;
+    let plan = job.plan()?;
+    let outcome = plan_rows(args.target(), &plan)
+        .field("target", args.target().to_string_lossy())
+        .field("total", plan.total)
+        .field("from_seeds", plan.from_seeds)
+        .field("missing", plan.missing)
+        .field("to_fetch", plan.to_fetch)
+        .field("ranges", plan.ranges)
+        .field("index_size", plan.index_size)
+        .field("up_to_date", plan.up_to_date)
+        .field("reason", plan.reason.as_str());
+    Ok(match with_pieces {
+        true => outcome.field("pieces", plan.pieces.iter().map(json::piece).collect::<Value>()),
+        false => outcome,
+    })
+}
+
+fn plan_rows(target: &Path, plan: &Plan) -> Outcome {
+    Outcome::new("plan")
+        .row("target", target.to_string_lossy())
+        .row("total", text::bytes(plan.total))
+        .row("from seeds", text::share(plan.from_seeds, plan.total))
+        .row("missing", text::share(plan.missing, plan.total))
+        .row("to fetch", text::bytes(plan.to_fetch))
+        .row("ranges", plan.ranges.to_string())
+        .row("index bytes", text::bytes(plan.index_size))
+        .row("up to date", if plan.up_to_date { "yes" } else { "no" })
+        .row("reason", plan.reason.as_str())
+}
+
+fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Outcome> {
+    let (index, job) = job(common, args, observer)?;
+    let done = job.run()?;
+    let (target, root) = (args.target().to_string_lossy(), index.root().to_string());
+    Ok(Outcome::new("update")
+        .row(if done.up_to_date { "up to date" } else { "updated" }, target.clone())
+        .row("total", text::bytes(done.total))
+        .row("from seeds", text::share(done.from_seeds, done.total))
+        .row("fetched", text::share(done.fetched, done.total))
+        .row("wasted", text::bytes(done.wasted))
+        .row("requests", done.requests.to_string())
+        .row("retries", done.retries.to_string())
+        .row("proof", format!("{} {root}", done.proof))
+        .row("reason", done.reason.as_str())
+        .field("target", target)
+        .field("total", done.total)
+        .field("from_seeds", done.from_seeds)
+        .field("fetched", done.fetched)
+        .field("wasted", done.wasted)
+        .field("written", done.written)
+        .field("requests", done.requests)
+        .field("retries", done.retries)
+        .field("up_to_date", done.up_to_date)
+        .field("proof", done.proof)
+        .field("root", root)
+        .field("reason", done.reason.as_str()))
+}
+
+/// The job that `plan` looks at and `update` runs.
+fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<Index>, Job)> {
+    let open = args.open.options(observer);
+    let index = Arc::new(open_index(&args.index, &open)?);
+    let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
+    let job = Job::new(Arc::clone(&index), source, args.target(), common.job_options(args, observer))?;
+    args.seed.iter().try_for_each(|seed| job.add_seed(seed))?;
+    Ok((index, job))
+}
+
+fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
+    let index = open_index(&args.index, &args.open.options(observer))?;
+    let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
+    let target = args.target.to_string_lossy();
+    let outcome = Outcome::new("verify")
+        .field("target", target.clone())
+        .field("is_match", found.is_match())
+        .field("length", found.length)
+        .field("expected_length", found.expected_length)
+        .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
+        .field("root", index.root().to_string());
+    if found.is_match() {
+        return Ok(outcome.row("match", target).row("root", index.root().to_string()));
+    }
+    Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found))
+}
+
+/// The rows that say in what a file differs.
+fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
+    /// Ranges that a person may still want to read; programs get all of them.
+    const SHOWN: usize = 20;
+    if found.length != found.expected_length {
+        outcome = outcome.row("length", text::bytes(found.length)).row("expected", text::bytes(found.expected_length));
+    }
+    for range in found.damaged.iter().take(SHOWN) {
+        outcome = outcome.row("damaged", format!("offset {}, length {}", range.offset, text::bytes(range.length)));
+    }
+    match found.damaged.len().saturating_sub(SHOWN) {
+        0 => outcome,
+        more => outcome.row("damaged", format!("and {more} more ranges (--json lists all)")),
+    }
+}
+
+fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
+    let index = open_index(&args.index, &args.open.options(observer))?;
+    let origin = index.origin().map(without_secrets);
+    let outcome = Outcome::new("info")
+        .row("kind", "file")
+        .row("length", text::bytes(index.length()))
+        .row("root", index.root().to_string())
+        .row("block size", text::bytes(index.block_size().into()))
+        .row("blocks", index.block_count().to_string())
+        .row("units", index.unit_count().to_string())
+        .row("index size", text::bytes(index.encoded_size()))
+        .row("source", index.source().unwrap_or("none"))
+        .row("origin", origin.as_deref().unwrap_or("none"));
+    Ok(describe(outcome.field("kind", "file"), &index).field("origin", origin))
+}
+
+/// A location without what may be secret in a URL: it may have been typed with a password, and results get pasted.
+fn without_secrets(location: &str) -> String {
+    match url::Url::parse(location) {
+        Ok(mut url) if url.has_host() => {
+            // Neither can fail for a URL that has a host.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.into()
+        }
+        _ => location.to_owned(),
+    }
+}
+
+/// The fields of an index.
+fn describe(outcome: Outcome, index: &Index) -> Outcome {
+    outcome
+        .field("length", index.length())
+        .field("root", index.root().to_string())
+        .field("block_size", index.block_size())
+        .field("block_count", index.block_count())
+        .field("unit_count", index.unit_count())
+        .field("encoded_size", index.encoded_size())
+        .field("source", index.source())
+}
+
+fn open_index(location: &OsStr, options: &OpenOptions) -> Result<Index> {
+    gosync_io::open_index(&spelled(location)?, options)
+}
+
+fn open_source(location: &OsStr, options: &OpenOptions) -> Result<Arc<dyn Source>> {
+    match location.to_str() {
+        Some(location) => gosync_io::open_source(location, options),
+        None => Ok(Arc::new(FileSource::open(Path::new(location))?)),
+    }
+}
+
+/// A location as the library takes it, which is text. A path that is not text becomes a `file:` URL.
+fn spelled(location: &OsStr) -> Result<String> {
+    if let Some(location) = location.to_str() {
+        return Ok(location.to_owned());
+    }
+    let path = std::path::absolute(location);
+    let path = path.map_err(|cause| Error::from_io(cause, "cannot find the path", location.display()))?;
+    let url = url::Url::from_file_path(path).map(String::from);
+    url.map_err(|()| {
+        Error::new(ErrorKind::Argument, "the path cannot be written as text").with("path", location.display())
+    })
+}

@@ -1,0 +1,10 @@
+//! The program from outside: the built binary, real files, a real (small) server.
+
+mod bad_input;
+mod bad_source;
+mod interrupt;
+mod main_job;
+mod output;
+mod server;
+mod support;
+mod usage;
