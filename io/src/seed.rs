@@ -54,9 +54,13 @@ impl ReadAt for FileReader {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        // No file reaches there, and the system would call such an offset invalid.
+        if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
+            return Ok(0);
+        }
         let mut done = 0;
         while done < buffer.len() {
-            match read_once(&self.file, offset.saturating_add(done as u64), &mut buffer[done..]) {
+            match read_once(&self.file, offset + done as u64, &mut buffer[done..]) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

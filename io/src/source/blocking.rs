@@ -226,6 +226,10 @@ impl Shared {
                     Ok(count) => part.ready = count,
                     Err(error) => return Some(Err(error)),
                 }
+                // A read may take long.
+                if part.pending.is_stopped() {
+                    return Some(Err(unwanted()));
+                }
             }
             match part.pending.supply(part.range.offset, &part.buffer[..part.ready]) {
                 Supply::Taken => part.advance(),

@@ -18,8 +18,7 @@ pub(super) struct Stream {
     /// Bytes that have been handed out.
     position: u64,
     riders: Vec<Part>,
-    /// Those that came when their bytes had passed. Their taker may have got them unasked, so they are answered at the
-    /// end with "ask again": what is lacking then is worth another body.
+    /// Those that came when their bytes had passed: they wait for another body.
     late: Vec<Part>,
 }
 
@@ -31,6 +30,16 @@ impl Stream {
     pub(super) fn join(&mut self, part: Part) {
         let place = if part.range.offset >= self.position { &mut self.riders } else { &mut self.late };
         place.push(part);
+    }
+
+    /// As `join`, for a part that was asked for before the stream began. Given back if its bytes have passed: its taker
+    /// may have got them unasked, and shall ask again for what it lacks then.
+    fn board(&mut self, part: Part) -> Option<Part> {
+        if part.range.offset < self.position {
+            return Some(part);
+        }
+        self.riders.push(part);
+        None
     }
 
     /// Who gets which part of the bytes from the position up to `end`: (taker, first, end), together all of them.
@@ -87,11 +96,7 @@ impl Drop for Ending<'_> {
                 End::Abandoned => lock(&self.shared.state).enqueue(part),
             }
         }
-        for part in late {
-            let message = "the server has no ranges, and its one answer had passed what was asked for";
-            let error = Error::new(ErrorKind::SourceTemporary, message);
-            part.pending.settle(Err(self.shared.placed(error)));
-        }
+        late.into_iter().for_each(|part| lock(&self.shared.state).enqueue(part));
         self.shared.changed.notify_waiters();
     }
 }
@@ -103,23 +108,28 @@ fn ended(part: &Part, total: u64) -> Result<()> {
 }
 
 impl Shared {
-    /// A range was answered with everything: that answer is used for all that waits.
+    /// A range was answered with everything: that answer is used for all that waits, unless there is one already.
     pub(super) async fn take_over(&self, part: Part, response: Response, length: Option<u64>) {
-        let (is_new, begun) = {
+        let (is_new, begun, passed) = {
             let mut state = lock(&self.state);
             let is_new = state.mode != Mode::Whole;
-            let begun = state.stream.is_none();
-            if begun {
+            if let Some(stream) = &mut state.stream {
+                (is_new, false, stream.board(part))
+            } else {
                 state.queue.push_front(part);
                 state.begin_stream();
-            } else {
-                state.enqueue(part);
+                (is_new, true, None)
             }
-            (is_new, begun)
         };
+        self.changed.notify_waiters();
         if is_new {
             let message = "the server does not answer ranges; its one answer with everything is used";
             self.observer.event(Level::Info, "no_ranges", message, &[("url", &self.name)]);
+        }
+        if let Some(part) = passed {
+            let message = "the server has no ranges, and its one answer had passed what was asked for";
+            let error = Error::new(ErrorKind::SourceTemporary, message);
+            part.pending.settle(Err(self.placed(error)));
         }
         if begun {
             self.run(Some((response, length))).await;
@@ -160,29 +170,33 @@ impl Shared {
         };
         let mut position = 0;
         while let Some(data) = self.receive(&mut response).await? {
-            self.hand_out(position, &data).await;
-            position += data.len() as u64;
-            self.settle_riders();
-            // Whoever has got everything may want more: the body waits for that, rather than being sent twice.
-            let waits = length.is_none_or(|length| position < length);
-            if waits && tokio::time::timeout(self.timeout, self.until_ridden()).await.is_err() {
-                return Ok(End::Abandoned);
+            let mut rest = &data[..];
+            while !rest.is_empty() {
+                // Whoever has got everything may want more: the body waits for that, rather than being sent twice.
+                if tokio::time::timeout(self.timeout, self.until_ridden()).await.is_err() {
+                    return Ok(End::Abandoned);
+                }
+                let count = self.hand_out(position, rest).await;
+                position += count as u64;
+                rest = &rest[count..];
+                self.settle_riders();
             }
         }
         self.check_end(position, length)?;
         Ok(End::Whole(position))
     }
 
-    /// Supplies bytes of the body to those who ride on it.
-    async fn hand_out(&self, position: u64, data: &[u8]) {
-        let shares = {
+    /// Supplies bytes of the body to those who ride on it, up to the last that anyone asks for. How many.
+    async fn hand_out(&self, position: u64, data: &[u8]) -> usize {
+        let (shares, count) = {
             let mut state = lock(&self.state);
-            let Some(stream) = &mut state.stream else { return };
-            let end = position + data.len() as u64;
+            let Some(stream) = &mut state.stream else { return 0 };
+            let end = stream.riders.iter().map(|rider| rider.range.end()).max().unwrap_or(0);
+            let end = end.clamp(position, position + data.len() as u64);
             let shares = stream.shares(end);
             // Now, not afterwards: who joins while these bytes are handed out does not get them.
             stream.position = end;
-            shares
+            (shares, (end - position) as usize)
         };
         for (pending, from, to) in shares {
             // Both are within the data.
@@ -192,6 +206,7 @@ impl Shared {
                 self.changed.notify_waiters();
             }
         }
+        count
     }
 
     /// Those who have got everything are done.
@@ -205,7 +220,11 @@ impl Shared {
             stream.riders = riders;
             done
         };
-        Vec::into_iter(done).for_each(|part: Part| part.pending.settle(Ok(())));
+        if !Vec::is_empty(&done) {
+            // Perhaps only late ones are left.
+            self.changed.notify_waiters();
+        }
+        done.into_iter().for_each(|part: Part| part.pending.settle(Ok(())));
     }
 
     /// Returns when somebody rides.

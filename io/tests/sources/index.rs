@@ -10,7 +10,7 @@ use gosync_io::{
     index_from_bytes, open_index, open_index_source, open_source,
 };
 
-use crate::server::{Answer, Server, good};
+use crate::server::{Answer, Cut, Server, good, whole};
 use crate::sink::{eventually, noise};
 
 fn sample() -> (Index, Vec<u8>) {
@@ -243,8 +243,8 @@ fn an_index_that_is_replaced_while_it_is_read_is_read_anew() {
     let (index, bytes) = sample();
     let old = noise(bytes.len() + 500);
     let server = Server::start(move |asked| match asked.number {
-        0 => good(asked, &old).with("etag", "\"old\"").cut(2000, crate::server::Cut::Close),
-        1 => Answer { body: bytes.clone(), ..good(asked, &bytes).with("etag", "\"new\"") },
+        0 => good(asked, &old).with("etag", "\"old\"").cut(2000, Cut::Close),
+        1 => whole(&bytes).with("etag", "\"new\""),
         _ => good(asked, &bytes).with("etag", "\"new\""),
     });
     let read = open_index(&server.url("/x.gosync"), &OpenOptions::default()).expect("an index");

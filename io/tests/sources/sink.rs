@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gosync_io::{Error, ErrorKind, Range, Request, Result, Sink, Source, Supply};
@@ -46,7 +46,7 @@ impl Taker {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("the state")
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks, and says under which number.
@@ -85,7 +85,7 @@ impl Taker {
         let mut state = self.lock();
         while !done(&state) {
             let rest = end.checked_duration_since(Instant::now()).expect("it hangs");
-            state = self.changed.wait_timeout(state, rest).expect("the state").0;
+            state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
         state
     }
