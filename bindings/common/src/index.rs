@@ -1,0 +1,210 @@
+//! The index: built, opened, saved, asked, and compared with a file.
+
+use std::ffi::CString;
+use std::path::Path;
+use std::ptr;
+
+use gosync_ffi::{gosync_index, gosync_index_options, gosync_open_options, gosync_verify_options};
+
+use crate::call::{call, make};
+use crate::observer::Lent;
+use crate::{Location, Observer, Result, Source, Verification, VerifyOptions, text};
+
+/// How to build an index. Zero means the default.
+#[derive(Clone, Default)]
+pub struct IndexOptions {
+    /// Bytes of a block.
+    pub block_size: u32,
+    /// Worker threads.
+    pub threads: u32,
+    /// Where the content is, as the index shall say it. `None`: the file's own name; empty: nothing.
+    pub source: Option<String>,
+    /// Who watches, and may cancel.
+    pub observer: Observer,
+}
+
+/// How to open an index or a source. Zero means the default.
+#[derive(Clone, Default)]
+pub struct OpenOptions {
+    /// The largest index that is read, in bytes.
+    pub max_index_size: u64,
+    /// Connections to an HTTP origin at the same time.
+    pub connections: u32,
+    /// How long a connect, or a silence in an answer, may last.
+    pub timeout_ms: u32,
+    /// Who watches, and may cancel.
+    pub observer: Observer,
+}
+
+impl OpenOptions {
+    pub(crate) fn to_c(&self, lent: &Lent) -> gosync_open_options {
+        gosync_open_options {
+            max_index_size: self.max_index_size,
+            connections: self.connections,
+            timeout_ms: self.timeout_ms,
+            observer: lent.as_ptr(),
+            ..Default::default()
+        }
+    }
+}
+
+/// What a target is.
+pub struct Index(*mut gosync_index);
+
+// SAFETY: the C side allows every call on `const gosync_index *` from any thread at any time.
+unsafe impl Send for Index {}
+// SAFETY: as above.
+unsafe impl Sync for Index {}
+
+impl Index {
+    /// Reads the file at `path` once and describes it.
+    pub fn build(path: &Path, options: &IndexOptions) -> Result<Self> {
+        let path = text::c_path(path, "the path")?;
+        // SAFETY: every pointer is valid during the call.
+        Self::build_with(options, |options, out, error| unsafe {
+            gosync_ffi::gosync_index_build(path.as_ptr(), options, out, error)
+        })
+    }
+
+    /// Describes `data`.
+    pub fn build_from_memory(data: &[u8], options: &IndexOptions) -> Result<Self> {
+        // SAFETY: every pointer is valid during the call.
+        Self::build_with(options, |options, out, error| unsafe {
+            gosync_ffi::gosync_index_build_from_memory(data.as_ptr().cast(), data.len(), options, out, error)
+        })
+    }
+
+    fn build_with(
+        options: &IndexOptions,
+        build: impl FnOnce(*const gosync_index_options, *mut *mut gosync_index, *mut *mut gosync_ffi::gosync_error) -> i32,
+    ) -> Result<Self> {
+        let source: Option<CString> =
+            options.source.as_deref().map(|source| text::c_text(source, "the source")).transpose()?;
+        let lent = options.observer.lend();
+        let options = gosync_index_options {
+            block_size: options.block_size,
+            threads: options.threads,
+            source: source.as_ref().map_or(ptr::null(), |source| source.as_ptr()),
+            observer: lent.as_ptr(),
+            ..Default::default()
+        };
+        make(|out, error| build(&options, out, error)).map(Index)
+    }
+
+    /// Reads the index at a path or URL.
+    pub fn open(location: &Location, options: &OpenOptions) -> Result<Self> {
+        let location = location.to_c("the index")?;
+        let lent = options.observer.lend();
+        let options = options.to_c(&lent);
+        // SAFETY: every pointer is valid during the call.
+        make(|out, error| unsafe { gosync_ffi::gosync_index_open(location.as_ptr(), &options, out, error) }).map(Index)
+    }
+
+    /// Reads an index through any source.
+    pub fn open_source(source: &Source, options: &OpenOptions) -> Result<Self> {
+        let lent = options.observer.lend();
+        let options = options.to_c(&lent);
+        // SAFETY: every pointer is valid during the call.
+        make(|out, error| unsafe { gosync_ffi::gosync_index_open_source(source.as_ptr(), &options, out, error) })
+            .map(Index)
+    }
+
+    /// Reads an index from bytes.
+    pub fn from_memory(data: &[u8], options: &OpenOptions) -> Result<Self> {
+        let lent = options.observer.lend();
+        let options = options.to_c(&lent);
+        let (data, length) = (data.as_ptr().cast(), data.len());
+        // SAFETY: every pointer is valid during the call.
+        make(|out, error| unsafe { gosync_ffi::gosync_index_from_memory(data, length, &options, out, error) })
+            .map(Index)
+    }
+
+    /// Writes the index to `path`: beside it first, then by one rename.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let path = text::c_path(path, "the path")?;
+        // SAFETY: the index is valid until it is dropped, the path during the call.
+        call(|error| unsafe { gosync_ffi::gosync_index_save(self.0, path.as_ptr(), error) })
+    }
+
+    /// The bytes that [`Index::save`] would write.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(self.encoded_size()).unwrap_or(usize::MAX)];
+        let mut written = 0;
+        let (buffer, capacity) = (bytes.as_mut_ptr().cast(), bytes.len());
+        // SAFETY: the buffer has this capacity, and the count is valid for writing.
+        call(|error| unsafe { gosync_ffi::gosync_index_encode(self.0, buffer, capacity, &mut written, error) })?;
+        bytes.truncate(written);
+        Ok(bytes)
+    }
+
+    /// Compares the file at `path` with the index. A file that differs is not an error.
+    pub fn verify(&self, path: &Path, options: &VerifyOptions) -> Result<Verification> {
+        let path = text::c_path(path, "the target")?;
+        let lent = options.observer.lend();
+        let options = gosync_verify_options { threads: options.threads, observer: lent.as_ptr(), ..Default::default() };
+        // SAFETY: every pointer is valid during the call.
+        let made =
+            make(|out, error| unsafe { gosync_ffi::gosync_index_verify(self.0, path.as_ptr(), &options, out, error) });
+        // SAFETY: a verification that was just made for us.
+        made.map(|made| unsafe { Verification::take(made) })
+    }
+
+    /// Bytes of the target.
+    pub fn length(&self) -> u64 {
+        // SAFETY: the index is valid until it is dropped; so in all getters.
+        unsafe { gosync_ffi::gosync_index_length(self.0) }
+    }
+
+    /// Bytes of a block.
+    pub fn block_size(&self) -> u32 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_block_size(self.0) }
+    }
+
+    /// Blocks that the target has.
+    pub fn block_count(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_block_count(self.0) }
+    }
+
+    /// Verified units that the target has.
+    pub fn unit_count(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_unit_count(self.0) }
+    }
+
+    /// Bytes that the index has when it is written.
+    pub fn encoded_size(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_encoded_size(self.0) }
+    }
+
+    /// The plain BLAKE3 of the target, as 64 hexadecimal digits.
+    pub fn root_hex(&self) -> String {
+        // SAFETY: see `length`; the text is copied at once.
+        unsafe { text::copied(gosync_ffi::gosync_index_root_hex(self.0)) }.unwrap_or_default()
+    }
+
+    /// Where the content is, as the index says it.
+    pub fn source(&self) -> Option<String> {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_source(self.0)) }
+    }
+
+    /// Where the index was opened from; `None` if it was built, or read from memory.
+    pub fn origin(&self) -> Option<String> {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_origin(self.0)) }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const gosync_index {
+        self.0
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // SAFETY: owned, and not used after this.
+        unsafe { gosync_ffi::gosync_index_free(self.0) };
+    }
+}

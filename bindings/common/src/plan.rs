@@ -1,0 +1,104 @@
+//! What an update would do.
+
+use std::ptr;
+
+use gosync_ffi::{GOSYNC_OK, gosync_piece, gosync_plan};
+
+use crate::text;
+
+/// Where the bytes of a piece are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// At `offset` of the seed with this number (the target itself comes first).
+    Seed {
+        /// Number of the seed.
+        seed: u32,
+        /// Offset in the seed.
+        offset: u64,
+    },
+    /// Not here: to be fetched.
+    Missing,
+}
+
+/// A run of the target that comes from one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset in the target.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+    /// Where its bytes are.
+    pub seen: Seen,
+}
+
+/// An exact cover of the target, and its cost.
+pub struct Plan(*mut gosync_plan);
+
+// SAFETY: the C side allows every call on `const gosync_plan *` from any thread at any time.
+unsafe impl Send for Plan {}
+// SAFETY: as above.
+unsafe impl Sync for Plan {}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $function:ident;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> $type {
+                // SAFETY: the plan is valid until it is dropped.
+                unsafe { gosync_ffi::$function(self.0) }
+            }
+        )*
+    };
+}
+
+impl Plan {
+    /// # Safety
+    /// `raw` is a plan that the caller owns and gives away.
+    pub(crate) unsafe fn from_raw(raw: *mut gosync_plan) -> Self {
+        Plan(raw)
+    }
+
+    getters! {
+        /// Bytes of the target.
+        total: u64 = gosync_plan_total;
+        /// Bytes that the seeds have.
+        from_seeds: u64 = gosync_plan_from_seeds;
+        /// Bytes that are missing.
+        missing: u64 = gosync_plan_missing;
+        /// Bytes that would be asked for.
+        to_fetch: u64 = gosync_plan_to_fetch;
+        /// Ranges that would be asked for.
+        ranges: u64 = gosync_plan_ranges;
+        /// Bytes of the index that was read.
+        index_size: u64 = gosync_plan_index_size;
+        /// Whether the target is the new version already.
+        up_to_date: bool = gosync_plan_up_to_date;
+        /// Number of pieces.
+        piece_count: usize = gosync_plan_piece_count;
+    }
+
+    /// Why it would be done this way, one line.
+    pub fn reason(&self) -> String {
+        // SAFETY: the plan is valid until it is dropped; the text is copied at once.
+        unsafe { text::copied(gosync_ffi::gosync_plan_reason(self.0)) }.unwrap_or_default()
+    }
+
+    /// The piece with this number, in the order of the target.
+    pub fn piece(&self, i: usize) -> Option<Piece> {
+        let mut piece = gosync_piece::default();
+        // SAFETY: the plan is valid until it is dropped, the piece valid for writing; a number out of range is refused.
+        let status = unsafe { gosync_ffi::gosync_plan_piece(self.0, i, &mut piece, ptr::null_mut()) };
+        let seen = match piece.is_missing {
+            0 => Seen::Seed { seed: piece.seed, offset: piece.seed_offset },
+            _ => Seen::Missing,
+        };
+        (status == GOSYNC_OK).then_some(Piece { offset: piece.target_offset, length: piece.length, seen })
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: owned, and not used after this.
+        unsafe { gosync_ffi::gosync_plan_free(self.0) };
+    }
+}

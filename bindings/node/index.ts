@@ -1,0 +1,174 @@
+// gosync for Node: the five verbs. A thin layer over the addon: checks what comes in, gives promises, signals and errors
+// the shape that JavaScript expects. All work happens in the library, on threads of its own.
+
+import * as native from '#native';
+
+import { call } from './lib/call.js';
+import * as input from './lib/input.js';
+import { OwnSource } from './lib/source.js';
+import type { IndexOptions, OpenOptions, Path, Plan, Source, Statistics, UpdateOptions, Verification, VerifyOptions, Watch } from './lib/types.js';
+
+export { errorKinds, GosyncError, type ErrorKind, type ErrorKindInfo } from './lib/error.js';
+export type * from './lib/types.js';
+
+/** The version of the library. */
+export const version: string = native.version();
+
+/** What a target *is*: its length, its digest, and the checksums of its blocks. */
+export class Index {
+  readonly #handle: native.IndexHandle;
+  /** Bytes of the target. */
+  readonly length: number;
+  /** The BLAKE3 hash of the target, in hexadecimal. */
+  readonly root: string;
+  /** Bytes of a block. */
+  readonly blockSize: number;
+  /** Number of blocks. */
+  readonly blockCount: number;
+  /** Number of verified units of 64 KiB. */
+  readonly unitCount: number;
+  /** Bytes that the index has when it is written. */
+  readonly encodedSize: number;
+  /** Where the content is, as the publisher wrote it. Not to be trusted. */
+  readonly source: string | undefined;
+  /** Where this index was read from. */
+  readonly origin: string | undefined;
+
+  private constructor(handle: native.IndexHandle, facts: native.IndexFacts) {
+    this.#handle = handle;
+    this.length = facts.length;
+    this.root = facts.root;
+    this.blockSize = facts.blockSize;
+    this.blockCount = facts.blockCount;
+    this.unitCount = facts.unitCount;
+    this.encodedSize = facts.encodedSize;
+    this.source = facts.source;
+    this.origin = facts.origin;
+  }
+
+  /** Reads an index from a path, a URL, bytes, or a source of your own. */
+  static async open(from: Index | Source, options?: OpenOptions): Promise<Index> {
+    const given = input.options(options, 'options');
+    return openIndex(from, given, input.watch(given));
+  }
+
+  /** Writes the index to a file: beside it first, then by one rename. */
+  async save(path: Path): Promise<void> {
+    const to = input.path(path, 'path');
+    await call({}, undefined, (_, tell) => native.saveIndex(this.#handle, to, tell));
+  }
+
+  /** The bytes of the index, as `save` writes them. */
+  async toBytes(): Promise<Uint8Array> {
+    const outcome = await call({}, undefined, (_, tell) => native.encodeIndex(this.#handle, tell));
+    return there(outcome.bytes);
+  }
+
+  /** Compares a file with this index. */
+  async verify(path: Path, options?: Watch & { threads?: number | undefined }): Promise<Verification> {
+    return verify({ ...input.options(options, 'options'), target: path, index: this });
+  }
+
+  /** @internal */
+  static from(outcome: native.Outcome): Index {
+    return new Index(there(outcome.index), there(outcome.facts));
+  }
+
+  /** @internal */
+  static handle(index: Index): native.IndexHandle {
+    return index.#handle;
+  }
+}
+
+/** Reads a file (or bytes) once and describes it. Bytes are copied first. */
+export async function index(content: Path | Uint8Array, options?: IndexOptions): Promise<Index> {
+  const given = input.options(options, 'options');
+  const from = content instanceof Uint8Array ? { bytes: content } : { path: input.path(content, 'content') };
+  const how = input.defined({
+    blockSize: input.count32(given.blockSize, 'blockSize'),
+    threads: input.count32(given.threads, 'threads'),
+    source: given.source === undefined ? undefined : input.text(given.source, 'source'),
+  });
+  const outcome = await call(input.watch(given), undefined, (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
+  return Index.from(outcome);
+}
+
+/** Says what an update would do and what it would cost. Fetches no content and writes nothing. */
+export async function plan(options: UpdateOptions): Promise<Plan> {
+  const outcome = await job(options, native.planUpdate);
+  return there(outcome.plan) as Plan;
+}
+
+/**
+ * Brings `target` up to date: finds what is here, fetches the rest, verifies every byte, and publishes the result under
+ * the target's name at once. Until then, and if anything fails, what was there stays as it was.
+ */
+export async function update(options: UpdateOptions): Promise<Statistics> {
+  const outcome = await job(options, native.runUpdate);
+  return there(outcome.statistics);
+}
+
+/** Compares `target` with an index. A file that differs is a finding, not an error. */
+export async function verify(options: VerifyOptions): Promise<Verification> {
+  const given = input.options(options, 'options');
+  const watch = input.watch(given);
+  const target = input.path(given.target, 'target');
+  const how = input.defined({ threads: input.count32(given.threads, 'threads') });
+  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
+  const outcome = await call(watch, undefined, (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
+  return there(outcome.verification);
+}
+
+/** Reads an index and says what it holds. */
+export async function info(index: Index | Source, options?: OpenOptions): Promise<Index> {
+  return Index.open(index, options);
+}
+
+async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch): Promise<Index> {
+  if (from instanceof Index) {
+    return from;
+  }
+  const how = input.open(options);
+  const { own, ...given } = input.source(from, 'index');
+  const source = own && new OwnSource(own);
+  const start: Parameters<typeof call>[2] = (cancel, tell, wants) =>
+    native.openIndex({ ...given, own: source !== undefined }, how, cancel, wants, tell);
+  const outcome = await call(watch, source, start);
+  return Index.from(outcome);
+}
+
+async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promise<native.Outcome> {
+  const given = input.options(options, 'options');
+  const watch = input.watch(given);
+  const how = jobOptions(given);
+  const { own, ...from } = given.source === undefined ? {} : input.source(given.source, 'source');
+  const source = own && new OwnSource(own);
+  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
+  return call(watch, source, (cancel, tell, wants) =>
+    verb(handle, { ...from, own: source !== undefined }, how, cancel, wants, tell),
+  );
+}
+
+function jobOptions(given: UpdateOptions): native.JobInput {
+  return {
+    target: input.path(given.target, 'target'),
+    ...input.open(given),
+    ...input.defined({
+      threads: input.count32(given.threads, 'threads'),
+      maxRequests: input.count32(given.maxRequests, 'maxRequests'),
+      maxBytesInFlight: input.count(given.maxBytesInFlight, 'maxBytesInFlight'),
+      retries: input.count32(given.retries, 'retries'),
+    }),
+    ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
+    allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
+    seeds: input.paths(given.seeds, 'seeds'),
+  };
+}
+
+/** What a successful outcome of this call always has. */
+function there<T>(value: T | undefined): T {
+  if (value === undefined) {
+    throw new Error('the addon gave no result');
+  }
+  return value;
+}

@@ -1,0 +1,201 @@
+// The shapes that go in and come out. No code.
+
+import type { Index } from '../index.js';
+
+/** A local file: a path, or a `file:` URL. */
+export type Path = string | URL;
+
+/**
+ * Content of your own that is read like a file. At most eight calls at the same time.
+ * Fewer bytes than asked for are allowed; none means the end of the content.
+ */
+export interface ReadAtSource {
+  readAt(offset: number, length: number): Uint8Array | ArrayBuffer | Promise<Uint8Array | ArrayBuffer>;
+}
+
+/**
+ * Content of your own that is fetched in pieces, each with a round trip. At most eight calls at the same time.
+ * Fewer bytes than asked for mean the end of the content. `signal` says that the answer is no longer wanted.
+ */
+export interface FetchSource {
+  fetch(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array | ArrayBuffer>;
+}
+
+/** Where bytes come from: a path or URL, the bytes themselves, or an object of your own. */
+export type Source = string | URL | Uint8Array | ReadAtSource | FetchSource;
+
+/** What a running piece of work is doing. */
+export type Phase = 'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'verifying' | 'done';
+
+/** A moment of a running piece of work. Counters and the fraction never go back. */
+export interface Progress {
+  readonly phase: Phase;
+  /** Whether a cancel now would still stop it. */
+  readonly cancellable: boolean;
+  /** How much of all work is done, from 0 to 1. */
+  readonly fraction: number;
+  /** Bytes of the target (or of the file that is indexed or verified). */
+  readonly total: number;
+  /** Bytes of the target that came from seeds. */
+  readonly fromSeeds: number;
+  /** Bytes that arrived from the source and were lacking. */
+  readonly fetched: number;
+  /** Bytes that arrived from the source and were not needed. */
+  readonly wasted: number;
+  /** Verified bytes written. */
+  readonly written: number;
+  /** Round trips to the source. */
+  readonly requests: number;
+  /** Requests that were repeated after a temporary failure. */
+  readonly retries: number;
+}
+
+/** Something worth telling. Holds no secrets. */
+export interface Event {
+  readonly level: 'warning' | 'info' | 'debug';
+  /** A stable name for programs, for instance `seed_dropped`. */
+  readonly kind: string;
+  /** One line for people. */
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Who watches, and may stop the work. Every call takes these. */
+export interface Watch {
+  /** Stops the work: the promise rejects with a `GosyncError` of kind `CANCELLED` whose cause is the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** At most ten times a second, and once at the end. If it throws, the work stops and the error is the cause. */
+  onProgress?: ((progress: Progress) => void) | undefined;
+  /** If it throws, the work stops and the error is the cause. */
+  onEvent?: ((event: Event) => void) | undefined;
+}
+
+/** How to build an index. */
+export interface IndexOptions extends Watch {
+  /** Bytes of a block: a power of two from 1 KiB to 32 KiB. Without it, by file size. */
+  blockSize?: number | undefined;
+  /** Worker threads. Without it, all cores. */
+  threads?: number | undefined;
+  /** Where the content will be: a file name beside the index, or a URL. Without it, the file's own name; `''` for nothing. */
+  source?: string | undefined;
+}
+
+/** How to open an index or a source. */
+export interface OpenOptions extends Watch {
+  /** The largest index that is read, in bytes. Without it, 1 GiB. */
+  maxIndexSize?: number | undefined;
+  /** Connections to an HTTP origin at the same time. Without it, 4. */
+  connections?: number | undefined;
+  /** How long a connect, a request or a silence in an answer may last, in milliseconds. */
+  timeout?: number | undefined;
+}
+
+/** What to update, from what, and how. */
+export interface UpdateOptions extends OpenOptions {
+  /** The file to bring up to date; what is there is a seed by itself. */
+  target: Path;
+  /** What the target shall become. */
+  index: Index | Source;
+  /** Where missing bytes come from. Without it, the one that the index names. */
+  source?: Source | undefined;
+  /** Local files that may help. */
+  seeds?: Iterable<Path> | undefined;
+  /** Worker threads. Without it, all cores. */
+  threads?: number | undefined;
+  /** Requests that the source may have unanswered. Without it, 8. */
+  maxRequests?: number | undefined;
+  /** Bytes asked for and not yet written. Without it, 16 MiB. */
+  maxBytesInFlight?: number | undefined;
+  /** Temporary failures in a row that are survived. Without it, 5. */
+  retries?: number | undefined;
+  /** Do not use what is at the target as a seed. */
+  ignoreTarget?: boolean | undefined;
+  /** Let the index name a source outside its own directory, on another host, or by an absolute path. */
+  allowAnySource?: boolean | undefined;
+}
+
+/** What to verify, against what. */
+export interface VerifyOptions extends OpenOptions {
+  /** The file to compare. */
+  target: Path;
+  /** What it should be. */
+  index: Index | Source;
+  /** Worker threads. Without it, all cores. */
+  threads?: number | undefined;
+}
+
+/** A run of the target that comes from one place. */
+export type Piece =
+  | { readonly targetOffset: number; readonly length: number; readonly isMissing: true }
+  | {
+      readonly targetOffset: number;
+      readonly length: number;
+      readonly isMissing: false;
+      /** Number of the seed, in the order of `seeds`; what is at the target comes first, unless it is ignored. */
+      readonly seed: number;
+      readonly seedOffset: number;
+    };
+
+/** What an update would do, and its cost. */
+export interface Plan {
+  /** Bytes of the target. */
+  readonly total: number;
+  /** Bytes that the seeds have. */
+  readonly fromSeeds: number;
+  /** Bytes that are missing. */
+  readonly missing: number;
+  /** Bytes that would be asked for. */
+  readonly toFetch: number;
+  /** Ranges that would be asked for. */
+  readonly ranges: number;
+  /** Bytes of the index that was read. */
+  readonly indexSize: number;
+  /** The target is the new version already. */
+  readonly upToDate: boolean;
+  /** Why it would be done this way, one line. */
+  readonly reason: string;
+  /** An exact cover of the target, ascending. */
+  readonly pieces: readonly Piece[];
+}
+
+/** What an update did. */
+export interface Statistics {
+  /** Bytes of the target. */
+  readonly total: number;
+  /** Bytes of the target that came from seeds. */
+  readonly fromSeeds: number;
+  /** Bytes that arrived from the source and were lacking. */
+  readonly fetched: number;
+  /** Bytes that arrived from the source and were not needed. */
+  readonly wasted: number;
+  /** Verified bytes written. */
+  readonly written: number;
+  /** Round trips to the source. */
+  readonly requests: number;
+  /** Requests that were repeated after a temporary failure. */
+  readonly retries: number;
+  /** Whether the target was the new version already, so that nothing was written. */
+  readonly upToDate: boolean;
+  /** What proves the result: `root` is the BLAKE3 of the whole target. */
+  readonly proof: string;
+  /** Why it was done this way, one line. */
+  readonly reason: string;
+}
+
+/** A run of bytes. */
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a verification found. */
+export interface Verification {
+  /** Whether the file is exactly what the index says. */
+  readonly isMatch: boolean;
+  /** Bytes that the file has. */
+  readonly length: number;
+  /** Bytes that it should have. */
+  readonly expectedLength: number;
+  /** The ranges of the target that the file does not have right, ascending. */
+  readonly damaged: readonly Range[];
+}

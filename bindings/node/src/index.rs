@@ -1,0 +1,290 @@
+//! Index and verification: what is built, opened, written and compared.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gosync_binding::{
+    Index, IndexOptions, Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions,
+};
+use napi::Env;
+use napi::bindgen_prelude::{Function, Object, ObjectFinalize, Uint8Array};
+use napi_derive::napi;
+
+use crate::channel::{Channel, Message, Wants};
+use crate::request::own_source;
+use crate::value::{exact, number, whole};
+use crate::work::{CancelHandle, Outcome, start};
+
+/// An index, shared with the calls that use it.
+#[napi(custom_finalize)]
+pub struct IndexHandle(Arc<Index>);
+
+impl IndexHandle {
+    /// What JavaScript's collector is told that the handle weighs: it sees an object of a few words.
+    pub(crate) fn weight(&self) -> i64 {
+        i64::try_from(self.0.encoded_size()).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn share(&self) -> Arc<Index> {
+        self.0.clone()
+    }
+}
+
+impl ObjectFinalize for IndexHandle {
+    fn finalize(self, env: Env) -> napi::Result<()> {
+        env.adjust_external_memory(-self.weight()).map(drop)
+    }
+}
+
+/// What an index says.
+#[napi(object, object_from_js = false)]
+pub struct IndexFacts {
+    /// Bytes of the target.
+    pub length: f64,
+    /// The BLAKE3 of the target, in hexadecimal.
+    pub root: String,
+    /// Bytes of a block.
+    pub block_size: u32,
+    /// Number of blocks.
+    pub block_count: f64,
+    /// Number of verified units.
+    pub unit_count: f64,
+    /// Bytes that the index has when it is written.
+    pub encoded_size: f64,
+    /// Where the content is, as the index says it.
+    pub source: Option<String>,
+    /// Where the index came from.
+    pub origin: Option<String>,
+}
+
+/// What to index: one member is there.
+#[napi(object, object_to_js = false)]
+pub struct ContentInput {
+    /// A file.
+    pub path: Option<String>,
+    /// Bytes; copied.
+    pub bytes: Option<Uint8Array>,
+}
+
+/// How to build an index.
+#[napi(object, object_to_js = false)]
+pub struct IndexInput {
+    /// Bytes of a block.
+    pub block_size: Option<u32>,
+    /// Worker threads.
+    pub threads: Option<u32>,
+    /// Where the content will be.
+    pub source: Option<String>,
+}
+
+/// Where bytes come from: one member says it, or none.
+#[napi(object, object_to_js = false)]
+pub struct SourceInput {
+    /// A path or URL.
+    pub location: Option<String>,
+    /// Bytes; copied.
+    pub bytes: Option<Uint8Array>,
+    /// The caller answers requests.
+    pub own: bool,
+}
+
+/// How to open an index or a source.
+#[napi(object, object_to_js = false)]
+pub struct OpenInput {
+    /// The largest index that is read.
+    pub max_index_size: Option<f64>,
+    /// Connections to an origin.
+    pub connections: Option<u32>,
+    /// Milliseconds that a silence may last.
+    pub timeout: Option<u32>,
+}
+
+/// How to verify.
+#[napi(object, object_to_js = false)]
+pub struct VerifyInput {
+    /// Worker threads.
+    pub threads: Option<u32>,
+}
+
+/// A run of bytes.
+#[napi(object, object_from_js = false)]
+pub struct RangeInfo {
+    /// Offset of the first byte.
+    pub offset: f64,
+    /// Number of bytes.
+    pub length: f64,
+}
+
+/// What a verification found.
+#[napi(object, object_from_js = false)]
+pub struct VerificationInfo {
+    /// Whether the file is what the index says.
+    pub is_match: bool,
+    /// Bytes that the file has.
+    pub length: f64,
+    /// Bytes that it should have.
+    pub expected_length: f64,
+    /// What is not right.
+    pub damaged: Vec<RangeInfo>,
+}
+
+/// A source input that has left JavaScript: what a thread opens.
+pub(crate) enum Given {
+    Location(Location),
+    Bytes(Vec<u8>),
+    Own,
+    Nothing,
+}
+
+impl From<SourceInput> for Given {
+    fn from(input: SourceInput) -> Self {
+        match (input.location, input.bytes) {
+            (Some(location), _) => Given::Location(Location::Text(location)),
+            (None, Some(bytes)) => Given::Bytes(bytes.to_vec()),
+            (None, None) if input.own => Given::Own,
+            (None, None) => Given::Nothing,
+        }
+    }
+}
+
+impl Given {
+    /// Opens the source, if one is given.
+    pub(crate) fn source(self, options: &OpenOptions, channel: &Channel) -> Result<Option<Source>> {
+        match self {
+            Given::Location(location) => Source::open(&location, options).map(Some),
+            Given::Bytes(bytes) => Source::from_memory(&bytes).map(Some),
+            Given::Own => own_source(channel).map(Some),
+            Given::Nothing => Ok(None),
+        }
+    }
+}
+
+/// The options of the shim for what the caller passed.
+pub(crate) fn open_options(input: &OpenInput, observer: Observer) -> OpenOptions {
+    OpenOptions {
+        max_index_size: input.max_index_size.map(whole).unwrap_or_default(),
+        connections: input.connections.unwrap_or_default(),
+        timeout_ms: input.timeout.unwrap_or_default(),
+        observer,
+    }
+}
+
+/// Reads a file or bytes, and describes them.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn build_index<'env>(
+    env: &'env Env,
+    content: ContentInput,
+    options: IndexInput,
+    cancel: &CancelHandle,
+    wants: Wants,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let token = cancel.token();
+    let bytes = content.bytes.map(|bytes| bytes.to_vec());
+    start(env, &tell, move |channel| {
+        let options = IndexOptions {
+            block_size: options.block_size.unwrap_or_default(),
+            threads: options.threads.unwrap_or_default(),
+            source: options.source,
+            observer: channel.observer(&wants, token),
+        };
+        match (content.path, bytes) {
+            (Some(path), _) => found(Index::build(Path::new(&path), &options)?),
+            (None, bytes) => found(Index::build_from_memory(&bytes.unwrap_or_default(), &options)?),
+        }
+    })
+}
+
+/// Reads an index.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn open_index<'env>(
+    env: &'env Env,
+    from: SourceInput,
+    options: OpenInput,
+    cancel: &CancelHandle,
+    wants: Wants,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let token = cancel.token();
+    let given = Given::from(from);
+    start(env, &tell, move |channel| {
+        let options = open_options(&options, channel.observer(&wants, token));
+        found(match given {
+            Given::Location(location) => Index::open(&location, &options)?,
+            Given::Own => Index::open_source(&own_source(channel)?, &options)?,
+            Given::Bytes(bytes) => Index::from_memory(&bytes, &options)?,
+            Given::Nothing => Index::from_memory(&[], &options)?,
+        })
+    })
+}
+
+/// Writes an index to a file.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn save_index<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    path: String,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let index = index.share();
+    start(env, &tell, move |_| {
+        index.save(&PathBuf::from(path))?;
+        Ok(Outcome::default())
+    })
+}
+
+/// The bytes of an index.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn encode_index<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let index = index.share();
+    start(env, &tell, move |_| Ok(Outcome { bytes: Some(index.encode()?.into()), ..Outcome::default() }))
+}
+
+/// Compares a file with an index.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn verify_file<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    path: String,
+    options: VerifyInput,
+    cancel: &CancelHandle,
+    wants: Wants,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let (index, token) = (index.share(), cancel.token());
+    start(env, &tell, move |channel| {
+        let observer = channel.observer(&wants, token);
+        let options = VerifyOptions { threads: options.threads.unwrap_or_default(), observer };
+        let found = index.verify(Path::new(&path), &options)?;
+        Ok(Outcome { verification: Some(verification(&found)), ..Outcome::default() })
+    })
+}
+
+/// The outcome of a call that gives an index.
+fn found(index: Index) -> Result<Outcome> {
+    let facts = IndexFacts {
+        length: exact(index.length(), "the length of the target")?,
+        root: index.root_hex(),
+        block_size: index.block_size(),
+        block_count: number(index.block_count()),
+        unit_count: number(index.unit_count()),
+        encoded_size: number(index.encoded_size()),
+        source: index.source(),
+        origin: index.origin(),
+    };
+    Ok(Outcome { index: Some(IndexHandle(Arc::new(index))), facts: Some(facts), ..Outcome::default() })
+}
+
+fn verification(found: &Verification) -> VerificationInfo {
+    let range = |&(offset, length): &(u64, u64)| RangeInfo { offset: number(offset), length: number(length) };
+    VerificationInfo {
+        is_match: found.is_match,
+        length: number(found.length),
+        expected_length: number(found.expected_length),
+        damaged: found.damaged.iter().map(range).collect(),
+    }
+}

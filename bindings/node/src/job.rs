@@ -1,0 +1,213 @@
+//! The job: plan and update.
+
+use std::path::{Path, PathBuf};
+
+use gosync_binding::{Index, Job, JobOptions, Plan, Result, Seen, Statistics};
+use napi::Env;
+use napi::bindgen_prelude::{Function, Object};
+use napi_derive::napi;
+
+use crate::channel::{Channel, Message, Wants};
+use crate::index::{Given, IndexHandle, OpenInput, SourceInput, open_options};
+use crate::value::{number, whole};
+use crate::work::{CancelHandle, Outcome, start};
+
+/// How to plan and run an update.
+#[napi(object, object_to_js = false)]
+pub struct JobInput {
+    /// The file to bring up to date.
+    pub target: String,
+    /// Local files that may help.
+    pub seeds: Vec<String>,
+    /// Worker threads.
+    pub threads: Option<u32>,
+    /// Requests that the source may have unanswered.
+    pub max_requests: Option<u32>,
+    /// Bytes asked for and not yet written.
+    pub max_bytes_in_flight: Option<f64>,
+    /// Temporary failures in a row that are survived.
+    pub retries: Option<u32>,
+    /// The largest index that is read.
+    pub max_index_size: Option<f64>,
+    /// Connections to an origin.
+    pub connections: Option<u32>,
+    /// Milliseconds that a request or a silence may last.
+    pub timeout: Option<u32>,
+    /// Do not use what is at the target as a seed.
+    pub ignore_target: bool,
+    /// Let the index name any source.
+    pub allow_any_source: bool,
+}
+
+/// A run of the target that comes from one place.
+#[napi(object, object_from_js = false)]
+pub struct PieceInfo {
+    /// Offset in the target.
+    pub target_offset: f64,
+    /// Number of bytes.
+    pub length: f64,
+    /// Whether it is to be fetched.
+    pub is_missing: bool,
+    /// Number of the seed.
+    pub seed: Option<u32>,
+    /// Offset in the seed.
+    pub seed_offset: Option<f64>,
+}
+
+/// What an update would do.
+#[napi(object, object_from_js = false)]
+pub struct PlanInfo {
+    /// Bytes of the target.
+    pub total: f64,
+    /// Bytes that the seeds have.
+    pub from_seeds: f64,
+    /// Bytes that are missing.
+    pub missing: f64,
+    /// Bytes that would be asked for.
+    pub to_fetch: f64,
+    /// Ranges that would be asked for.
+    pub ranges: f64,
+    /// Bytes of the index that was read.
+    pub index_size: f64,
+    /// The target is the new version already.
+    pub up_to_date: bool,
+    /// Why it would be done this way.
+    pub reason: String,
+    /// An exact cover of the target.
+    pub pieces: Vec<PieceInfo>,
+}
+
+/// What an update did.
+#[napi(object, object_from_js = false)]
+pub struct StatisticsInfo {
+    /// Bytes of the target.
+    pub total: f64,
+    /// Bytes from seeds.
+    pub from_seeds: f64,
+    /// Bytes that were lacking and arrived.
+    pub fetched: f64,
+    /// Bytes that arrived and were not needed.
+    pub wasted: f64,
+    /// Verified bytes written.
+    pub written: f64,
+    /// Round trips.
+    pub requests: f64,
+    /// Requests that were repeated.
+    pub retries: f64,
+    /// Whether nothing was written, because the target was right already.
+    pub up_to_date: bool,
+    /// What proves the result.
+    pub proof: String,
+    /// Why it was done this way.
+    pub reason: String,
+}
+
+/// Says what an update would do.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn plan_update<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    source: SourceInput,
+    options: JobInput,
+    cancel: &CancelHandle,
+    wants: Wants,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let order = Order { source: source.into(), options, wants };
+    let (index, token) = (index.share(), cancel.token());
+    start(env, &tell, move |channel| {
+        let plan = order.job(&index, token, channel)?.plan()?;
+        Ok(Outcome { plan: Some(plan_info(&plan)), ..Outcome::default() })
+    })
+}
+
+/// Brings the target up to date.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn run_update<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    source: SourceInput,
+    options: JobInput,
+    cancel: &CancelHandle,
+    wants: Wants,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let order = Order { source: source.into(), options, wants };
+    let (index, token) = (index.share(), cancel.token());
+    start(env, &tell, move |channel| {
+        let statistics = order.job(&index, token, channel)?.run()?;
+        Ok(Outcome { statistics: Some(statistics_info(statistics)), ..Outcome::default() })
+    })
+}
+
+/// What both verbs are told.
+struct Order {
+    source: Given,
+    options: JobInput,
+    wants: Wants,
+}
+
+impl Order {
+    fn job(self, index: &Index, cancel: gosync_binding::Cancel, channel: &Channel) -> Result<Job> {
+        let given = self.options;
+        let observer = channel.observer(&self.wants, cancel);
+        let opening =
+            OpenInput { max_index_size: given.max_index_size, connections: given.connections, timeout: given.timeout };
+        let open = open_options(&opening, observer.without_progress());
+        let source = self.source.source(&open, channel)?;
+        let options = JobOptions {
+            threads: given.threads.unwrap_or_default(),
+            max_requests: given.max_requests.unwrap_or_default(),
+            max_bytes_in_flight: given.max_bytes_in_flight.map(whole).unwrap_or_default(),
+            retries: given.retries,
+            timeout_ms: given.timeout.unwrap_or_default(),
+            ignore_target: given.ignore_target,
+            allow_any_source: given.allow_any_source,
+            open: Some(open),
+            observer,
+        };
+        let job = Job::new(index, source.as_ref(), Path::new(&given.target), &options)?;
+        for seed in given.seeds {
+            job.add_seed(&PathBuf::from(seed))?;
+        }
+        Ok(job)
+    }
+}
+
+fn plan_info(plan: &Plan) -> PlanInfo {
+    let piece = |i| {
+        let piece = plan.piece(i)?;
+        let (seed, seed_offset) = match piece.seen {
+            Seen::Seed { seed, offset } => (Some(seed), Some(number(offset))),
+            Seen::Missing => (None, None),
+        };
+        let (target_offset, length) = (number(piece.offset), number(piece.length));
+        Some(PieceInfo { target_offset, length, is_missing: seed.is_none(), seed, seed_offset })
+    };
+    PlanInfo {
+        total: number(plan.total()),
+        from_seeds: number(plan.from_seeds()),
+        missing: number(plan.missing()),
+        to_fetch: number(plan.to_fetch()),
+        ranges: number(plan.ranges()),
+        index_size: number(plan.index_size()),
+        up_to_date: plan.up_to_date(),
+        reason: plan.reason(),
+        pieces: (0..plan.piece_count()).filter_map(piece).collect(),
+    }
+}
+
+fn statistics_info(statistics: Statistics) -> StatisticsInfo {
+    StatisticsInfo {
+        total: number(statistics.total),
+        from_seeds: number(statistics.from_seeds),
+        fetched: number(statistics.fetched),
+        wasted: number(statistics.wasted),
+        written: number(statistics.written),
+        requests: number(statistics.requests),
+        retries: number(statistics.retries),
+        up_to_date: statistics.up_to_date,
+        proof: statistics.proof,
+        reason: statistics.reason,
+    }
+}

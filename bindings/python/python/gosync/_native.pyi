@@ -1,0 +1,427 @@
+# Written by hand; stubtest compares it with the built module.
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import TypeAlias, final
+
+from typing_extensions import Buffer
+
+from ._sources import AsyncSource, BlockingSource
+
+_Path: TypeAlias = str | PathLike[str]
+_Content: TypeAlias = _Path | Buffer | BlockingSource | AsyncSource
+
+__all__ = [
+    "Cancel",
+    "Event",
+    "Index",
+    "Piece",
+    "Plan",
+    "Progress",
+    "Request",
+    "Statistics",
+    "Verification",
+    "__version__",
+    "index",
+    "info",
+    "kinds",
+    "plan",
+    "update",
+    "verify",
+]
+
+__version__: str
+
+@final
+class Cancel:
+    """Stops work: pass it to any number of calls, and call `cancel()` from any thread. It cannot be reset."""
+
+    def __new__(cls) -> Cancel: ...
+    def cancel(self) -> None:
+        """Asks the calls to stop; they raise `gosync.Cancelled` within about 100 ms."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel()` was called."""
+
+@final
+class Progress:
+    """A moment of a running piece of work. Counters and the fraction never go back."""
+
+    @property
+    def phase(self) -> str:
+        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `verifying` or `done`."""
+
+    @property
+    def cancellable(self) -> bool:
+        """Whether a cancel now would still stop it."""
+
+    @property
+    def fraction(self) -> float:
+        """How much of all work is done, from 0 to 1."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of the target (or of the file that is indexed or verified)."""
+
+    @property
+    def from_seeds(self) -> int:
+        """Bytes of the target that came from seeds."""
+
+    @property
+    def fetched(self) -> int:
+        """Bytes that arrived from the source and were lacking."""
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that arrived from the source and were not needed."""
+
+    @property
+    def written(self) -> int:
+        """Verified bytes written."""
+
+    @property
+    def requests(self) -> int:
+        """Round trips to the source."""
+
+    @property
+    def retries(self) -> int:
+        """Requests that were repeated after a temporary failure."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Event:
+    """Something worth telling. Holds no secrets."""
+
+    @property
+    def level(self) -> str:
+        """How much it matters: `warning`, `info` or `debug`."""
+
+    @property
+    def kind(self) -> str:
+        """A stable name for programs."""
+
+    @property
+    def message(self) -> str:
+        """One line for people."""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The facts."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Statistics:
+    """What an update did."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of the target."""
+
+    @property
+    def from_seeds(self) -> int:
+        """Bytes of the target that came from seeds."""
+
+    @property
+    def fetched(self) -> int:
+        """Bytes that arrived from the source and were lacking."""
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that arrived from the source and were not needed."""
+
+    @property
+    def written(self) -> int:
+        """Verified bytes written."""
+
+    @property
+    def requests(self) -> int:
+        """Round trips to the source."""
+
+    @property
+    def retries(self) -> int:
+        """Requests that were repeated after a temporary failure."""
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the target was the new version already, so that nothing was written."""
+
+    @property
+    def proof(self) -> str:
+        """What proves the result, for instance `root`."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was done this way, one line."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Verification:
+    """What a verification found. True in a condition if the file is exactly what the index says."""
+
+    @property
+    def is_match(self) -> bool:
+        """Whether the file is exactly what the index says."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that the file has."""
+
+    @property
+    def expected_length(self) -> int:
+        """Bytes that it should have."""
+
+    @property
+    def damaged(self) -> list[tuple[int, int]]:
+        """The damaged ranges of the target, as offset and length."""
+
+    def __bool__(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Piece:
+    """A run of the target that comes from one place."""
+
+    @property
+    def offset(self) -> int:
+        """Offset in the target."""
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+
+    @property
+    def seed(self) -> int | None:
+        """Number of the seed that has it (an existing target comes first); None if it is missing."""
+
+    @property
+    def seed_offset(self) -> int | None:
+        """Offset in the seed; None if it is missing."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it has to be fetched."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Plan:
+    """What an update would do: an exact cover of the target by pieces, and its cost."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of the target."""
+
+    @property
+    def from_seeds(self) -> int:
+        """Bytes that the seeds have."""
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are missing."""
+
+    @property
+    def to_fetch(self) -> int:
+        """Bytes that would be asked for: what is missing, and gaps that are cheaper to fetch than to skip."""
+
+    @property
+    def ranges(self) -> int:
+        """Ranges that would be asked for."""
+
+    @property
+    def index_size(self) -> int:
+        """Bytes of the index that was read."""
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the target is the new version already."""
+
+    @property
+    def reason(self) -> str:
+        """Why it would be done this way, one line."""
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The pieces of the target, in its order. Made anew each time it is asked for."""
+
+@final
+class Index:
+    """What a target is: its length, its root, and the checksums of its blocks. Made by `gosync.index` or `Index.open`."""
+
+    @staticmethod
+    def open(
+        index: Index | _Content,
+        *,
+        max_index_size: int = 0,
+        connections: int = 0,
+        timeout: float = 0,
+        progress: Callable[[Progress], object] | None = None,
+        events: Callable[[Event], object] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Index:
+        """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`."""
+
+    def save(self, path: _Path) -> None:
+        """Writes the index to `path`: beside it first, then by one rename."""
+
+    def to_bytes(self) -> bytes:
+        """The bytes that `save` would write."""
+
+    def __bytes__(self) -> bytes: ...
+    def verify(
+        self,
+        path: _Path,
+        *,
+        threads: int = 0,
+        progress: Callable[[Progress], object] | None = None,
+        events: Callable[[Event], object] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Verification:
+        """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the target."""
+
+    @property
+    def root(self) -> str:
+        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints."""
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of a block."""
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks."""
+
+    @property
+    def unit_count(self) -> int:
+        """Number of verified units."""
+
+    @property
+    def encoded_size(self) -> int:
+        """Bytes that `save` would write."""
+
+    @property
+    def source(self) -> str | None:
+        """Where the content is, as the index says it: a name beside the index, or a URL."""
+
+    @property
+    def origin(self) -> str | None:
+        """Where the index was opened from; None if it was built, or read from memory."""
+
+@final
+class Request:
+    """A batch of ranges that an async source has to answer; used by `gosync._async` only."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Offset and length of what is asked for; no length means up to the end of the content."""
+
+    def supply(self, offset: int, data: Buffer) -> bool:
+        """Hands over bytes at `offset`. False: there is no room yet, offer them again later."""
+
+    def finish(self, error: BaseException | None) -> None:
+        """Ends the request, well or with an exception. Once."""
+
+def kinds() -> list[tuple[str, int, bool]]:
+    """Every kind of error: its name, its number, and whether a retry may help."""
+
+def index(
+    content: _Path | Buffer,
+    *,
+    block_size: int = 0,
+    threads: int = 0,
+    source: str | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    events: Callable[[Event], object] | None = None,
+    cancel: Cancel | None = None,
+) -> Index:
+    """Reads a file (or a bytes-like object) once and describes it.
+
+    `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
+    file's own name, an empty string nothing.
+    """
+
+def plan(
+    target: _Path,
+    *,
+    index: Index | _Content,
+    source: _Content | None = None,
+    seeds: Iterable[_Path] = (),
+    threads: int = 0,
+    max_requests: int = 0,
+    max_bytes_in_flight: int = 0,
+    retries: int | None = None,
+    timeout: float = 0,
+    ignore_target: bool = False,
+    allow_any_source: bool = False,
+    max_index_size: int = 0,
+    connections: int = 0,
+    progress: Callable[[Progress], object] | None = None,
+    events: Callable[[Event], object] | None = None,
+    cancel: Cancel | None = None,
+) -> Plan:
+    """Says what `update` with the same arguments would do. Fetches no content and writes nothing."""
+
+def update(
+    target: _Path,
+    *,
+    index: Index | _Content,
+    source: _Content | None = None,
+    seeds: Iterable[_Path] = (),
+    threads: int = 0,
+    max_requests: int = 0,
+    max_bytes_in_flight: int = 0,
+    retries: int | None = None,
+    timeout: float = 0,
+    ignore_target: bool = False,
+    allow_any_source: bool = False,
+    max_index_size: int = 0,
+    connections: int = 0,
+    progress: Callable[[Progress], object] | None = None,
+    events: Callable[[Event], object] | None = None,
+    cancel: Cancel | None = None,
+) -> Statistics:
+    """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
+    verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
+
+    `source` may be left out where the index names one. Numbers that are 0 and `retries=None` mean the default; `retries=0`
+    means none; `timeout` is in seconds.
+    """
+
+def verify(
+    target: _Path,
+    *,
+    index: Index | _Content,
+    threads: int = 0,
+    max_index_size: int = 0,
+    connections: int = 0,
+    timeout: float = 0,
+    progress: Callable[[Progress], object] | None = None,
+    events: Callable[[Event], object] | None = None,
+    cancel: Cancel | None = None,
+) -> Verification:
+    """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
+
+def info(
+    index: Index | _Content,
+    *,
+    max_index_size: int = 0,
+    connections: int = 0,
+    timeout: float = 0,
+    progress: Callable[[Progress], object] | None = None,
+    events: Callable[[Event], object] | None = None,
+    cancel: Cancel | None = None,
+) -> Index:
+    """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`."""

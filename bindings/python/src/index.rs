@@ -1,0 +1,172 @@
+//! `gosync.Index`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gosync_binding::{OpenOptions, VerifyOptions};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::calls::Call;
+use crate::cancel::Cancel;
+use crate::errors::raise;
+use crate::inputs::{Given, Seconds, Whole};
+use crate::results::Verification;
+use crate::sources::Opening;
+use crate::watch::{Callback, observer};
+
+/// What a target is: its length, its root, and the checksums of its blocks. Made by `gosync.index` or `Index.open`.
+#[pyclass(frozen, module = "gosync")]
+pub(crate) struct Index(pub(crate) Arc<gosync_binding::Index>);
+
+#[pymethods]
+impl Index {
+    /// Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
+    #[staticmethod]
+    #[pyo3(signature = (index, *, max_index_size=Whole(0), connections=Whole(0), timeout=Seconds(0), progress=None, events=None, cancel=None))]
+    #[pyo3(
+        text_signature = "(index, *, max_index_size=0, connections=0, timeout=0, progress=None, events=None, cancel=None)"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "the keyword arguments of Python")]
+    pub(crate) fn open(
+        py: Python<'_>,
+        index: Given,
+        max_index_size: Whole<u64>,
+        connections: Whole<u32>,
+        timeout: Seconds,
+        progress: Option<Callback>,
+        events: Option<Callback>,
+        cancel: Option<Bound<'_, Cancel>>,
+    ) -> PyResult<Self> {
+        let call = Call::new(py, cancel.as_ref().map(|cancel| &cancel.get().0))?;
+        let observer = observer(&call, progress, events);
+        let options = OpenOptions {
+            max_index_size: max_index_size.0,
+            connections: connections.0,
+            timeout_ms: timeout.0,
+            observer,
+        };
+        let given = GivenIndex::new(py, index, connections.0, &call)?;
+        call.run(py, move || given.open(&options)).map(Index)
+    }
+
+    /// Writes the index to `path`: beside it first, then by one rename.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.0.save(&path)).map_err(|error| raise(py, error))
+    }
+
+    /// The bytes that `save` would write.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.0.encode()).map_err(|error| raise(py, error))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    /// The bytes that `save` would write.
+    fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.to_bytes(py)
+    }
+
+    /// Compares the file at `path` with the index. A file that differs is a finding, not an error.
+    #[pyo3(signature = (path, *, threads=Whole(0), progress=None, events=None, cancel=None))]
+    #[pyo3(text_signature = "($self, path, *, threads=0, progress=None, events=None, cancel=None)")]
+    fn verify(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        threads: Whole<u32>,
+        progress: Option<Callback>,
+        events: Option<Callback>,
+        cancel: Option<Bound<'_, Cancel>>,
+    ) -> PyResult<Verification> {
+        let call = Call::new(py, cancel.as_ref().map(|cancel| &cancel.get().0))?;
+        let options = VerifyOptions { threads: threads.0, observer: observer(&call, progress, events) };
+        let index = self.0.clone();
+        call.run(py, move || index.verify(&path, &options)).map(Verification::from)
+    }
+
+    /// Bytes of the target.
+    #[getter]
+    fn length(&self) -> u64 {
+        self.0.length()
+    }
+
+    /// The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints.
+    #[getter]
+    fn root(&self) -> String {
+        self.0.root_hex()
+    }
+
+    /// Bytes of a block.
+    #[getter]
+    fn block_size(&self) -> u32 {
+        self.0.block_size()
+    }
+
+    /// Number of blocks.
+    #[getter]
+    fn block_count(&self) -> u64 {
+        self.0.block_count()
+    }
+
+    /// Number of verified units.
+    #[getter]
+    fn unit_count(&self) -> u64 {
+        self.0.unit_count()
+    }
+
+    /// Bytes that `save` would write.
+    #[getter]
+    fn encoded_size(&self) -> u64 {
+        self.0.encoded_size()
+    }
+
+    /// Where the content is, as the index says it: a name beside the index, or a URL.
+    #[getter]
+    fn source(&self) -> Option<String> {
+        self.0.source()
+    }
+
+    /// Where the index was opened from; None if it was built, or read from memory.
+    #[getter]
+    fn origin(&self) -> Option<String> {
+        self.0.origin()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<gosync.Index length={} block_size={} root={}>",
+            self.0.length(),
+            self.0.block_size(),
+            self.0.root_hex()
+        )
+    }
+}
+
+/// An index as the user gives it; opened on the thread of the call.
+pub(crate) enum GivenIndex {
+    Here(Arc<gosync_binding::Index>),
+    There(Opening),
+}
+
+impl GivenIndex {
+    pub(crate) fn new(py: Python<'_>, given: Given, parallel: u32, call: &Call) -> PyResult<Self> {
+        if let Given::Index(index) = &given {
+            return Ok(GivenIndex::Here(index.get().0.clone()));
+        }
+        match Opening::new(py, given, parallel, call)? {
+            Some(opening) => Ok(GivenIndex::There(opening)),
+            None => Err(crate::errors::argument(py, "this cannot be an index")),
+        }
+    }
+
+    /// Reads the index, unless it is here already.
+    pub(crate) fn open(self, options: &OpenOptions) -> gosync_binding::Result<Arc<gosync_binding::Index>> {
+        let index = match self {
+            GivenIndex::Here(index) => return Ok(index),
+            GivenIndex::There(Opening::Location(location)) => gosync_binding::Index::open(&location, options)?,
+            GivenIndex::There(Opening::Bytes(bytes)) => gosync_binding::Index::from_memory(&bytes, options)?,
+            GivenIndex::There(Opening::Made(source)) => gosync_binding::Index::open_source(&source, options)?,
+        };
+        Ok(Arc::new(index))
+    }
+}

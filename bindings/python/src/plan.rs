@@ -1,0 +1,121 @@
+//! `gosync.Plan` and its pieces, which are made as they are asked for: there may be many.
+
+use gosync_binding::Seen;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// What an update would do: an exact cover of the target by pieces, and its cost.
+#[pyclass(frozen, module = "gosync")]
+pub(crate) struct Plan(pub(crate) gosync_binding::Plan);
+
+#[pymethods]
+impl Plan {
+    /// Bytes of the target.
+    #[getter]
+    fn total(&self) -> u64 {
+        self.0.total()
+    }
+
+    /// Bytes that the seeds have.
+    #[getter]
+    #[allow(clippy::wrong_self_convention, reason = "the name that all faces share")]
+    fn from_seeds(&self) -> u64 {
+        self.0.from_seeds()
+    }
+
+    /// Bytes that are missing.
+    #[getter]
+    fn missing(&self) -> u64 {
+        self.0.missing()
+    }
+
+    /// Bytes that would be asked for: what is missing, and gaps that are cheaper to fetch than to skip.
+    #[getter]
+    fn to_fetch(&self) -> u64 {
+        self.0.to_fetch()
+    }
+
+    /// Ranges that would be asked for.
+    #[getter]
+    fn ranges(&self) -> u64 {
+        self.0.ranges()
+    }
+
+    /// Bytes of the index that was read.
+    #[getter]
+    fn index_size(&self) -> u64 {
+        self.0.index_size()
+    }
+
+    /// Whether the target is the new version already.
+    #[getter]
+    fn up_to_date(&self) -> bool {
+        self.0.up_to_date()
+    }
+
+    /// Why it would be done this way, one line.
+    #[getter]
+    fn reason(&self) -> String {
+        self.0.reason()
+    }
+
+    /// The pieces of the target, in its order. Made anew each time it is asked for.
+    #[getter]
+    fn pieces<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let pieces =
+            (0..self.0.piece_count()).filter_map(|i| self.0.piece(i)).map(|piece| Py::new(py, Piece::from(piece)));
+        PyList::new(py, pieces.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    fn __repr__(&self) -> String {
+        let plan = &self.0;
+        format!(
+            "<gosync.Plan total={} from_seeds={} to_fetch={} ranges={}>",
+            plan.total(),
+            plan.from_seeds(),
+            plan.to_fetch(),
+            plan.ranges()
+        )
+    }
+}
+
+/// A run of the target that comes from one place.
+#[pyclass(frozen, get_all, eq, module = "gosync")]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Offset in the target.
+    offset: u64,
+    /// Number of bytes.
+    length: u64,
+    /// Number of the seed that has it (an existing target comes first); None if it is missing.
+    seed: Option<u32>,
+    /// Offset in the seed; None if it is missing.
+    seed_offset: Option<u64>,
+}
+
+#[pymethods]
+impl Piece {
+    /// Whether it has to be fetched.
+    #[getter]
+    fn is_missing(&self) -> bool {
+        self.seed.is_none()
+    }
+
+    fn __repr__(&self) -> String {
+        let from = match (self.seed, self.seed_offset) {
+            (Some(seed), Some(offset)) => format!("seed {seed} at {offset}"),
+            _ => String::from("missing"),
+        };
+        format!("<gosync.Piece {}+{}: {from}>", self.offset, self.length)
+    }
+}
+
+impl From<gosync_binding::Piece> for Piece {
+    fn from(from: gosync_binding::Piece) -> Self {
+        let (seed, seed_offset) = match from.seen {
+            Seen::Seed { seed, offset } => (Some(seed), Some(offset)),
+            Seen::Missing => (None, None),
+        };
+        Piece { offset: from.offset, length: from.length, seed, seed_offset }
+    }
+}

@@ -1,0 +1,92 @@
+//! What calls give back: `gosync.Statistics` and `gosync.Verification`.
+
+use pyo3::prelude::*;
+
+/// What an update did.
+#[pyclass(frozen, get_all, eq, module = "gosync")]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Statistics {
+    /// Bytes of the target.
+    total: u64,
+    /// Bytes of the target that came from seeds.
+    from_seeds: u64,
+    /// Bytes that arrived from the source and were lacking.
+    fetched: u64,
+    /// Bytes that arrived from the source and were not needed.
+    wasted: u64,
+    /// Verified bytes written.
+    written: u64,
+    /// Round trips to the source.
+    requests: u64,
+    /// Requests that were repeated after a temporary failure.
+    retries: u64,
+    /// Whether the target was the new version already, so that nothing was written.
+    up_to_date: bool,
+    /// What proves the result, for instance `root`.
+    proof: String,
+    /// Why it was done this way, one line.
+    reason: String,
+}
+
+#[pymethods]
+impl Statistics {
+    fn __repr__(&self) -> String {
+        let Statistics { total, from_seeds, fetched, requests, .. } = self;
+        format!("<gosync.Statistics total={total} from_seeds={from_seeds} fetched={fetched} requests={requests}>")
+    }
+}
+
+impl From<gosync_binding::Statistics> for Statistics {
+    fn from(from: gosync_binding::Statistics) -> Self {
+        Statistics {
+            total: from.total,
+            from_seeds: from.from_seeds,
+            fetched: from.fetched,
+            wasted: from.wasted,
+            written: from.written,
+            requests: from.requests,
+            retries: from.retries,
+            up_to_date: from.up_to_date,
+            proof: from.proof,
+            reason: from.reason,
+        }
+    }
+}
+
+/// What a verification found.
+#[pyclass(frozen, get_all, eq, module = "gosync")]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Verification {
+    /// Whether the file is exactly what the index says.
+    is_match: bool,
+    /// Bytes that the file has.
+    length: u64,
+    /// Bytes that it should have.
+    expected_length: u64,
+    /// The damaged ranges of the target, as offset and length.
+    damaged: Vec<(u64, u64)>,
+}
+
+#[pymethods]
+impl Verification {
+    fn __repr__(&self) -> String {
+        let found = if self.is_match { String::from("match") } else { format!("damaged={:?}", self.damaged) };
+        format!("<gosync.Verification {found} length={} of {}>", self.length, self.expected_length)
+    }
+
+    /// True if the file is exactly what the index says.
+    fn __bool__(&self) -> bool {
+        self.is_match
+    }
+}
+
+impl From<gosync_binding::Verification> for Verification {
+    fn from(from: gosync_binding::Verification) -> Self {
+        Verification {
+            is_match: from.is_match,
+            length: from.length,
+            expected_length: from.expected_length,
+            damaged: from.damaged,
+        }
+    }
+}

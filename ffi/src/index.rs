@@ -1,0 +1,322 @@
+//! `gosync_index`: what the target is. Built, opened, saved, asked, compared with a file.
+
+use std::ffi::{CString, c_char, c_void};
+use std::sync::Arc;
+
+use gosync_io::{
+    Error, ErrorKind, Index, index_bytes, index_file, index_from_bytes, open_index, open_index_source, save_index,
+    verify_file,
+};
+
+use crate::error::gosync_error;
+use crate::guard::{Out, bytes, c_string, call, free, get, object, path as read_path, place, text};
+use crate::options::{
+    gosync_index_options, gosync_open_options, gosync_verify_options, index_options, open_options, verify_options,
+};
+use crate::source::gosync_source;
+use crate::status::gosync_status;
+use crate::verification::gosync_verification;
+
+/// What the target is: its length, its digest, and the checksums of its blocks. Immutable, so that any number of
+/// threads and jobs may use one at once. What a job needs of it, it keeps: an index may be freed while jobs run.
+pub struct gosync_index {
+    pub(crate) index: Arc<Index>,
+    source: Option<CString>,
+    origin: Option<CString>,
+    root_hex: CString,
+}
+
+impl gosync_index {
+    fn new(index: Index) -> Self {
+        gosync_index {
+            source: index.source().map(c_string),
+            origin: index.origin().map(c_string),
+            root_hex: c_string(&index.root().to_string()),
+            index: Arc::new(index),
+        }
+    }
+}
+
+/// Reads the file at `path` once, in parallel, and describes it.
+///
+/// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
+/// Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO,
+/// GOSYNC_E_CANCELLED. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_build(
+    path: *const c_char,
+    options: *const gosync_index_options,
+    out: *mut *mut gosync_index,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = index_options(options)?;
+            out.check()?;
+            let path = read_path(path, "path")?;
+            out.put(gosync_index::new(index_file(&path, &options)?))
+        })
+    }
+}
+
+/// Describes `length` bytes at `data`, which are not kept; (NULL, 0) is empty content.
+///
+/// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free.
+/// Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_CANCELLED. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_build_from_memory(
+    data: *const c_void,
+    length: usize,
+    options: *const gosync_index_options,
+    out: *mut *mut gosync_index,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = index_options(options)?;
+            out.check()?;
+            out.put(gosync_index::new(index_bytes(bytes(data, length)?, &options)?))
+        })
+    }
+}
+
+/// Opens the index at `location`: a path, a file: URL or an http(s): URL, in UTF-8. It is read whole.
+///
+/// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO; from a server GOSYNC_E_SOURCE...,
+/// GOSYNC_E_TIMEOUT; about the bytes GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_CANCELLED.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_open(
+    location: *const c_char,
+    options: *const gosync_open_options,
+    out: *mut *mut gosync_index,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = open_options(options)?;
+            out.check()?;
+            out.put(gosync_index::new(open_index(text(location, "location")?, &options)?))
+        })
+    }
+}
+
+/// Opens the index that `source` has: with the caller's own source, gosync opens no file and no socket for it.
+///
+/// `source` is borrowed for the time of the call. `options` may be NULL. `*out` is the caller's, freed by
+/// gosync_index_free. Blocks until done or cancelled.
+/// Errors: as gosync_index_open, and whatever the source finishes with. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_open_source(
+    source: *const gosync_source,
+    options: *const gosync_open_options,
+    out: *mut *mut gosync_index,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = open_options(options)?;
+            out.check()?;
+            // A clone, so that the caller may free the handle from another thread meanwhile.
+            let source = object(source, "source")?.0.clone();
+            out.put(gosync_index::new(open_index_source(&source, &options)?))
+        })
+    }
+}
+
+/// Reads an index from `length` bytes at `data`, which are not kept.
+///
+/// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_from_memory(
+    data: *const c_void,
+    length: usize,
+    options: *const gosync_open_options,
+    out: *mut *mut gosync_index,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = open_options(options)?;
+            out.check()?;
+            out.put(gosync_index::new(index_from_bytes(bytes(data, length)?, &options)?))
+        })
+    }
+}
+
+/// Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
+///
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_save(
+    index: *const gosync_index,
+    path: *const c_char,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe { call(error, || save_index(&object(index, "index")?.index, &read_path(path, "path")?)) }
+}
+
+/// Bytes that the encoded index has. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_encoded_size(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.encoded_size()) }
+}
+
+/// Writes the encoded index, as it is in a .gosync file, to `buffer`, which has room for `capacity` bytes
+/// (gosync_index_encoded_size says how many it takes), and its size to `*written`.
+///
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_LIMIT if the capacity is too small; nothing is written then.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_encode(
+    index: *const gosync_index,
+    buffer: *mut c_void,
+    capacity: usize,
+    written: *mut usize,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let index = object(index, "index")?;
+            let buffer = place(buffer, "buffer")?;
+            let written = place(written, "written")?;
+            let encoded = index.index.encode();
+            if encoded.len() > capacity {
+                return Err(too_small(encoded.len(), capacity));
+            }
+            buffer.cast::<u8>().copy_from(encoded.as_ptr(), encoded.len());
+            written.write(encoded.len());
+            Ok(())
+        })
+    }
+}
+
+fn too_small(size: usize, capacity: usize) -> Error {
+    Error::new(ErrorKind::Limit, "the buffer is too small for the index").with("size", size).with("capacity", capacity)
+}
+
+/// Bytes of the target. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_length(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.length()) }
+}
+
+/// Bytes of a block. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_block_size(index: *const gosync_index) -> u32 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.block_size()) }
+}
+
+/// Number of blocks: what seeds are searched for. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_block_count(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.block_count()) }
+}
+
+/// Number of verified units of 64 KiB: what each byte is checked by before it counts. 0 for NULL.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_unit_count(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.unit_count()) }
+}
+
+/// Where the content is, as the publisher wrote it: a name relative to the index, or a URL; not to be trusted.
+/// NULL if the index does not say. Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_source(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.source.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// Where this index was read from: a path or a URL. NULL if it was built, or read from memory or an own source.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_origin(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.origin.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL. Borrowed until the index
+/// is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_root_hex(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, std::ptr::null(), |index| index.root_hex.as_ptr()) }
+}
+
+/// Writes the 32 bytes of the BLAKE3 hash of the target to `out`.
+///
+/// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_root(
+    index: *const gosync_index,
+    out: *mut u8,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let root = object(index, "index")?.index.root();
+            place(out, "out")?.copy_from(root.as_bytes().as_ptr(), root.as_bytes().len());
+            Ok(())
+        })
+    }
+}
+
+/// Compares the file at `path` with what `index` says. A file that differs is no error: the call returns GOSYNC_OK, and
+/// gosync_verification_is_match says false.
+///
+/// `options` may be NULL. `*out` is the caller's, freed by gosync_verification_free. Blocks until done or cancelled.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO, GOSYNC_E_CANCELLED.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_verify(
+    index: *const gosync_index,
+    path: *const c_char,
+    options: *const gosync_verify_options,
+    out: *mut *mut gosync_verification,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let out = Out::new(out);
+            let options = verify_options(options)?;
+            out.check()?;
+            let index = object(index, "index")?.index.clone();
+            let path = read_path(path, "path")?;
+            out.put(gosync_verification(verify_file(&path, &index, &options)?))
+        })
+    }
+}
+
+/// Frees an index. Jobs that were made with it go on. NULL is fine. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_free(index: *mut gosync_index) {
+    // SAFETY: NULL or from a function above, and not used again, as the header asks.
+    unsafe { free(index) }
+}

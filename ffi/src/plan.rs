@@ -1,0 +1,140 @@
+//! `gosync_plan`: what an update would do.
+
+use std::ffi::{CString, c_char};
+
+use gosync_io::{Origin, Plan};
+
+use crate::error::gosync_error;
+use crate::guard::{argument, c_string, call, free, get, object, place};
+use crate::sized::{self, sized};
+use crate::status::gosync_status;
+
+/// What an update would do: an exact cover of the target by seeds and missing ranges, and its cost.
+/// Immutable, so that any thread may read it.
+pub struct gosync_plan {
+    plan: Plan,
+    reason: CString,
+}
+
+impl gosync_plan {
+    pub(crate) fn new(plan: Plan) -> Self {
+        gosync_plan { reason: c_string(&plan.reason), plan }
+    }
+}
+
+/// A run of the target that comes from one place. Start from GOSYNC_PIECE_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct gosync_piece {
+    /// Bytes of this structure; set by the caller.
+    pub struct_size: usize,
+    /// Offset of the first byte in the target.
+    pub target_offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+    /// 1 if the bytes are not here and would be fetched, 0 if a seed has them.
+    pub is_missing: u32,
+    /// Number of the seed: 0 is what is at the target, and those that were added count from 1. 0 if missing.
+    pub seed: u32,
+    /// Offset of the first byte in the seed. 0 if missing.
+    pub seed_offset: u64,
+}
+
+sized!(gosync_piece);
+
+/// Bytes of the target. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_total(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.total) }
+}
+
+/// Bytes that the seeds have. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_from_seeds(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.from_seeds) }
+}
+
+/// Bytes that are missing. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_missing(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.missing) }
+}
+
+/// Bytes that would be asked for: what is missing, and the gaps that are cheaper to fetch than to skip. 0 for NULL.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_to_fetch(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.to_fetch) }
+}
+
+/// Ranges that would be asked for. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_ranges(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.ranges) }
+}
+
+/// Bytes of the index that was read. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_index_size(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.index_size) }
+}
+
+/// Whether the target is the new version already. False for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_up_to_date(plan: *const gosync_plan) -> bool {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, false, |plan| plan.plan.up_to_date) }
+}
+
+/// Why it would be done this way, one line. NULL for NULL. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_reason(plan: *const gosync_plan) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, std::ptr::null(), |plan| plan.reason.as_ptr()) }
+}
+
+/// Number of pieces: ascending, without gaps, they cover the target. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_piece_count(plan: *const gosync_plan) -> usize {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.pieces.len()) }
+}
+
+/// Writes piece `i` to `*out`, whose `struct_size` the caller has set.
+///
+/// Errors: GOSYNC_E_ARGUMENT (NULL, a bad struct_size, or no such piece). Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_piece(
+    plan: *const gosync_plan,
+    i: usize,
+    out: *mut gosync_piece,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let pieces = &object(plan, "plan")?.plan.pieces;
+            let piece = pieces.get(i).ok_or_else(|| argument("i", "is not below the number of pieces"))?;
+            let (is_missing, seed, seed_offset) = match piece.origin {
+                Origin::Seed { seed, offset } => (0, seed, offset),
+                Origin::Missing => (1, 0, 0),
+            };
+            let (target_offset, length) = (piece.target.offset, piece.target.length);
+            let piece = gosync_piece { target_offset, length, is_missing, seed, seed_offset, ..Default::default() };
+            sized::write(place(out, "out")?, &piece, "out")
+        })
+    }
+}
+
+/// Frees a plan. NULL is fine. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_free(plan: *mut gosync_plan) {
+    // SAFETY: NULL or from `gosync_job_plan`, and not used again, as the header asks.
+    unsafe { free(plan) }
+}

@@ -1,0 +1,148 @@
+//! What the fuzz targets do with an input. `targets/` hands them the engine's inputs, `tests/replay.rs` the committed ones.
+//! A target must end without a panic for every input; what it asserts holds for every input.
+
+use std::sync::Mutex;
+
+use gosync_core::assemble::Verified;
+use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::matching::{self, Observe};
+use gosync_core::{Error, Index, Origin, ReadAt, Result};
+
+/// What is done with an input.
+pub type Target = fn(&[u8]);
+
+/// The targets by name.
+pub const TARGETS: &[(&str, Target)] = &[("index", index), ("matching", matching)];
+
+/// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
+const PREAMBLE: usize = 40;
+const LINE: usize = 16;
+
+/// Any bytes as an index: an error, or an index that is whole. Once as they are, once with their checks put right,
+/// so that what lies behind the checks is reached too.
+pub fn index(input: &[u8]) {
+    look_at(input);
+    look_at(&with_right_checks(input));
+}
+
+fn look_at(bytes: &[u8]) {
+    let Ok(index) = Index::decode(bytes) else { return };
+    let again = index.encode();
+    assert_eq!(again.len() as u64, index.encoded_size());
+    let read = Index::decode(&again).expect("what was written is readable");
+    assert_eq!((read.root(), read.length(), read.block_count()), (index.root(), index.length(), index.block_count()));
+    let mut covered = 0;
+    for block in 0..index.block_count() {
+        assert_eq!(index.block_range(block).offset, covered);
+        covered = index.block_range(block).end();
+        assert_eq!((read.weak(block), read.hint(block)), (index.weak(block), index.hint(block)));
+    }
+    assert_eq!(covered, index.length());
+    for unit in 0..index.unit_count() {
+        assert!(!index.unit_is(unit, &[]));
+    }
+}
+
+/// The same container with the checks of the header and of its sections as they should be.
+fn with_right_checks(input: &[u8]) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    let Some(count) = bytes.get(12..16).map(|count| u32::from_le_bytes([count[0], count[1], count[2], count[3]]))
+    else {
+        return bytes;
+    };
+    let Some(mut content) = (count as usize).checked_mul(LINE).map(|length| length + PREAMBLE) else { return bytes };
+    let table = content;
+    if count > 64 || bytes.len() < table {
+        return bytes;
+    }
+    for line in (PREAMBLE..table).step_by(LINE) {
+        let length = u64::from_le_bytes(bytes[line + 8..line + LINE].try_into().expect("eight bytes"));
+        let Some(end) = usize::try_from(length).ok().and_then(|length| content.checked_add(length)) else { break };
+        let Some(section) = bytes.get(content..end) else { break };
+        let kind = u16::from_le_bytes([bytes[line], bytes[line + 1]]);
+        if kind < 16 {
+            let check = blake3::hash(section);
+            bytes[line + 4..line + 8].copy_from_slice(&check.as_bytes()[..4]);
+        }
+        content = end;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[..PREAMBLE - 8]).update(&bytes[PREAMBLE..table]);
+    let check = hasher.finalize();
+    bytes[PREAMBLE - 8..PREAMBLE].copy_from_slice(&check.as_bytes()[..8]);
+    bytes
+}
+
+/// Collects the units that matching has verified.
+struct Collect(Mutex<Vec<u8>>);
+
+impl Observe for Collect {
+    fn unit(&self, _unit: u64, bytes: Verified<'_>) -> Result<()> {
+        let at = bytes.offset() as usize;
+        self.0.lock().expect("no panic before")[at..at + bytes.bytes().len()].copy_from_slice(bytes.bytes());
+        Ok(())
+    }
+
+    fn scanned(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn unreadable(&self, _seed: u32, _error: Error) {}
+}
+
+/// Any target and seed, both made by the input's instructions: the cover is exact, lies inside the seed, and what was
+/// verified is the target's.
+pub fn matching(input: &[u8]) {
+    let Some(([size, section], rest)) = input.split_first_chunk::<2>().map(|(head, rest)| (*head, rest)) else {
+        return;
+    };
+    let (target, seed) = two_versions(rest);
+    let options = BuildOptions { block_size: 1024 << (size % 6), ..BuildOptions::default() };
+    let index = Index::build(&target, &options, &|_| Ok(())).expect("an index of bytes in memory");
+    let collect = Collect(Mutex::new(target.iter().map(|byte| !byte).collect()));
+    let readers: [&dyn ReadAt; 1] = [&seed];
+    let sections = matching::Options { section: UNIT as usize + usize::from(section) * 997 };
+    let found = matching::find(&index, &readers, &sections, &collect).expect("a seed in memory");
+    let mut at = 0;
+    for piece in found.cover() {
+        assert!(piece.target.offset == at && piece.target.length > 0, "the cover has a gap at {at}");
+        at = piece.target.end();
+        if let Origin::Seed { offset, .. } = piece.origin {
+            assert!(offset + piece.target.length <= seed.len() as u64, "past the seed's end");
+        }
+    }
+    assert_eq!(at, target.len() as u64);
+    let output = collect.0.into_inner().expect("no panic before");
+    for unit in (0..index.unit_count()).filter(|unit| found.is_verified(*unit)) {
+        let range = index.unit_range(unit);
+        let range = range.offset as usize..range.end() as usize;
+        assert_eq!(output[range.clone()], target[range], "unit {unit} was verified and is wrong");
+    }
+}
+
+/// Instructions of four bytes: a run of noise or of one byte, for the target, the seed or both. At most 1 MiB each.
+fn two_versions(instructions: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    const MOST: usize = 1 << 20;
+    let (mut target, mut seed) = (Vec::new(), Vec::new());
+    for [what, value, low, high] in instructions.as_chunks::<4>().0.iter().copied() {
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let run: Vec<u8> = match what & 3 {
+            0 => vec![value; length],
+            1 => (0..length).map(|at| (at % (usize::from(value) + 1)) as u8).collect(),
+            _ => {
+                let mut state = u64::from(value) + 1;
+                let mut noise = || {
+                    state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (state >> 56) as u8
+                };
+                (0..length).map(|_| noise()).collect()
+            }
+        };
+        for (bit, version) in [(4, &mut target), (8, &mut seed)] {
+            if what & bit == 0 && version.len() + length <= MOST {
+                version.extend_from_slice(&run);
+            }
+        }
+    }
+    (target, seed)
+}

@@ -1,0 +1,369 @@
+/* The five verbs over plain files and memory: build, save, open and ask an index, plan, run, verify, with progress,
+ * events, seeds, statistics and errors.
+ */
+
+#include "check.h"
+
+#define LENGTH ((size_t)1000003)
+
+static unsigned char *target;
+static unsigned char *old;
+
+/* What an observer heard. */
+typedef struct {
+    unsigned progress, events, drops;
+    uint32_t phases; /* one bit for each phase seen */
+    double fraction;
+    uint64_t written;
+    const gosync_cancel *cancel_at_once;
+} heard;
+
+static void on_progress(void *user_data, const gosync_progress *progress) {
+    heard *has = user_data;
+    CHECK(progress->struct_size == sizeof(gosync_progress));
+    CHECK(progress->phase <= GOSYNC_PHASE_DONE && progress->cancellable <= 1);
+    CHECK(progress->fraction >= has->fraction && progress->fraction <= 1.0);
+    CHECK(progress->written >= has->written);
+    has->fraction = progress->fraction;
+    has->written = progress->written;
+    has->phases |= (uint32_t)1 << progress->phase;
+    has->progress++;
+    gosync_cancel_trigger(has->cancel_at_once);
+}
+
+static void on_event(void *user_data, const gosync_event *event) {
+    heard *has = user_data;
+    uint32_t i;
+    CHECK(event->struct_size == sizeof(gosync_event));
+    CHECK(event->level <= GOSYNC_LEVEL_DEBUG && *event->kind != 0 && *event->message != 0);
+    for (i = 0; i < event->field_count; i++) {
+        CHECK(*event->field_keys[i] != 0 && event->field_values[i] != NULL);
+    }
+    has->events++;
+}
+
+static void on_drop(void *user_data) {
+    heard *has = user_data;
+    has->drops++;
+}
+
+static gosync_observer observer_of(heard *has) {
+    gosync_observer observer = GOSYNC_OBSERVER_INIT;
+    observer.user_data = has;
+    observer.progress = on_progress;
+    observer.event = on_event;
+    observer.drop = on_drop;
+    return observer;
+}
+
+/* The target with 20 bytes changed, 1,000 bytes gone, 500 bytes more, and a longer tail. */
+static size_t make_old(void) {
+    size_t length = LENGTH - 1000 + 500 + 70000, i;
+    unsigned char *tail = noise(70000, 77);
+    old = malloc(length);
+    CHECK(old != NULL);
+    memcpy(old, target, 300000);
+    memcpy(old + 300000, target + 301000, 300000);
+    memcpy(old + 600000, tail, 500);
+    memcpy(old + 600500, target + 601000, LENGTH - 601000);
+    memcpy(old + 600500 + LENGTH - 601000, tail, 70000);
+    for (i = 0; i < 20; i++) {
+        old[i * 47003 + 11] ^= 0x55;
+    }
+    free(tail);
+    return length;
+}
+
+static void check_index(const gosync_index *index, uint32_t block_size, const char *source) {
+    uint8_t root[32];
+    char hex[65];
+    int i;
+    CHECK(gosync_index_length(index) == LENGTH);
+    CHECK(gosync_index_block_size(index) == block_size);
+    CHECK(gosync_index_block_count(index) == (LENGTH + block_size - 1) / block_size);
+    CHECK(gosync_index_unit_count(index) == (LENGTH + 65535) / 65536);
+    CHECK(gosync_index_encoded_size(index) > 0);
+    CHECK(source == NULL ? gosync_index_source(index) == NULL : strcmp(gosync_index_source(index), source) == 0);
+    OK(gosync_index_root(index, root, &error));
+    for (i = 0; i < 32; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", root[i]);
+    }
+    CHECK(strcmp(hex, gosync_index_root_hex(index)) == 0);
+}
+
+static void test_index(void) {
+    heard has = {0};
+    gosync_observer observer = observer_of(&has);
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_index *built = NULL, *from_memory = NULL, *opened = NULL;
+    unsigned char *encoded;
+    size_t size, written = 0;
+    options.block_size = 4096;
+    options.threads = 2;
+    options.observer = &observer;
+    OK(gosync_index_build(in("new"), &options, &built, &error));
+    check_index(built, 4096, "new");
+    CHECK(has.drops == 1 && has.progress >= 1 && has.fraction == 1.0);
+    CHECK(gosync_index_origin(built) == NULL);
+
+    options.source = "elsewhere/new";
+    options.observer = NULL;
+    OK(gosync_index_build_from_memory(target, LENGTH, &options, &from_memory, &error));
+    check_index(from_memory, 4096, "elsewhere/new");
+    CHECK(strcmp(gosync_index_root_hex(built), gosync_index_root_hex(from_memory)) == 0);
+    gosync_index_free(from_memory);
+    OK(gosync_index_build_from_memory(target, LENGTH, NULL, &from_memory, &error));
+    check_index(from_memory, 1024, NULL);
+    gosync_index_free(from_memory);
+    from_memory = NULL;
+
+    OK(gosync_index_save(built, in("new.gosync"), &error));
+    OK(gosync_index_open(in("new.gosync"), NULL, &opened, &error));
+    check_index(opened, 4096, "new");
+    CHECK(strstr(gosync_index_origin(opened), "new.gosync") != NULL);
+
+    size = (size_t)gosync_index_encoded_size(opened);
+    encoded = malloc(size);
+    CHECK(encoded != NULL);
+    FAILS(GOSYNC_E_LIMIT, gosync_index_encode(opened, encoded, size - 1, &written, &error));
+    CHECK(written == 0);
+    OK(gosync_index_encode(opened, encoded, size, &written, &error));
+    CHECK(written == size && file_is(in("new.gosync"), encoded, size));
+    OK(gosync_index_from_memory(encoded, size, NULL, &from_memory, &error));
+    check_index(from_memory, 4096, "new");
+    gosync_index_free(from_memory);
+    gosync_index_free(opened);
+    gosync_index_free(built);
+    free(encoded);
+}
+
+static void check_plan(const gosync_job *job) {
+    gosync_plan *plan = NULL;
+    uint64_t covered = 0, missing = 0;
+    size_t i;
+    OK(gosync_job_plan(job, &plan, &error));
+    CHECK(gosync_plan_total(plan) == LENGTH && !gosync_plan_up_to_date(plan));
+    CHECK(gosync_plan_from_seeds(plan) + gosync_plan_missing(plan) == LENGTH);
+    CHECK(gosync_plan_from_seeds(plan) > LENGTH / 2 && gosync_plan_missing(plan) > 0);
+    CHECK(gosync_plan_to_fetch(plan) >= gosync_plan_missing(plan) && gosync_plan_ranges(plan) > 0);
+    CHECK(gosync_plan_index_size(plan) > 0 && *gosync_plan_reason(plan) != 0);
+    for (i = 0; i < gosync_plan_piece_count(plan); i++) {
+        gosync_piece piece = GOSYNC_PIECE_INIT;
+        OK(gosync_plan_piece(plan, i, &piece, &error));
+        CHECK(piece.target_offset == covered && piece.length > 0 && piece.is_missing <= 1);
+        CHECK(piece.is_missing || memcmp(old + piece.seed_offset, target + covered, (size_t)piece.length) == 0);
+        covered += piece.length;
+        missing += piece.is_missing ? piece.length : 0;
+    }
+    CHECK(covered == LENGTH && missing == gosync_plan_missing(plan));
+    gosync_plan_free(plan);
+}
+
+static void test_update(size_t old_length) {
+    heard has = {0};
+    gosync_observer observer = observer_of(&has);
+    gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
+    gosync_statistics did = GOSYNC_STATISTICS_INIT;
+    gosync_progress now = GOSYNC_PROGRESS_INIT;
+    gosync_index *index = NULL;
+    gosync_source *source = NULL;
+    gosync_job *job = NULL;
+    write_file(in("app"), old, old_length);
+    options.observer = &observer;
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    OK(gosync_source_open(in("new"), NULL, &source, &error));
+    OK(gosync_job_new(index, source, in("app"), &options, &job, &error));
+    gosync_index_free(index); /* the job keeps what it needs */
+    gosync_source_free(source);
+    check_plan(job);
+    CHECK(file_is(in("app"), old, old_length));
+    CHECK(gosync_job_proof(job) == NULL && gosync_job_reason(job) == NULL);
+    has.fraction = 0;
+    has.written = 0;
+    OK(gosync_job_run(job, &error));
+    CHECK(file_is(in("app"), target, LENGTH));
+    gosync_job_statistics(job, &did);
+    CHECK(did.total == LENGTH && did.from_seeds > LENGTH / 2 && did.fetched > 0 && did.requests > 0);
+    CHECK(did.from_seeds + did.fetched == LENGTH && did.written == LENGTH && did.up_to_date == 0);
+    CHECK(strcmp(gosync_job_proof(job), "root") == 0 && gosync_job_reason(job) != NULL);
+    gosync_job_progress(job, &now);
+    CHECK(now.phase == GOSYNC_PHASE_DONE && now.fraction == 1.0 && now.fetched == did.fetched);
+    CHECK(has.progress >= 1 && has.events >= 1 && has.fraction == 1.0);
+    CHECK(has.phases & (uint32_t)1 << GOSYNC_PHASE_DONE);
+    FAILS(GOSYNC_E_STATE, gosync_job_run(job, &error));
+    gosync_job_free(job);
+    CHECK(has.drops == 1);
+}
+
+/* No source is named, so the one beside the index is used; the old version is a seed under another name. */
+static void test_seed_and_named_source(size_t old_length) {
+    gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
+    gosync_statistics did = GOSYNC_STATISTICS_INIT;
+    gosync_index *index = NULL;
+    gosync_job *job = NULL;
+    write_file(in("app.old"), old, old_length);
+    options.threads = 1;
+    options.retries = -1;
+    options.flags = GOSYNC_JOB_IGNORE_TARGET;
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    OK(gosync_job_new(index, NULL, in("fresh"), &options, &job, &error));
+    FAILS(GOSYNC_E_NOT_FOUND, gosync_job_add_seed(job, in("no such seed"), &error));
+    OK(gosync_job_add_seed(job, in("app.old"), &error));
+    OK(gosync_job_run(job, &error));
+    gosync_job_statistics(job, &did);
+    CHECK(did.from_seeds > LENGTH / 2 && file_is(in("fresh"), target, LENGTH));
+    gosync_job_free(job);
+
+    /* Once more: nothing is left to do. */
+    OK(gosync_job_new(index, NULL, in("fresh"), NULL, &job, &error));
+    OK(gosync_job_run(job, &error));
+    gosync_job_statistics(job, &did);
+    CHECK(did.up_to_date == 1 && did.fetched == 0 && did.written == 0);
+    gosync_job_free(job);
+    gosync_index_free(index);
+}
+
+static void test_verify(void) {
+    heard has = {0};
+    gosync_observer observer = observer_of(&has);
+    gosync_verify_options options = GOSYNC_VERIFY_OPTIONS_INIT;
+    gosync_index *index = NULL;
+    gosync_verification *found = NULL;
+    unsigned char *damaged = copy_of(target, LENGTH);
+    uint64_t offset = 1, length = 1;
+    options.threads = 1;
+    options.observer = &observer;
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    OK(gosync_index_verify(index, in("new"), &options, &found, &error));
+    CHECK(gosync_verification_is_match(found) && gosync_verification_damaged_count(found) == 0);
+    CHECK(gosync_verification_length(found) == LENGTH && gosync_verification_expected_length(found) == LENGTH);
+    CHECK(has.drops == 1 && has.fraction == 1.0);
+    FAILS(GOSYNC_E_ARGUMENT, gosync_verification_damaged_range(found, 0, &offset, &length, &error));
+    CHECK(offset == 1 && length == 1);
+    gosync_verification_free(found);
+
+    damaged[2 * 65536] ^= 1;
+    write_file(in("damaged"), damaged, LENGTH);
+    OK(gosync_index_verify(index, in("damaged"), NULL, &found, &error));
+    CHECK(!gosync_verification_is_match(found) && gosync_verification_damaged_count(found) == 1);
+    OK(gosync_verification_damaged_range(found, 0, &offset, &length, &error));
+    CHECK(offset == 2 * 65536 && length == 65536);
+    gosync_verification_free(found);
+
+    write_file(in("damaged"), target, 1000);
+    OK(gosync_index_verify(index, in("damaged"), NULL, &found, &error));
+    CHECK(!gosync_verification_is_match(found) && gosync_verification_length(found) == 1000);
+    gosync_verification_free(found);
+    FAILS(GOSYNC_E_NOT_FOUND, gosync_index_verify(index, in("nothing"), NULL, &found, &error));
+    CHECK(found == NULL);
+    gosync_index_free(index);
+    free(damaged);
+}
+
+/* Whatever fails leaves NULL, a status, a text with the facts, and what was there. */
+static void test_errors(void) {
+    gosync_open_options small = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_index_options odd = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_index *index = NULL;
+    gosync_source *source = NULL;
+    gosync_job *job = NULL;
+    gosync_status status;
+    size_t i, facts = 0;
+    status = gosync_index_open(in("nothing.gosync"), NULL, &index, &error);
+    CHECK(status == GOSYNC_E_NOT_FOUND && index == NULL && gosync_error_status(error) == status);
+    CHECK(strstr(gosync_error_text(error), gosync_error_message(error)) != NULL);
+    for (i = 0; i < gosync_error_context_count(error); i++) {
+        if (strcmp(gosync_error_context_key(error, i), "path") == 0) {
+            CHECK(strstr(gosync_error_context_value(error, i), "nothing.gosync") != NULL);
+            facts++;
+        }
+    }
+    CHECK(facts == 1);
+    CHECK(gosync_error_context_key(error, i) == NULL && gosync_error_context_value(error, i) == NULL);
+    CHECK(gosync_error_cause(error) != NULL && *gosync_error_text(gosync_error_cause(error)) != 0);
+    CHECK(gosync_error_status(gosync_error_cause(error)) == GOSYNC_E_NOT_FOUND);
+    gosync_error_free(error);
+    error = NULL;
+
+    CHECK(gosync_index_open(in("nothing.gosync"), NULL, &index, NULL) == GOSYNC_E_NOT_FOUND);
+    FAILS(GOSYNC_E_FORMAT, gosync_index_open(in("new"), NULL, &index, &error));
+    FAILS(GOSYNC_E_FORMAT, gosync_index_from_memory(NULL, 0, NULL, &index, &error));
+    small.max_index_size = 100;
+    FAILS(GOSYNC_E_LIMIT, gosync_index_open(in("new.gosync"), &small, &index, &error));
+    odd.block_size = 1000;
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &odd, &index, &error));
+    FAILS(GOSYNC_E_NOT_FOUND, gosync_source_open(in("nothing"), NULL, &source, &error));
+    CHECK(index == NULL && source == NULL);
+
+    /* A source with other content. */
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    target[500000] ^= 1;
+    OK(gosync_source_from_memory(target, LENGTH, &source, &error));
+    target[500000] ^= 1;
+    write_file(in("kept"), "what was there", 14);
+    OK(gosync_job_new(index, source, in("kept"), NULL, &job, &error));
+    FAILS(GOSYNC_E_MISMATCH, gosync_job_run(job, &error));
+    CHECK(file_is(in("kept"), "what was there", 14));
+    gosync_job_free(job);
+    gosync_source_free(source);
+    gosync_index_free(index);
+}
+
+/* A token that is triggered before, or by the first progress, stops the call. */
+static void test_cancel(void) {
+    heard has = {0};
+    gosync_observer observer = observer_of(&has);
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_job_options job_options = GOSYNC_JOB_OPTIONS_INIT;
+    gosync_index *index = NULL;
+    gosync_job *job = NULL;
+    gosync_cancel *cancel = NULL;
+    OK(gosync_cancel_new(&cancel, &error));
+    CHECK(!gosync_cancel_is_triggered(cancel));
+    gosync_cancel_trigger(cancel);
+    CHECK(gosync_cancel_is_triggered(cancel));
+    observer.cancel = cancel;
+    options.observer = &observer;
+    FAILS(GOSYNC_E_CANCELLED, gosync_index_build(in("new"), &options, &index, &error));
+    CHECK(index == NULL && has.drops == 1);
+    gosync_cancel_free(cancel);
+
+    OK(gosync_cancel_new(&cancel, &error));
+    observer.cancel = cancel;
+    has.fraction = 0;
+    has.written = 0;
+    has.cancel_at_once = cancel;
+    job_options.observer = &observer;
+    write_file(in("kept"), "what was there", 14);
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    OK(gosync_job_new(index, NULL, in("kept"), &job_options, &job, &error));
+    FAILS(GOSYNC_E_CANCELLED, gosync_job_run(job, &error));
+    gosync_job_free(job);
+    sleep_ms(20);
+    CHECK(file_is(in("kept"), "what was there", 14) && has.drops == 2);
+    OK(gosync_job_new(index, NULL, in("kept"), NULL, &job, &error));
+    gosync_job_cancel(job);
+    FAILS(GOSYNC_E_CANCELLED, gosync_job_run(job, &error));
+    gosync_job_free(job);
+    gosync_cancel_free(cancel);
+    gosync_index_free(index);
+}
+
+int main(int argc, char **argv) {
+    size_t old_length;
+    CHECK(argc == 2);
+    folder = argv[1];
+    target = noise(LENGTH, 1);
+    old_length = make_old();
+    write_file(in("new"), target, LENGTH);
+    test_index();
+    test_update(old_length);
+    test_seed_and_named_source(old_length);
+    test_verify();
+    test_errors();
+    test_cancel();
+    free(target);
+    free(old);
+    puts("verbs: all checks passed");
+    return 0;
+}

@@ -1,0 +1,278 @@
+//! A small HTTP/1.1 file server on loopback for tests: single ranges, strong ETags, keep-alive; it counts what it sends,
+//! and can be told to know no ranges or to fail now and then. Several ranges in one request are answered by the whole file,
+//! as the protocol allows. Not for any other use.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the server behaves.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Answer every request with the whole file.
+    pub no_ranges: bool,
+    /// Answer every so-manieth request with 503. 0 never.
+    pub fail_every: u64,
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The request's method.
+    pub method: String,
+    /// The request's path, as it came.
+    pub path: String,
+    /// The request's `Range` header.
+    pub range: Option<String>,
+    /// The answer's status.
+    pub status: u16,
+    /// Bytes of the answer's body that were sent.
+    pub bytes: u64,
+}
+
+impl Record {
+    /// As one line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::json!({
+            "method": self.method, "path": self.path, "range": self.range, "status": self.status, "bytes": self.bytes,
+        })
+        .to_string()
+    }
+}
+
+/// Who hears of each request.
+type OnRecord = Box<dyn Fn(&Record) + Send + Sync>;
+
+struct Shared {
+    folder: PathBuf,
+    options: Options,
+    count: AtomicU64,
+    records: Mutex<Vec<Record>>,
+    listener: OnRecord,
+}
+
+/// A running server. It ends with the process.
+pub struct Server {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Serves what is in and below `folder` on a free port.
+    pub fn start(folder: impl Into<PathBuf>, options: Options) -> io::Result<Server> {
+        Self::start_with(folder, options, Box::new(|_| {}))
+    }
+
+    /// As [`Server::start`], and `listener` hears of each request when it has been answered.
+    pub fn start_with(folder: impl Into<PathBuf>, options: Options, listener: OnRecord) -> io::Result<Server> {
+        let socket = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = socket.local_addr()?.port();
+        let (count, records) = (AtomicU64::new(0), Mutex::default());
+        let shared = Arc::new(Shared { folder: folder.into(), options, count, records, listener });
+        let server = Server { port, shared: shared.clone() };
+        std::thread::spawn(move || {
+            for stream in socket.incoming().flatten() {
+                let shared = shared.clone();
+                // A client that hangs up in the middle is its own affair.
+                std::thread::spawn(move || shared.converse(stream).ok());
+            }
+        });
+        Ok(server)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a file.
+    pub fn url(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// What was asked for and answered since the last call.
+    pub fn take_records(&self) -> Vec<Record> {
+        std::mem::take(&mut *self.shared.records.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What matters of a request's head.
+#[derive(Default)]
+struct Head {
+    method: String,
+    path: String,
+    range: Option<String>,
+    if_range: Option<String>,
+    close: bool,
+}
+
+impl Head {
+    /// Reads one; `None` at the end of the connection.
+    fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
+        let mut head = Head::default();
+        let first = line(reader)?;
+        let mut words = first.split(' ');
+        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+        (head.method, head.path) = (method.to_owned(), path.to_owned());
+        loop {
+            let line = line(reader)?;
+            let Some((name, value)) = line.split_once(':') else { return Ok(Some(head)) };
+            let value = value.trim().to_owned();
+            match name.to_ascii_lowercase().as_str() {
+                "range" => head.range = Some(value),
+                "if-range" => head.if_range = Some(value),
+                "connection" => head.close = value.eq_ignore_ascii_case("close"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut text = String::new();
+    reader.take(16 * 1024).read_line(&mut text)?;
+    Ok(text.trim_end().to_owned())
+}
+
+impl Shared {
+    /// Answers requests until the client has enough.
+    fn converse(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut out = stream.try_clone()?;
+        let mut reader = BufReader::new(stream);
+        while let Some(head) = Head::read(&mut reader)? {
+            let (status, bytes, result) = self.answer(&head, &mut out);
+            let record = Record { method: head.method, path: head.path, range: head.range, status, bytes };
+            (self.listener)(&record);
+            self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            result?;
+            if head.close {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers one; returns status and bytes of the body even if the client hangs up.
+    fn answer(&self, head: &Head, out: &mut TcpStream) -> (u16, u64, io::Result<()>) {
+        let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let fails = self.options.fail_every > 0 && number.is_multiple_of(self.options.fail_every);
+        if fails {
+            return empty(out, 503, "Service Unavailable", "Retry-After: 0\r\n");
+        }
+        if head.method != "GET" && head.method != "HEAD" {
+            return empty(out, 405, "Method Not Allowed", "Allow: GET, HEAD\r\n");
+        }
+        match self.find(&head.path) {
+            Ok((file, length, tag)) => self.send(head, file, length, &tag, out),
+            Err(_) => empty(out, 404, "Not Found", ""),
+        }
+    }
+
+    fn find(&self, path: &str) -> io::Result<(File, u64, String)> {
+        let name = decoded(path.split('?').next().unwrap_or_default().trim_start_matches('/'));
+        let is_plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || name.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let file = File::open(self.folder.join(name))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let changed = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok((file, metadata.len(), format!("\"{:x}-{:x}\"", metadata.len(), changed.as_nanos())))
+    }
+
+    fn send(&self, head: &Head, file: File, length: u64, tag: &str, out: &mut TcpStream) -> (u16, u64, io::Result<()>) {
+        let is_current = head.if_range.as_deref().is_none_or(|known| known == tag);
+        let asked = head.range.as_deref().filter(|_| is_current && !self.options.no_ranges);
+        let (status, reason, first, count) = match asked.map(|text| range(text, length)) {
+            Some(Asked::One(first, count)) => (206, "Partial Content", first, count),
+            Some(Asked::Beyond) => {
+                let header = format!("Content-Range: bytes */{length}\r\n");
+                return empty(out, 416, "Range Not Satisfiable", &header);
+            }
+            Some(Asked::Other) | None => (200, "OK", 0, length),
+        };
+        let mut header = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: {count}\r\nETag: {tag}\r\n");
+        if !self.options.no_ranges {
+            header += "Accept-Ranges: bytes\r\n";
+        }
+        if status == 206 {
+            header += &format!("Content-Range: bytes {first}-{}/{length}\r\n", first + count - 1);
+        }
+        let mut sent = 0;
+        let result = out
+            .write_all((header + "\r\n").as_bytes())
+            .and_then(|()| if head.method == "HEAD" { Ok(()) } else { copy(file, first, count, out, &mut sent) });
+        (status, sent, result)
+    }
+}
+
+fn empty(out: &mut TcpStream, status: u16, reason: &str, header: &str) -> (u16, u64, io::Result<()>) {
+    let text = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\n{header}\r\n");
+    (status, 0, out.write_all(text.as_bytes()))
+}
+
+fn copy(mut file: File, first: u64, count: u64, out: &mut TcpStream, sent: &mut u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(first))?;
+    let mut rest = file.take(count);
+    let mut buffer = [0; 64 * 1024];
+    loop {
+        match rest.read(&mut buffer)? {
+            0 if *sent == count => return Ok(()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                out.write_all(&buffer[..read])?;
+                *sent += read as u64;
+            }
+        }
+    }
+}
+
+/// What a `Range` header asks for.
+enum Asked {
+    /// One range: offset and number of bytes.
+    One(u64, u64),
+    /// Nothing that there is.
+    Beyond,
+    /// Several ranges, or what cannot be read: answered as if it were not there.
+    Other,
+}
+
+fn range(text: &str, length: u64) -> Asked {
+    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|text| text.split_once('-')) else {
+        return Asked::Other;
+    };
+    let (first, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if last >= first => (first, length.min(last.saturating_add(1))),
+        (Ok(first), _) if last.is_empty() => (first, length),
+        (_, Ok(suffix)) if first.is_empty() => (length.saturating_sub(suffix), length),
+        _ => return Asked::Other,
+    };
+    if first < end { Asked::One(first, end - first) } else { Asked::Beyond }
+}
+
+/// The path without its percent signs.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
