@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, UNIT};
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes that are exactly a unit of the target. There is no way to make one but the check, and
 /// writers of the output take nothing else: this type is why no unverified byte is ever published.
@@ -48,11 +49,10 @@ impl Ledger {
         Ledger { written: (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect() }
     }
 
-    /// Notes that verified bytes have been written.
-    pub fn note(&self, verified: &Verified<'_>) {
-        if let Some(written) = self.written.get((verified.offset / UNIT) as usize) {
-            written.store(true, Ordering::Release);
-        }
+    /// Notes that verified bytes have been written; whether they are the first for their unit.
+    pub fn note(&self, verified: &Verified<'_>) -> bool {
+        let written = self.written.get((verified.offset / UNIT) as usize);
+        written.is_some_and(|written| !written.swap(true, Ordering::AcqRel))
     }
 
     /// Whether verified bytes for this unit have been written.
@@ -112,10 +112,10 @@ pub enum Assembled<'a> {
     Refetch(Range),
 }
 
-/// A unit that was wrong once: what it was made of, for finding who was to blame.
+/// A unit that was wrong once: what it was made of and a hash of each piece, for finding who was to blame.
+/// Not the bytes: every unit may turn out wrong (the seed was replaced) long before the source has sent it again.
 struct Suspect {
-    bytes: Vec<u8>,
-    pieces: Vec<Piece>,
+    pieces: Vec<(Piece, u64)>,
 }
 
 /// Collects fetched bytes by unit.
@@ -202,7 +202,7 @@ impl Assembler {
                 Ok(Assembled::RightAfterAll(verified, culprit, range))
             }
             (None, None) => {
-                self.suspects.insert(unit, Suspect { bytes: bytes.to_vec(), pieces });
+                self.suspects.insert(unit, Suspect::new(&pieces, bytes, self.index.unit_range(unit).offset));
                 Ok(Assembled::Refetch(self.index.unit_range(unit)))
             }
             (None, Some(_)) => {
@@ -225,11 +225,19 @@ impl Part {
 }
 
 impl Suspect {
+    fn new(pieces: &[Piece], bytes: &[u8], base: u64) -> Self {
+        Suspect { pieces: pieces.iter().map(|piece| (*piece, Self::hash(piece, bytes, base))).collect() }
+    }
+
+    fn hash(piece: &Piece, bytes: &[u8], base: u64) -> u64 {
+        let span = (piece.target.offset - base) as usize..(piece.target.end() - base) as usize;
+        xxh3_64(bytes.get(span).unwrap_or(&[]))
+    }
+
     /// The first piece that was not right.
     fn compare(&self, right: &[u8], base: u64) -> (Culprit, Range) {
-        for piece in &self.pieces {
-            let span = (piece.target.offset - base) as usize..(piece.target.end() - base) as usize;
-            if self.bytes.get(span.clone()) != right.get(span) {
+        for (piece, hash) in &self.pieces {
+            if *hash != Self::hash(piece, right, base) {
                 let culprit = match piece.origin {
                     Origin::Seed { seed, .. } => Culprit::Seed(seed),
                     Origin::Missing => Culprit::Source,

@@ -47,6 +47,8 @@ struct Open {
     lacking: RangeSet,
     /// Whether anything arrived since the clock was last looked at.
     touched: bool,
+    /// Whether anything arrived at all. Until then it may be waiting behind others in the source.
+    begun: bool,
     since: Duration,
 }
 
@@ -69,6 +71,8 @@ pub struct Schedule {
     limits: Limits,
     todo: RangeSet,
     open: BTreeMap<u64, Open>,
+    /// Whether anything arrived for any request since the clock was last looked at.
+    heard: bool,
     failures: u32,
     not_before: Duration,
 }
@@ -76,7 +80,8 @@ pub struct Schedule {
 impl Schedule {
     /// Nothing to fetch yet.
     pub fn new(limits: Limits) -> Self {
-        Schedule { limits, todo: RangeSet::new(), open: BTreeMap::new(), failures: 0, not_before: Duration::ZERO }
+        let (todo, open) = (RangeSet::new(), BTreeMap::new());
+        Schedule { limits, todo, open, heard: false, failures: 0, not_before: Duration::ZERO }
     }
 
     /// Adds a range that is to be fetched.
@@ -116,7 +121,7 @@ impl Schedule {
             room = room.max(crate::index::UNIT);
         }
         let (ranges, lacking) = self.cut(room.min(self.limits.max_request_bytes))?;
-        self.open.insert(id, Open { lacking, touched: false, since: now });
+        self.open.insert(id, Open { lacking, touched: false, begun: false, since: now });
         Some(ranges)
     }
 
@@ -157,7 +162,8 @@ impl Schedule {
             useful.extend(open.lacking.remove(range));
         }
         if let Some(open) = self.open.get_mut(&id) {
-            open.touched = true;
+            (open.touched, open.begun) = (true, true);
+            self.heard = true;
         }
         if !useful.is_empty() {
             self.failures = 0;
@@ -186,9 +192,11 @@ impl Schedule {
     }
 
     /// The requests that have been silent for too long: they are given up, and what they lack is asked for again.
+    /// One that has got nothing yet is not silent while the source answers others: it waits its turn there.
     pub fn expired(&mut self, now: Duration, random: f64) -> Vec<(u64, Outcome)> {
         let timeout = self.limits.timeout;
-        for open in self.open.values_mut().filter(|open| open.touched) {
+        let heard = std::mem::take(&mut self.heard);
+        for open in self.open.values_mut().filter(|open| open.touched || (heard && !open.begun)) {
             open.touched = false;
             open.since = now;
         }
@@ -197,6 +205,9 @@ impl Schedule {
         late.into_iter()
             .filter_map(|id| {
                 let open = self.open.remove(&id)?;
+                if open.lacking.is_empty() {
+                    return Some((id, Outcome::Done));
+                }
                 let text = format!("the source was silent for {} seconds", timeout.as_secs_f32());
                 Some((id, self.again(open.lacking, Error::new(ErrorKind::Timeout, text), now, random)))
             })
@@ -206,7 +217,7 @@ impl Schedule {
     /// When to look again even if nothing happens.
     pub fn wakeup(&self, now: Duration) -> Option<Duration> {
         let pause = (!self.todo.is_empty() && now < self.not_before).then_some(self.not_before);
-        let silence = self.open.values().map(|open| open.since + self.limits.timeout).min();
+        let silence = self.open.values().map(|open| open.since.saturating_add(self.limits.timeout)).min();
         [pause, silence].into_iter().flatten().min()
     }
 

@@ -57,6 +57,8 @@ struct Inner {
     finished: Vec<(u64, Result<()>)>,
     /// Requests that were told to wait.
     waiting: Vec<u64>,
+    /// Requests that were given up in the step that failed, so that nobody was told to cancel them.
+    given_up: Vec<u64>,
     closed: bool,
     counters: Counters,
 }
@@ -78,6 +80,7 @@ impl Transfer {
                 unsettled_units: 0,
                 finished: Vec::new(),
                 waiting: Vec::new(),
+                given_up: Vec::new(),
                 closed: false,
                 counters: Counters::default(),
             }),
@@ -154,7 +157,10 @@ impl Transfer {
                     inner.counters.retries += 1;
                     step.survived.push(error);
                 }
-                Outcome::Failed(error) => return Err(error),
+                Outcome::Failed(error) => {
+                    inner.given_up = step.cancel;
+                    return Err(error);
+                }
             }
         }
         if inner.unsettled < inner.max_bytes {
@@ -170,7 +176,9 @@ impl Transfer {
         let mut inner = self.lock();
         inner.closed = true;
         inner.ready.clear();
-        inner.schedule.open_ids()
+        let mut ids = inner.schedule.open_ids();
+        ids.append(&mut inner.given_up);
+        ids
     }
 
     /// The counters now.
@@ -197,7 +205,9 @@ impl Sink for Transfer {
             // What was asked for has its room reserved. Of the rest, only units that wait for the disk hold an
             // answer back: they always drain, so that nothing can wait for ever.
             if inner.unsettled >= inner.max_bytes && inner.schedule.is_unasked(range) {
-                inner.waiting.push(id);
+                if !inner.waiting.contains(&id) {
+                    inner.waiting.push(id);
+                }
                 return Supply::Again;
             }
             let useful = inner.schedule.arrived(id, range);

@@ -202,3 +202,50 @@ fn after_the_end_answers_are_refused() {
     assert_eq!(request.supply(0, &target), Supply::Closed);
     assert!(transfer.next_request(2, Duration::ZERO).is_none());
 }
+
+fn two_requests(limits: Limits) -> (Vec<u8>, Arc<Transfer>, Request, Request) {
+    let target = pattern(200_000);
+    let whole = vec![Piece { target: Range::new(0, 200_000), origin: Origin::Missing }];
+    let limits = Limits { max_request_bytes: 100_000, ..limits };
+    let transfer = Transfer::new(index_of(&target, 1024), whole, limits, Box::new(|| {}));
+    let first = transfer.next_request(1, Duration::ZERO).unwrap();
+    let second = transfer.next_request(2, Duration::ZERO).unwrap();
+    (target, transfer, first, second)
+}
+
+/// A slow source that answers one request after the other.
+#[test]
+fn a_request_behind_others_is_not_given_up() {
+    let (target, transfer, first, second) = two_requests(Limits { retries: 0, ..Limits::default() });
+    for minute in 1..10 {
+        first.supply(minute, &target[minute as usize..][..1]);
+        let step = transfer.step(Duration::from_secs(50 * minute), 0.5).unwrap();
+        assert!(step.cancel.is_empty(), "given up in minute {minute}: {:?}", step.cancel);
+    }
+    // Once nobody gets anything, or once it had begun, its own silence counts.
+    second.supply(100_000, &target[100_000..100_001]);
+    transfer.step(Duration::from_secs(500), 0.5).unwrap();
+    assert_eq!(transfer.step(Duration::from_secs(570), 0.5).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(transfer.close(), vec![1, 2], "the source is not told of all that is not wanted any more");
+}
+
+#[test]
+fn a_request_that_brought_everything_does_not_fail_for_not_ending() {
+    let (target, transfer, first, second) = two_requests(Limits { retries: 0, ..Limits::default() });
+    first.supply(0, &target);
+    while let Some(ready) = transfer.take_ready() {
+        transfer.settle(ready.fetched());
+    }
+    let step = transfer.step(Duration::from_secs(1), 0.5).unwrap();
+    assert!(!step.over && step.cancel.is_empty());
+    let step = transfer.step(Duration::from_secs(61), 0.5).unwrap();
+    assert!(step.over && step.survived.is_empty());
+    assert_eq!(step.cancel, [1, 2]);
+    drop((first, second));
+}
+
+#[test]
+fn any_timeout_will_do() {
+    let (_, transfer, _first, _second) = two_requests(Limits { timeout: Duration::MAX, ..Limits::default() });
+    assert!(transfer.step(Duration::from_secs(1), 0.5).unwrap().wakeup.is_some());
+}

@@ -28,13 +28,12 @@ impl Output {
         Ok(Output { file, path, target, ledger: Ledger::new(index) })
     }
 
-    /// Writes verified bytes to their place; from any thread.
-    pub(crate) fn write(&self, verified: Verified<'_>) -> Result<()> {
+    /// Writes verified bytes to their place; from any thread. Whether they are the first for their unit.
+    pub(crate) fn write(&self, verified: Verified<'_>) -> Result<bool> {
         write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
             Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", verified.offset())
         })?;
-        self.ledger.note(&verified);
-        Ok(())
+        Ok(self.ledger.note(&verified))
     }
 
     /// Whether this unit has been written.
@@ -66,23 +65,28 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     persist(temporary.into_temp_path(), &target)
 }
 
-/// Where the target really is: a symbolic link is followed, never replaced. A directory is no target.
+/// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
 pub(crate) fn real_target(target: &Path) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() => {
             let real = fs::canonicalize(target).map_err(failed)?;
-            if real.is_dir() { Err(is_directory(target)) } else { Ok(real) }
+            check_file(&fs::metadata(&real).map_err(failed)?, target)?;
+            Ok(real)
         }
-        Ok(about) if about.is_dir() => Err(is_directory(target)),
-        Ok(_) => Ok(target.to_path_buf()),
+        Ok(about) => check_file(&about, target).map(|()| target.to_path_buf()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(target.to_path_buf()),
         Err(cause) => Err(failed(cause)),
     }
 }
 
-fn is_directory(path: &Path) -> Error {
-    Error::new(ErrorKind::Argument, "the target is a directory").with("path", path.display())
+fn check_file(about: &fs::Metadata, path: &Path) -> Result<()> {
+    let problem = match () {
+        () if about.is_file() => return Ok(()),
+        () if about.is_dir() => "the target is a directory",
+        () => "the target is not a regular file",
+    };
+    Err(Error::new(ErrorKind::Argument, problem).with("path", path.display()))
 }
 
 fn folder_of(target: &Path) -> &Path {
@@ -100,14 +104,18 @@ fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
     // Long names are cut so that the temporary one still fits.
     let prefix: String = name.to_string_lossy().chars().take(40).collect();
     let prefix = format!(".{prefix}.");
+    let old = fs::metadata(target).ok();
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(".gosync-part");
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    // Nobody is to open it in the moment before it gets the old file's mode.
+    let mode = if old.is_some() { 0o600 } else { 0o666 };
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
     let temporary = builder.tempfile_in(folder_of(target)).map_err(|cause| {
         Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(target).display())
     })?;
-    if let Ok(about) = fs::metadata(target) {
+    if let Some(about) = old {
         let kept = temporary.as_file().set_permissions(about.permissions());
         kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
     }
@@ -118,7 +126,9 @@ fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
 fn plain(cause: io::Error) -> io::Error {
     use io::ErrorKind as K;
     match cause.kind() {
-        kind @ (K::NotFound | K::PermissionDenied | K::ReadOnlyFilesystem | K::StorageFull | K::QuotaExceeded) => kind.into(),
+        kind @ (K::NotFound | K::PermissionDenied | K::ReadOnlyFilesystem | K::StorageFull | K::QuotaExceeded) => {
+            kind.into()
+        }
         _ => cause,
     }
 }
@@ -135,10 +145,11 @@ fn sync_folder(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     match synced {
         // Some file systems cannot sync a folder, and some folders may be written but not read.
-        Err(cause) if !matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => {
-            Err(Error::from_io(cause, "cannot sync the target's folder", folder.display()))
-        }
-        _ => Ok(()),
+        Err(cause) => match cause.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => Ok(()),
+            _ => Err(Error::from_io(cause, "cannot sync the target's folder", folder.display())),
+        },
+        Ok(()) => Ok(()),
     }
 }
 

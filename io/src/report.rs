@@ -1,6 +1,7 @@
 //! What a running piece of work tells its caller: progress, events, statistics.
 //! Library code never prints; whoever wants to see something passes an [`Observer`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -166,14 +167,20 @@ impl std::fmt::Debug for Observer {
 }
 
 impl Observer {
-    /// The same observer, whose events come one call at a time.
-    pub(crate) fn in_turn(&self) -> Observer {
+    /// The same observer, whose events come one call at a time, and no more once `over` is set.
+    pub(crate) fn in_turn(&self, over: &Arc<AtomicBool>) -> Observer {
         let mut observer = self.clone();
         if let Some(listener) = observer.events.take() {
-            let turn = Mutex::new(());
+            let (turn, over) = (Mutex::new(()), Arc::clone(over));
             observer.events = Some(Arc::new(move |event| {
+                // Looked at before the turn too: who set it must not wait for a listener that is stuck.
+                if over.load(Ordering::Acquire) {
+                    return;
+                }
                 let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                listener(event);
+                if !over.load(Ordering::Acquire) {
+                    listener(event);
+                }
             }));
         }
         observer
@@ -212,6 +219,14 @@ impl Meter {
     pub(crate) fn new(observer: &Observer) -> Self {
         let (listener, cancel) = (observer.progress.clone(), observer.cancel.clone());
         Meter { state: Mutex::default(), told: Mutex::default(), listener, cancel }
+    }
+
+    /// Another piece of work begins (a run after its plan), with a fraction of its own. What is under way is not disturbed.
+    pub(crate) fn restart(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(state.phase, Phase::Transferring | Phase::Publishing) {
+            (state.phase, state.cancellable, state.fraction) = (Phase::Idle, true, 0.0);
+        }
     }
 
     /// Changes the progress, and tells the listener unless it was told just now.

@@ -1,8 +1,8 @@
 //! The verbs that are one call: index a file, save an index, verify a file.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
 use gosync_core::index::{BuildOptions, UNIT};
@@ -36,7 +36,7 @@ pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
 }
 
 fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) -> Result<Index> {
-    let observer = options.observer.in_turn();
+    let observer = options.observer.in_turn(&Arc::default());
     observer.cancel.check()?;
     let meter = Meter::new(&observer);
     let total = reader.length();
@@ -100,7 +100,7 @@ impl Verification {
 /// Compares the file at `path` with what `index` says. A file that differs is not an error here; see [`Verification::check`].
 pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Result<Verification> {
     let reader = FileReader::open(path, "target")?;
-    let observer = options.observer.in_turn();
+    let observer = options.observer.in_turn(&Arc::default());
     observer.cancel.check()?;
     let meter = Meter::new(&observer);
     let total = index.length();

@@ -448,3 +448,88 @@ fn requests_in_flight_are_bounded() {
     assert!(fs::read(&target).unwrap() == content);
     assert!((1..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
 }
+
+/// A plan has a progress of its own: the run after it begins anew.
+#[test]
+fn a_run_after_a_plan_has_its_own_progress() {
+    let content = noise(3_000_000, 6);
+    let place = Place::new();
+    let target = place.file("target", &older(&content));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&seen);
+    let progress = Some(Arc::new(move |progress: &gosync_io::Progress| into.lock().unwrap().push(*progress)) as _);
+    let options = JobOptions { observer: Observer { progress, ..Observer::default() }, ..JobOptions::default() };
+    let slow = gate(&content, || std::thread::sleep(Duration::from_millis(150)));
+    let job = Job::new(index_of(&content), slow, &target, options).unwrap();
+    job.plan().unwrap();
+    assert_eq!(seen.lock().unwrap().last().unwrap().fraction, 1.0);
+    seen.lock().unwrap().clear();
+    job.run().unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].fraction < 1.0, "{:?}", seen[0]);
+    assert_eq!((seen.last().unwrap().phase, seen.last().unwrap().fraction), (Phase::Done, 1.0));
+}
+
+/// Fails once for now, then for good.
+struct Failing(AtomicU64);
+
+impl Source for Failing {
+    fn fetch(&self, request: Request) {
+        let kind = match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => ErrorKind::SourceTemporary,
+            _ => ErrorKind::Source,
+        };
+        request.finish(Err(gosync_io::Error::new(kind, "as the test wants it")));
+    }
+}
+
+/// What listens to events may panic, or never return: the job ends all the same.
+#[test]
+fn listeners_that_misbehave() {
+    let content = noise(30_000, 6);
+    for stuck in [false, true] {
+        let place = Place::new();
+        let target = place.file("target", b"old");
+        let (gate, reached) = (Arc::new(Mutex::new(())), Arc::new(AtomicU64::new(0)));
+        let (wait, tell) = (Arc::clone(&gate), Arc::clone(&reached));
+        let events = move |event: &gosync_io::Event| {
+            if event.kind == "retry" {
+                tell.store(1, Ordering::SeqCst);
+                assert!(stuck, "a listener that panics");
+                drop(wait.lock());
+            }
+        };
+        let observer = Observer { events: Some(Arc::new(events)), ..Observer::default() };
+        let options = JobOptions { observer, ..JobOptions::default() };
+        let source: Arc<dyn Source> = Arc::new(Failing(AtomicU64::new(0)));
+        let job = Arc::new(Job::new(index_of(&content), Some(source), &target, options).unwrap());
+        let held = gate.lock().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let running = Arc::clone(&job);
+        std::thread::spawn(move || sender.send(running.run()));
+        let end = Instant::now() + Duration::from_secs(20);
+        while reached.load(Ordering::SeqCst) == 0 {
+            assert!(Instant::now() < end, "no event");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if stuck {
+            job.cancel();
+        }
+        let result = receiver.recv_timeout(Duration::from_secs(20)).expect("the job hangs");
+        let expected = if stuck { ErrorKind::Cancelled } else { ErrorKind::Internal };
+        assert_eq!(result.unwrap_err().kind(), expected);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        drop(held);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_not_replaced() {
+    let place = Place::new();
+    let socket = place.path("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let content = noise(1000, 1);
+    assert_eq!(run(&content, memory(&content), &socket).unwrap_err().kind(), ErrorKind::Argument);
+    assert!(!fs::metadata(&socket).unwrap().is_file());
+}

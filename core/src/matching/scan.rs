@@ -25,6 +25,10 @@ pub(super) struct Run {
 const REFILL: i64 = 8;
 /// What a section may spend at once, in blocks.
 const RESERVE: i64 = 64;
+/// Units of which only the first block was there: so many are compared whole in a section, and [`FRUITLESS`] more for
+/// each unit's length of it. Further ones are taken block by block.
+const FRUITLESS_RESERVE: usize = 16;
+const FRUITLESS: usize = 4;
 
 /// A section of a seed.
 pub(super) struct Section<'a> {
@@ -48,11 +52,12 @@ impl Section<'_> {
         let inside = self.inside.min(self.data.len());
         let mut budget = RESERVE * block_size as i64;
         let mut at = 0;
+        let mut fruitless = 0;
         // Whoever has an old version most likely has most blocks at their own place: try that first of all.
         let mut expected = self.diagonal(0);
         while at < inside {
             if let Some(block) = expected.take() {
-                let followed = self.follow(block, at, &mut runs, observer)?;
+                let followed = self.follow(block, at, &mut runs, &mut fruitless, observer)?;
                 if followed > 0 {
                     at += followed;
                     let next = block + (followed as u64).div_ceil(block_size as u64);
@@ -78,13 +83,20 @@ impl Section<'_> {
     }
 
     /// Takes `block` at position `at` if it is there, with the whole unit if that is there too. Returns the bytes taken.
-    fn follow(&self, block: u64, at: usize, runs: &mut Vec<Run>, observer: &dyn Observe) -> Result<usize> {
+    fn follow(
+        &self,
+        block: u64,
+        at: usize,
+        runs: &mut Vec<Run>,
+        fruitless: &mut usize,
+        observer: &dyn Observe,
+    ) -> Result<usize> {
         let range = self.index.block_range(block);
         let Some(bytes) = self.data.get(at..at + range.length as usize) else { return Ok(0) };
         if !self.is_block(block, bytes) {
             return Ok(0);
         }
-        if range.offset.is_multiple_of(UNIT) {
+        if range.offset.is_multiple_of(UNIT) && *fruitless < FRUITLESS_RESERVE + FRUITLESS * (at / UNIT as usize) {
             let unit = range.offset / UNIT;
             let length = self.index.unit_range(unit).length;
             let whole = self.data.get(at..at + length as usize);
@@ -94,6 +106,7 @@ impl Section<'_> {
                 observer.unit(unit, verified)?;
                 return Ok(length as usize);
             }
+            *fruitless += 1;
         }
         self.push(runs, Run { block, count: 1, offset: self.start + at as u64, verified: false });
         Ok(range.length as usize)
@@ -128,6 +141,8 @@ impl Section<'_> {
             if self.table.may_have(a, b) {
                 let here = *at + step;
                 if let Some(block) = self.check(a, b, &self.data[here..here + size], budget) {
+                    // What was not rolled over is not paid for.
+                    *budget -= REFILL * (stop - here) as i64;
                     *at = here;
                     return Some(block);
                 }
@@ -143,27 +158,20 @@ impl Section<'_> {
     /// Looks the sums up; a hash decides, if the budget allows one.
     #[cold]
     fn check(&self, a: u32, b: u32, bytes: &[u8], budget: &mut i64) -> Option<u64> {
-        let weak = self.index.cut_weak(a, b);
-        let mut hint = None;
-        for &block in self.table.candidates(weak) {
-            let block = u64::from(block);
-            if self.index.weak(block) != weak {
-                continue;
-            }
-            if hint.is_none() {
-                if *budget < bytes.len() as i64 {
-                    return None;
-                }
+        let candidates = self.table.candidates(self.index, self.index.cut_weak(a, b));
+        if candidates.is_empty() || *budget < bytes.len() as i64 {
+            return None;
+        }
+        let hint = self.index.hint_of(bytes);
+        let hint_of = |block: &u32| self.index.hint(u64::from(*block));
+        match candidates.get(candidates.partition_point(|block| hint_of(block) < hint)) {
+            // Free: a block that is there is paid by the bytes that are skipped.
+            Some(block) if hint_of(block) == hint => Some(u64::from(*block)),
+            _ => {
                 *budget -= bytes.len() as i64;
-                hint = Some(self.index.hint_of(bytes));
-            }
-            if hint == Some(self.index.hint(block)) {
-                // Paid back: a block that is there is paid by the bytes that are skipped.
-                *budget += bytes.len() as i64;
-                return Some(block);
+                None
             }
         }
-        None
     }
 
     /// The target's last block may be shorter than the others; it is looked for at the end of the seed.

@@ -99,15 +99,19 @@ impl Table {
         ((key >> 13) as usize & (self.second.len() - 1), 1 << (key >> 8 & 31))
     }
 
-    /// The blocks whose weak sum may be this one (their hints and sums are still to be compared).
-    pub(super) fn candidates(&self, weak: u64) -> &[u32] {
+    /// The blocks with this weak sum, ascending by hint. Searched by halves: an index may have been made to have any
+    /// number of blocks in one bucket.
+    pub(super) fn candidates(&self, index: &Index, weak: u64) -> &[u32] {
         let key = spread(weak);
         let (word, bit) = self.second_slot(key);
         if self.second[word] & bit == 0 {
             return &[];
         }
         let bucket = (key >> self.shift) as usize;
-        &self.entries[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize]
+        let entries = &self.entries[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
+        let key_of = |entry: &u32| spread(index.weak(u64::from(*entry)));
+        let entries = &entries[entries.partition_point(|entry| key_of(entry) < key)..];
+        &entries[..entries.partition_point(|entry| key_of(entry) == key)]
     }
 
     /// Number of blocks that are looked for.

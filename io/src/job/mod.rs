@@ -39,6 +39,8 @@ struct Shared {
     state: Mutex<State>,
     /// Whether `run` was called.
     started: AtomicBool,
+    /// Whether a cancelled call has returned without waiting for its thread: nobody is to hear of that any more.
+    abandoned: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -60,14 +62,15 @@ impl Job {
         if target.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::Argument, "the target has no name"));
         }
-        let mut observer = options.observer.in_turn();
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let mut observer = options.observer.in_turn(&abandoned);
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
         observer.cancel = observer.cancel.child();
         let meter = Meter::new(&observer);
         let statistics = Statistics { total: index.length(), proof: "root", ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
-        let shared = Shared { index, source, target, options, observer, meter, state, started };
+        let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
     }
 
@@ -134,6 +137,7 @@ impl Job {
     fn detachable<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let cancel = &self.shared.observer.cancel;
         cancel.check()?;
+        self.shared.meter.restart();
         let (sender, receiver) = std::sync::mpsc::channel();
         let guarded = move || {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -157,6 +161,7 @@ impl Job {
             if cancel.is_cancelled() && self.progress().phase < crate::report::Phase::Publishing {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
+                    self.shared.abandoned.store(true, Ordering::Release);
                     return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
                 }
             }

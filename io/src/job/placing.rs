@@ -54,6 +54,8 @@ pub(super) fn place(
         count => count.min(8),
     };
     let result = std::thread::scope(|scope| {
+        // Also if the driver panics: the scope waits for the placers, and those wait for this.
+        let _end = End(&site);
         for _ in 0..count {
             scope.spawn(|| {
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| site.work())).is_err() {
@@ -61,10 +63,7 @@ pub(super) fn place(
                 }
             });
         }
-        let result = site.drive(orders.as_ref());
-        site.over.store(true, Ordering::Release);
-        site.bell.ring();
-        result
+        site.drive(orders.as_ref())
     });
     for id in site.transfer.close() {
         order(orders.as_ref(), Order::Cancel(id));
@@ -160,6 +159,16 @@ struct Site<'a> {
     failure: Mutex<Option<Error>>,
 }
 
+/// Sends the placers home, however the driver ends.
+struct End<'a>(&'a Site<'a>);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+        self.0.bell.ring();
+    }
+}
+
 impl Site<'_> {
     /// Feeds the transfer until everything is placed.
     fn drive(&self, orders: Option<&Sender<Order>>) -> Result<()> {
@@ -210,8 +219,12 @@ impl Site<'_> {
     /// Places units until the driver says that it is over.
     fn work(&self) {
         let mut buffer = Vec::with_capacity(UNIT as usize);
-        while !self.over.load(Ordering::Acquire) && !self.shared.observer.cancel.is_cancelled() {
+        loop {
+            // Before anything is looked at, the end included: a bell that rings in between is not slept through.
             let seen = self.bell.count();
+            if self.over.load(Ordering::Acquire) || self.shared.observer.cancel.is_cancelled() {
+                return;
+            }
             // A failure is noted before the unit counts as dealt with: the driver must never see the one without the other.
             if let Some(ready) = self.transfer.take_ready() {
                 let fetched = ready.fetched();
@@ -255,7 +268,9 @@ impl Site<'_> {
         let local: u64 =
             pieces.iter().filter(|piece| piece.origin != Origin::Missing).map(|piece| piece.target.length).sum();
         match self.transfer.check(unit, pieces, buffer)? {
-            Assembled::Right(verified) => self.output.write(verified)?,
+            Assembled::Right(verified) => {
+                self.output.write(verified)?;
+            }
             Assembled::RightAfterAll(verified, culprit, place) => {
                 self.output.write(verified)?;
                 self.blame(culprit, place.offset);

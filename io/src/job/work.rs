@@ -45,6 +45,8 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     let found = matching(shared, &pool, &seeds, Some(&output))?;
     let limits = limits(shared);
     let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
+    // The cover says it all from here on.
+    drop(found);
     shared.observer.event(
         Level::Info,
         "planned",
@@ -92,8 +94,9 @@ fn up_to_date(shared: &Shared) -> Result<()> {
 fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     // Windows replaces only what nobody holds open, the old target included.
     drop(seeds);
-    shared.observer.cancel.check()?;
+    // First the phase, then the last look: whoever cancels from here on sees that it is too late.
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
+    shared.observer.cancel.check()?;
     output.publish()?;
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
@@ -156,7 +159,9 @@ impl Observe for Watcher<'_> {
         if output.has(unit) {
             return Ok(());
         }
-        output.write(bytes)?;
+        if !output.write(bytes)? {
+            return Ok(());
+        }
         let length = bytes.bytes().len() as u64;
         self.shared.meter.update(|progress| {
             progress.from_seeds += length;
@@ -197,7 +202,9 @@ impl Seeds {
         });
         let has_target = own.is_some();
         let mut readers = vec![own.unwrap_or_else(|| Box::new(Vec::new()))];
-        for path in shared.state().seeds.clone() {
+        // Not in the loop's head, where the lock would be held while files are opened.
+        let paths = shared.state().seeds.clone();
+        for path in paths {
             // The target given once more as a seed has nothing new to say.
             if has_target && same_file(&path, &shared.target) {
                 readers.push(Box::new(Vec::new()));
