@@ -155,6 +155,13 @@ impl Schedule {
         self.todo.touches(range) && !self.open.values().any(|open| open.lacking.touches(range))
     }
 
+    /// Request `id` has shown a sign of life, though nothing was taken from it.
+    pub fn touch(&mut self, id: u64) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.touched = true;
+        }
+    }
+
     /// Bytes have come, for request `id` or by the way: returns the parts that were lacking, which now no longer are.
     pub fn arrived(&mut self, id: u64, range: Range) -> Vec<Range> {
         let mut useful = self.todo.remove(range);

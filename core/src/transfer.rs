@@ -208,6 +208,7 @@ impl Sink for Transfer {
                 if !inner.waiting.contains(&id) {
                     inner.waiting.push(id);
                 }
+                inner.schedule.touch(id);
                 return Supply::Again;
             }
             let useful = inner.schedule.arrived(id, range);

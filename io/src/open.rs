@@ -1,8 +1,9 @@
 //! Opening things by name: a path or a URL becomes a source, a source becomes an index.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use gosync_core::{Index, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Result, Source};
 
 use crate::collect::collect;
 use crate::location::{Location, resolve};
@@ -41,12 +42,26 @@ pub fn index_from_bytes(bytes: &[u8], options: &OpenOptions) -> Result<Index> {
     Index::decode(bytes)
 }
 
-/// The source that the index names, if it names one. Unless `allow_any`, it must be in the folder that the index came from, or below.
-pub(crate) fn named_source(index: &Index, allow_any: bool, options: &OpenOptions) -> Result<Option<Arc<dyn Source>>> {
-    match index.source() {
-        None | Some("") => Ok(None),
-        Some(name) => open_location(resolve(name, index.origin(), allow_any)?, options).map(Some),
+/// The source that the index names, if it names one, for an update of `target`.
+/// Unless `allow_any`, it must be in the folder that the index came from, or below.
+pub(crate) fn named_source(
+    index: &Index,
+    target: &Path,
+    allow_any: bool,
+    options: &OpenOptions,
+) -> Result<Option<Arc<dyn Source>>> {
+    let Some(name) = index.source().filter(|name| !name.is_empty()) else { return Ok(None) };
+    let location = resolve(name, index.origin(), allow_any)?;
+    if matches!(&location, Location::Path(path) if same_file(path, target)) {
+        let text = "the source that the index names is the target itself; say where the new version is";
+        return Err(Error::new(ErrorKind::Argument, text).with("path", target.display()));
     }
+    open_location(location, options).map(Some)
+}
+
+/// Whether both paths lead to the same existing file.
+pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 fn max_index_size(options: &OpenOptions) -> u64 {

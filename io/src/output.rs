@@ -36,6 +36,11 @@ impl Output {
         Ok(self.ledger.note(&verified))
     }
 
+    /// Where the bytes are until they are published.
+    pub(crate) fn temporary(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether this unit has been written.
     pub(crate) fn has(&self, unit: u64) -> bool {
         self.ledger.has(unit)

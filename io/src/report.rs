@@ -146,7 +146,8 @@ pub struct Event {
 
 /// Called with progress, at most ten times a second and once at the end.
 pub type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
-/// Called with events, from any thread, one call at a time.
+/// Called with events, from any thread. Events of one piece of work come one call at a time; a source that was opened on
+/// its own is such a piece.
 pub type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Who watches a piece of work and may stop it. Every blocking call takes one in its options.

@@ -17,7 +17,9 @@ use crate::seed::FileReader;
 /// Reads `path` once and describes it. The index names the file, unless the options say otherwise.
 pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
     let reader = FileReader::open(path, "file")?;
-    let own_name = || path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    // A name that an index cannot hold is no reason to fail: nobody asked for it.
+    let fits = |name: &&str| !name.contains(char::is_control);
+    let own_name = || path.file_name().and_then(|name| name.to_str()).filter(fits).map(str::to_owned);
     build(&reader, options, options.source.clone().or_else(own_name))
 }
 

@@ -277,6 +277,41 @@ fn cancel_is_prompt_even_if_the_source_is_stuck() {
     drop(held);
 }
 
+/// A token may serve many jobs: one that ends, or is cancelled alone, leaves the others alone.
+#[test]
+fn one_token_for_several_jobs() {
+    let content = noise(10_000, 6);
+    let place = Place::new();
+    let cancel = Cancel::new();
+    let options =
+        || JobOptions { observer: Observer { cancel: cancel.clone(), ..Observer::default() }, ..JobOptions::default() };
+    for name in ["one", "two"] {
+        let job = Job::new(index_of(&content), memory(&content), place.path(name), options()).unwrap();
+        job.run().unwrap();
+    }
+    Job::new(index_of(&content), None, place.path("three"), options()).unwrap().cancel();
+    assert!(!cancel.is_cancelled());
+    cancel.cancel();
+    let job = Job::new(index_of(&content), memory(&content), place.path("four"), options()).unwrap();
+    assert_eq!(job.run().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+/// An index beside the old version names that as its source: saying so beats a puzzling mismatch.
+#[test]
+fn the_target_is_no_source() {
+    let content = noise(100_000, 6);
+    let place = Place::new();
+    let target = place.file("app.bin", &content);
+    let index = gosync_io::index_file(&target, &IndexOptions::default()).unwrap();
+    let saved = place.path("app.bin.gosync");
+    gosync_io::save_index(&index, &saved).unwrap();
+    fs::write(&target, b"old").unwrap();
+    let index = Arc::new(gosync_io::open_index(saved.to_str().unwrap(), &Default::default()).unwrap());
+    let error = Job::new(index, None, &target, JobOptions::default()).unwrap().run().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+    assert_eq!(fs::read(&target).unwrap(), b"old");
+}
+
 #[test]
 fn progress_goes_one_way() {
     let content = noise(8_000_000, 6);
@@ -313,7 +348,10 @@ fn several_jobs_share_a_source() {
     let place = Place::new();
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let source = gate(&content, move || drop(count.fetch_add(1, Ordering::Relaxed))).unwrap();
+    let source = gate(&content, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    })
+    .unwrap();
     std::thread::scope(|scope| {
         for number in 0..4 {
             let (source, target, content) = (Arc::clone(&source), place.path(&format!("{number}")), &content);

@@ -47,6 +47,8 @@ struct Shared {
 struct State {
     seeds: Vec<PathBuf>,
     statistics: Statistics,
+    /// The unfinished output.
+    temporary: Option<PathBuf>,
 }
 
 impl Job {
@@ -162,6 +164,7 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
+                    self.shared.remove_temporary();
                     return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
                 }
             }
@@ -178,6 +181,14 @@ impl Drop for Job {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the unfinished output of a thread that is no longer waited for, in case the process ends before it.
+    fn remove_temporary(&self) {
+        if let Some(path) = self.state().temporary.take() {
+            // Where this fails (Windows, an open file), the thread itself removes it when it ends.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// The target, if it is there to be a seed.

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
@@ -16,7 +16,7 @@ use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
 use gosync_core::{Error, ErrorKind, Request, Result, Source};
 
-use super::work::Seeds;
+use super::work::{self, Seeds};
 use super::{Shared, TICK};
 use crate::output::Output;
 use crate::report::Level;
@@ -47,8 +47,8 @@ pub(super) fn place(
         copied: AtomicU64::new(0),
         over: AtomicBool::new(false),
         failure: Mutex::new(None),
+        orders: OnceLock::new(),
     };
-    let orders = dispatcher(source)?;
     let count = match shared.options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from).min(8),
         count => count.min(8),
@@ -63,10 +63,10 @@ pub(super) fn place(
                 }
             });
         }
-        site.drive(orders.as_ref())
+        site.drive(source)
     });
     for id in site.transfer.close() {
-        order(orders.as_ref(), Order::Cancel(id));
+        site.order(Order::Cancel(id));
     }
     site.count();
     result
@@ -118,16 +118,8 @@ enum Order {
     Resume(u64),
 }
 
-fn order(orders: Option<&Sender<Order>>, order: Order) {
-    if let Some(orders) = orders {
-        // A dispatcher that has ended answers by dropping the order, and with it the request.
-        let _ = orders.send(order);
-    }
-}
-
 /// Starts the thread that calls the source. It ends when its orders do.
-fn dispatcher(source: Option<Arc<dyn Source>>) -> Result<Option<Sender<Order>>> {
-    let Some(source) = source else { return Ok(None) };
+fn dispatcher(source: Arc<dyn Source>) -> Result<Sender<Order>> {
     let (sender, receiver) = mpsc::channel();
     let obey = move || {
         for order in receiver {
@@ -142,7 +134,7 @@ fn dispatcher(source: Option<Arc<dyn Source>>) -> Result<Option<Sender<Order>>> 
         .name("gosync-dispatch".into())
         .spawn(obey)
         .map_err(|cause| Error::new(ErrorKind::Io, "cannot start a thread").caused_by(cause))?;
-    Ok(Some(sender))
+    Ok(sender)
 }
 
 /// Everything that driver and placers share.
@@ -157,6 +149,8 @@ struct Site<'a> {
     copied: AtomicU64,
     over: AtomicBool,
     failure: Mutex<Option<Error>>,
+    /// To the dispatcher, once there is one.
+    orders: OnceLock<Sender<Order>>,
 }
 
 /// Sends the placers home, however the driver ends.
@@ -171,7 +165,7 @@ impl Drop for End<'_> {
 
 impl Site<'_> {
     /// Feeds the transfer until everything is placed.
-    fn drive(&self, orders: Option<&Sender<Order>>) -> Result<()> {
+    fn drive(&self, mut source: Option<Arc<dyn Source>>) -> Result<()> {
         let start = Instant::now();
         loop {
             let seen = self.bell.count();
@@ -187,14 +181,15 @@ impl Site<'_> {
                 let text = format!("a request failed and is repeated: {error}");
                 self.shared.observer.event(Level::Warning, "retry", text, &[("kind", &error.kind())]);
             }
-            step.cancel.into_iter().for_each(|id| order(orders, Order::Cancel(id)));
-            step.resume.into_iter().for_each(|id| order(orders, Order::Resume(id)));
+            step.cancel.into_iter().for_each(|id| self.order(Order::Cancel(id)));
+            step.resume.into_iter().for_each(|id| self.order(Order::Resume(id)));
             while let Some(request) = self.transfer.next_request(next_request_id(), start.elapsed()) {
-                if orders.is_none() {
-                    let text = "a seed changed, and there is no source to fetch its part from";
-                    return Err(Error::new(ErrorKind::Argument, text));
+                if self.orders.get().is_none() {
+                    // Without a source so far, nothing was missing; now a seed has turned out to be wrong.
+                    let source = source.take().map_or_else(|| work::source(self.shared), Ok)?;
+                    let _ = self.orders.set(dispatcher(source)?);
                 }
-                order(orders, Order::Fetch(request));
+                self.order(Order::Fetch(request));
             }
             self.count();
             if step.over && copied {
@@ -202,6 +197,13 @@ impl Site<'_> {
             }
             let pause = step.wakeup.map_or(TICK, |at| at.saturating_sub(start.elapsed()).min(TICK));
             self.bell.wait(seen, pause);
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = self.orders.get() {
+            // A dispatcher that has ended answers by dropping the order, and with it the request.
+            let _ = orders.send(order);
         }
     }
 

@@ -1,6 +1,5 @@
 //! One update, step by step: open the seeds, match, transfer and place, publish.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,6 +41,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         return up_to_date(shared);
     }
     let output = Output::create(&shared.target, index)?;
+    shared.state().temporary = Some(output.temporary().to_path_buf());
     let found = matching(shared, &pool, &seeds, Some(&output))?;
     let limits = limits(shared);
     let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
@@ -54,7 +54,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         &[("missing", &plan.missing), ("ranges", &plan.ranges), ("total", &plan.total)],
     );
     shared.state().statistics.reason = plan.reason;
-    let source = if plan.missing > 0 { Some(source(shared)?) } else { named(shared) };
+    let source = if plan.missing > 0 { Some(source(shared)?) } else { None };
     shared.meter.update(|progress| progress.phase = Phase::Transferring);
     placing::place(shared, &seeds, &output, plan.pieces, source, limits)?;
     publish(shared, seeds, output)
@@ -97,6 +97,7 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
+    shared.state().temporary = None;
     output.publish()?;
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
@@ -117,21 +118,16 @@ fn limits(shared: &Shared) -> Limits {
 }
 
 /// Where missing bytes come from.
-fn source(shared: &Shared) -> Result<Arc<dyn Source>> {
+pub(super) fn source(shared: &Shared) -> Result<Arc<dyn Source>> {
     if let Some(source) = &shared.source {
         return Ok(Arc::clone(source));
     }
     let options = &shared.options;
     let mut open_options = options.open.clone();
     open_options.observer = shared.observer.clone();
-    open::named_source(&shared.index, options.allow_any_source, &open_options)?.ok_or_else(|| {
+    open::named_source(&shared.index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
         Error::new(ErrorKind::Argument, "bytes are missing, no source was given, and the index names none")
     })
-}
-
-/// The source, if one can be had without complaint: for refetching a unit that a seed has got wrong.
-fn named(shared: &Shared) -> Option<Arc<dyn Source>> {
-    source(shared).ok()
 }
 
 /// Runs the matcher; with an output, whole units are written as they are found.
@@ -206,7 +202,7 @@ impl Seeds {
         let paths = shared.state().seeds.clone();
         for path in paths {
             // The target given once more as a seed has nothing new to say.
-            if has_target && same_file(&path, &shared.target) {
+            if has_target && open::same_file(&path, &shared.target) {
                 readers.push(Box::new(Vec::new()));
             } else {
                 readers.push(Box::new(FileReader::open(&path, "seed")?));
@@ -226,8 +222,4 @@ impl Seeds {
             _ => Ok(false),
         }
     }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

@@ -1,13 +1,11 @@
 //! The transfer in virtual time: a source with a round trip of 100 ms that fails, stalls or answers late,
 //! with no clock anywhere near.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::index_of;
+use crate::common::index_of;
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
 use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, Request, Result, Supply};
@@ -81,7 +79,7 @@ impl Simulation {
             while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let (request, behaviour) = entry.remove();
                 match behaviour {
-                    Behaviour::Answer => common::answer_from(&self.target, request),
+                    Behaviour::Answer => crate::common::answer_from(&self.target, request),
                     Behaviour::Fail(kind) => request.finish(Err(Error::new(kind, "simulated"))),
                     Behaviour::Hang => self.hung.push(request),
                 }
@@ -165,7 +163,7 @@ fn a_silent_request_is_given_up_and_its_late_answer_is_harmless() {
     assert!(simulation.now >= Duration::from_secs(3));
     let before = simulation.transfer.counters().fetched;
     for request in std::mem::take(&mut simulation.hung) {
-        common::answer_from(&simulation.target, request);
+        crate::common::answer_from(&simulation.target, request);
     }
     assert_eq!(simulation.transfer.counters().fetched, before);
 }

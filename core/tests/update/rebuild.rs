@@ -1,8 +1,6 @@
 //! Whatever the target, the seeds, the block size and the sections: the rebuilt file is the target.
 
-mod common;
-
-use common::{answer_from, find, index_of, update};
+use crate::common::{answer_from, find, index_of, update};
 use gosync_core::schedule::Limits;
 use gosync_core::{ErrorKind, Origin, Plan, Supply};
 use proptest::prelude::*;
@@ -112,7 +110,6 @@ fn assert_covers(plan: &Plan, seeds: &[Vec<u8>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn rebuilt_is_target(

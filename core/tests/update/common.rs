@@ -11,14 +11,14 @@ use gosync_core::transfer::{Counters, Transfer};
 use gosync_core::{Error, Index, Origin, Plan, ReadAt, Request, Result};
 
 /// An index of `target` with this block size.
-pub fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
+pub(crate) fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
     let options = BuildOptions { block_size, ..BuildOptions::default() };
     Arc::new(Index::build(&target.to_vec(), &options, &|_| Ok(())).expect("an index of bytes in memory"))
 }
 
 /// Collects the units that matching has verified.
-pub struct Collect {
-    pub output: Mutex<Vec<u8>>,
+pub(crate) struct Collect {
+    pub(crate) output: Mutex<Vec<u8>>,
 }
 
 impl Observe for Collect {
@@ -34,14 +34,14 @@ impl Observe for Collect {
 }
 
 /// What an update in memory did.
-pub struct Outcome {
-    pub output: Vec<u8>,
-    pub plan: Plan,
-    pub counters: Counters,
+pub(crate) struct Outcome {
+    pub(crate) output: Vec<u8>,
+    pub(crate) plan: Plan,
+    pub(crate) counters: Counters,
 }
 
 /// Matches `seeds`; the units found whole are in the returned bytes.
-pub fn find(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>) {
+pub(crate) fn find(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>) {
     let collect = Collect { output: Mutex::new(vec![0; index.length() as usize]) };
     let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
     let found = matching::find(index, &readers, &matching::Options { section }, &collect).expect("seeds in memory");
@@ -49,7 +49,7 @@ pub fn find(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>
 }
 
 /// Updates from `seeds` and whatever `answer` does with the requests, until everything is placed.
-pub fn update(
+pub(crate) fn update(
     index: &Arc<Index>,
     seeds: &[Vec<u8>],
     section: usize,
@@ -110,7 +110,7 @@ pub fn update(
 }
 
 /// Answers every range from `content`.
-pub fn answer_from(content: &[u8], request: Request) {
+pub(crate) fn answer_from(content: &[u8], request: Request) {
     for range in request.ranges() {
         request.supply(range.offset, &content[range.offset as usize..range.end() as usize]);
     }
