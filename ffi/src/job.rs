@@ -184,7 +184,7 @@ pub unsafe extern "C" fn gosync_job_reason(job: *const gosync_job) -> *const c_c
 pub unsafe extern "C" fn gosync_job_free(job: *mut gosync_job) {
     // SAFETY: NULL or from `gosync_job_new`, and not used again, as the header asks.
     unsafe {
-        let _ = &job;
+        gosync_job_cancel(job);
         free(job);
     }
 }
