@@ -131,7 +131,7 @@ export type Piece =
       readonly targetOffset: number;
       readonly length: number;
       readonly isMissing: false;
-      /** Number of the seed, in the order of `seeds`; what is at the target comes first, unless it is ignored. */
+      /** Number of the seed: 0 is what is at the target, those in `seeds` count from 1. */
       readonly seed: number;
       readonly seedOffset: number;
     };

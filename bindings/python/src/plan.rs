@@ -84,10 +84,10 @@ impl Plan {
 #[derive(PartialEq, Eq)]
 pub(crate) struct Piece {
     /// Offset in the target.
-    offset: u64,
+    target_offset: u64,
     /// Number of bytes.
     length: u64,
-    /// Number of the seed that has it (an existing target comes first); None if it is missing.
+    /// Number of the seed that has it (0 is the target itself, those that were given count from 1); None if it is missing.
     seed: Option<u32>,
     /// Offset in the seed; None if it is missing.
     seed_offset: Option<u64>,
@@ -106,7 +106,7 @@ impl Piece {
             (Some(seed), Some(offset)) => format!("seed {seed} at {offset}"),
             _ => String::from("missing"),
         };
-        format!("<gosync.Piece {}+{}: {from}>", self.offset, self.length)
+        format!("<gosync.Piece {}+{}: {from}>", self.target_offset, self.length)
     }
 }
 
@@ -116,6 +116,6 @@ impl From<gosync_binding::Piece> for Piece {
             Seen::Seed { seed, offset } => (Some(seed), Some(offset)),
             Seen::Missing => (None, None),
         };
-        Piece { offset: from.offset, length: from.length, seed, seed_offset }
+        Piece { target_offset: from.offset, length: from.length, seed, seed_offset }
     }
 }

@@ -66,7 +66,7 @@ def test_plan_covers_the_target_and_changes_nothing(files: Files) -> None:
     assert plan.reason
     end = 0
     for piece in plan.pieces:
-        assert piece.offset == end
+        assert piece.target_offset == end
         end += piece.length
         assert piece.is_missing == (piece.seed is None) == (piece.seed_offset is None)
         if piece.seed_offset is not None:

@@ -189,7 +189,7 @@ class Piece:
     """A run of the target that comes from one place."""
 
     @property
-    def offset(self) -> int:
+    def target_offset(self) -> int:
         """Offset in the target."""
 
     @property
@@ -198,7 +198,7 @@ class Piece:
 
     @property
     def seed(self) -> int | None:
-        """Number of the seed that has it (an existing target comes first); None if it is missing."""
+        """Number of the seed that has it (0 is the target itself, those that were given count from 1); None if it is missing."""
 
     @property
     def seed_offset(self) -> int | None:
