@@ -1,6 +1,6 @@
 //! Running other programs: what is run is shown, what fails says why.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,7 +58,17 @@ pub(crate) fn sh(program: impl AsRef<OsStr>) -> Sh {
 
 /// A run of cargo itself, the one that runs this task.
 pub(crate) fn cargo() -> Sh {
-    sh(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    sh(cargo_path())
+}
+
+/// Where that is.
+pub(crate) fn cargo_path() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// As [`sh`], but the program is ended after so many seconds: one that hangs is a failure, not a wait without end.
+pub(crate) fn limited(seconds: u32, program: impl AsRef<OsStr>) -> Sh {
+    sh("timeout").arg("--kill-after=10").arg(seconds.to_string()).arg(program)
 }
 
 impl Sh {
@@ -100,7 +110,7 @@ impl Sh {
         }
         println!("$ {}", self.shown);
         let status = self.command.status().map_err(|error| self.cannot_start(&error))?;
-        if status.success() { Ok(()) } else { fail(format!("{status}: {}", self.shown)) }
+        if status.success() { Ok(()) } else { fail(format!("{}: {}", how(status), self.shown)) }
     }
 
     /// Runs it and returns what it printed to standard output.
@@ -110,7 +120,7 @@ impl Sh {
         if output.status.success() {
             return Ok(printed);
         }
-        fail(format!("{}: {}\n{printed}{}", output.status, self.shown, String::from_utf8_lossy(&output.stderr)))
+        fail(format!("{}: {}\n{printed}{}", how(output.status), self.shown, String::from_utf8_lossy(&output.stderr)))
     }
 
     /// The command itself, for callers that measure it.
@@ -127,6 +137,12 @@ impl Sh {
             _ => Stop::Failed(format!("{error}: {}", self.shown)),
         }
     }
+}
+
+/// How a program ended, in words.
+fn how(status: std::process::ExitStatus) -> String {
+    // What `timeout` answers when it had to end the program.
+    if status.code() == Some(124) { "did not end in time".to_owned() } else { status.to_string() }
 }
 
 /// The program's full path, looked for in the tasks' own tools and then in PATH.

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use crate::faces::{self, Profile};
 use crate::paths::{root, target};
-use crate::sh::{Result, Stop, cargo, fail, need, sh};
+use crate::sh::{Result, Stop, cargo, cargo_path, fail, limited, need, sh};
 use crate::steps::Steps;
 use crate::{fuzz, lint, readme, setup, tidy};
+
+/// Seconds after which a step's tests count as hanging; the build of a fresh machine is in it.
+const LIMIT: u32 = 1800;
 
 /// What a change needs within three minutes.
 pub(crate) fn run_quick() -> Result<bool> {
@@ -57,7 +60,7 @@ fn add(steps: &mut Steps) {
 
 /// All tests of these packages, one process for each test file: what they share is then made once.
 fn rust_tests(packages: &[&str]) -> Result<()> {
-    let start = cargo().args("test --quiet --tests --no-fail-fast");
+    let start = limited(LIMIT, cargo_path()).args("test --quiet --tests --no-fail-fast");
     packages.iter().fold(start, |sh, word| sh.arg(word)).run()
 }
 
@@ -89,7 +92,7 @@ fn python(folder: &Path) -> Result<()> {
     sh(&python).args("-m pip install --quiet -r").arg(PYTHON_TOOLS).run()?;
     // Run elsewhere than in the sources, so that it is the installed package that is imported.
     let tests = root().join("bindings/python/tests");
-    sh(&python).args("-m pytest -q -p no:cacheprovider").arg(tests).within(folder).run()
+    limited(LIMIT, &python).args("-m pytest -q -p no:cacheprovider").arg(tests).within(folder).run()
 }
 
 /// The stubs say what the built module has (stubtest), and people's code passes with them (pyright, mypy).
@@ -113,7 +116,7 @@ fn python_types(folder: &Path) -> Result<()> {
 
 fn node(folder: &Path) -> Result<()> {
     faces::node(Profile::Dev, folder)?;
-    sh(need("npm")?).args("test --silent").within(root().join("bindings/node")).run()
+    limited(LIMIT, need("npm")?).args("test --silent").within(root().join("bindings/node")).run()
 }
 
 fn node_types() -> Result<()> {

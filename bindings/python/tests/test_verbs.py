@@ -71,7 +71,7 @@ def test_plan_covers_the_target_and_changes_nothing(files: Files) -> None:
         assert piece.is_missing == (piece.seed is None) == (piece.seed_offset is None)
         if piece.seed_offset is not None:
             assert piece.seed == 0
-            assert files.old[piece.seed_offset :][: piece.length] == files.new[piece.offset :][: piece.length]
+            assert files.old[piece.seed_offset :][: piece.length] == files.new[piece.target_offset :][: piece.length]
     assert end == plan.total
     assert sum(piece.length for piece in plan.pieces if piece.is_missing) == plan.missing
     assert pathlib.Path("target").read_bytes() == files.old

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::faces::{self, Profile};
 use crate::paths::{fresh, root, target};
 use crate::server::Server;
-use crate::sh::{Result, Sh, fail, need, sh};
+use crate::sh::{Result, Sh, fail, limited, sh};
 use table::Row;
 
 /// The published file, and what the index of it is called.
@@ -86,11 +86,12 @@ impl Faces {
 
     /// The same update, as each face says it.
     fn command(&self, face: &str, copy: &Path, index: &str) -> Sh {
+        const LIMIT: u32 = 120;
         match face {
-            "CLI" => sh(&self.program).args("update --json --quiet").arg(copy).arg("--index").arg(index),
-            "C" => sh(&self.c_example).arg(copy).arg(index),
-            "Python" => sh(&self.python).arg(root().join("examples/python/update.py")).arg(copy).arg(index),
-            _ => sh(need("node").unwrap_or_else(|_| "node".into())).arg(&self.node_example).arg(copy).arg(index),
+            "CLI" => limited(LIMIT, &self.program).args("update --json --quiet").arg(copy).arg("--index").arg(index),
+            "C" => limited(LIMIT, &self.c_example).arg(copy).arg(index),
+            "Python" => limited(LIMIT, &self.python).arg(root().join("examples/python/update.py")).arg(copy).arg(index),
+            _ => limited(LIMIT, "node").arg(&self.node_example).arg(copy).arg(index),
         }
     }
 }
