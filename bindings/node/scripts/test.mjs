@@ -4,20 +4,21 @@
 //   node scripts/test.mjs [--leak] [FILE...]    FILEs are names in test/ without .test and what follows
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(dirname(here));
-const fresh = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'node-test');
 const leak = process.argv.includes('--leak');
 const names = process.argv.slice(2).filter((name) => name !== '--leak');
 
+// A call that never comes back is a failure too: hence the limit.
 function run(program, args, cwd, env = {}) {
-  const child = spawnSync(program, args, { cwd, stdio: 'inherit', env: { ...process.env, ...env }, shell: program === 'npm' && process.platform === 'win32' });
+  const child = spawnSync(program, args, { cwd, stdio: 'inherit', timeout: 10 * 60_000, env: { ...process.env, ...env }, shell: program === 'npm' && process.platform === 'win32' });
   if (child.error || child.status !== 0) {
     console.error(child.error?.message ?? `failed: ${program} ${args.join(' ')}`);
+    console.error(`left for a look: ${cwd}`);
     process.exit(child.status || 1);
   }
 }
@@ -33,9 +34,11 @@ if (!readdirSync(here).some((name) => name.endsWith('.node'))) {
   process.exit(1);
 }
 
-rmSync(fresh, { recursive: true, force: true });
-mkdirSync(fresh, { recursive: true });
-run('npm', ['pack', '--silent', '--pack-destination', fresh], here);
+const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+mkdirSync(target, { recursive: true });
+// A folder of its own for each run, so that two runs do not meet; kept when something fails.
+const fresh = mkdtempSync(join(target, 'node-test-'));
+run('npm', ['pack', '--silent', '--pack-destination', fresh, here], fresh);
 const packed = readdirSync(fresh).find((name) => name.endsWith('.tgz'));
 writeFileSync(join(fresh, 'package.json'), JSON.stringify({ name: 'gosync-test', private: true, type: 'module' }));
 run('npm', ['install', '--silent', '--no-fund', '--no-audit', '--offline', `./${packed}`], fresh);
@@ -68,3 +71,4 @@ if (leak) {
   const wanted = files.filter((name) => names.length === 0 || names.includes(name.split('.')[0]));
   run(process.execPath, ['--test', ...wanted.map((name) => join(out, name))], fresh, env);
 }
+rmSync(fresh, { recursive: true });
