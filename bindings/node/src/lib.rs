@@ -3,6 +3,8 @@
 //! What JavaScript programs see is the layer in TypeScript above this: it checks arguments, reads sources that are written
 //! in JavaScript, and keeps what they throw. The addon never works on the main thread, nor on libuv's pool.
 
+// The macros leave the exports out of a test build, so that everything behind them looks unused there.
+#![cfg_attr(test, allow(dead_code))]
 #![deny(unsafe_code)]
 #![allow(unreachable_pub, reason = "what `#[napi]` exports must be `pub`, and is reached from JavaScript only")]
 

@@ -19,6 +19,9 @@ use tools::{Action, CONTENT, Place, Tool};
 
 const MIB: u64 = 1 << 20;
 
+/// Seconds: a program whose first run took longer is not run again.
+const PATIENCE: f64 = 60.0;
+
 /// What is measured, and how often.
 const FULL: (&[Case], usize) = (
     &[
@@ -96,7 +99,11 @@ fn room() -> Result<PathBuf> {
     if free.min(available) < ENOUGH {
         return Ok(crate::paths::fresh("bench/files")?);
     }
-    let folder = PathBuf::from(format!("/dev/shm/gosync-bench-{}", std::process::id()));
+    // Always the same, so that what a run that was killed has left goes with the next one.
+    let folder = PathBuf::from("/dev/shm/gosync-bench");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
@@ -122,6 +129,9 @@ fn measure_case(
         let mut sent = vec![Default::default(); tools.len()];
         for _ in 0..rounds {
             for (index, tool) in tools.iter().enumerate() {
+                if runs[index].first().is_some_and(|first| first.seconds > PATIENCE) {
+                    continue;
+                }
                 runs[index].push(measure_run(&place, *tool, action, &expected)?);
                 sent[index] = place.server.take_counts();
             }

@@ -30,7 +30,7 @@ pub(super) fn write(results: &[Measured], program: &Path, rounds: usize, files: 
         let medium = if files.starts_with("/dev/shm") { "in memory (tmpfs)" } else { "on disk" };
         let page = format!(
             "# Benchmark\n\nWritten by `cargo xtask bench --write`: everything in one run on one machine, the programs \
-             taking turns, median of {rounds}.\n\nMachine: {machine}; files {medium}. Versions: {}.\n\n\
+             taking turns, median of {rounds} (one that took more than a minute ran once).\n\nMachine: {machine}; files {medium}. Versions: {}.\n\n\
              gosync and zsync fetch over HTTP from the same server on loopback; rsync compares two local files with \
              `--no-whole-file`; `cp` (writing the new version) and `b3sum` (hashing it) are floors. Each update's result \
              was compared with the new version by digest. Peak memory is that of the largest process. \
