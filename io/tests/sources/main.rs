@@ -3,6 +3,7 @@
 
 mod http;
 mod index;
+mod job;
 mod local;
 mod server;
 mod sink;

@@ -152,6 +152,8 @@ impl Server {
 }
 
 fn serve(stream: TcpStream, shared: &Shared) {
+    // Head and body are written apart; without this the client's delayed acknowledgement holds up each answer.
+    let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream.try_clone().expect("a handle"));
     while let Some(asked) = read_request(&mut reader, shared) {
         let now = shared.now.fetch_add(1, Ordering::SeqCst) + 1;
