@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::found::Found;
 use crate::index::Index;
 
-/// The blocks in play. About 12 bytes a block, plus the filter.
+/// The blocks in play. About 12 bytes a block, plus the filters.
 pub(super) struct Table {
     /// Bit filter; see [`Table::may_have`].
     filter: Vec<u32>,
