@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
+use gosync_io::{HttpOptions, IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
 
 use crate::{exit, quantity};
 
@@ -207,6 +207,7 @@ impl Common {
             allow_any_source: args.allow_any_source,
             open: args.open.options(observer),
             observer: observer.clone(),
+            ..JobOptions::default()
         }
     }
 }
@@ -223,9 +224,9 @@ impl OpenArgs {
     pub(crate) fn options(&self, observer: &Observer) -> OpenOptions {
         OpenOptions {
             max_index_size: self.max_index_size,
-            connections: self.connections,
-            timeout: self.timeout,
+            http: HttpOptions { connections: self.connections, timeout: self.timeout, ..HttpOptions::default() },
             observer: observer.clone(),
+            ..OpenOptions::default()
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The result of a fallible gosync call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,12 +98,13 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    pause: Option<Duration>,
 }
 
 impl Error {
     /// An error of `kind`; `message` is one impersonal line without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), context: Vec::new(), cause: None }))
+        Error(Box::new(Inner { kind, message: message.into(), context: Vec::new(), cause: None, pause: None }))
     }
 
     /// An operating-system error met while doing `what` (for instance "cannot open the seed") to `path`.
@@ -134,6 +136,18 @@ impl Error {
     pub fn caused_by(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.cause = Some(Arc::new(cause));
         self
+    }
+
+    /// Says how long whoever failed asks to be left alone.
+    #[must_use]
+    pub fn with_pause(mut self, pause: Duration) -> Self {
+        self.0.pause = Some(pause);
+        self
+    }
+
+    /// How long whoever failed asks to be left alone, if it said so.
+    pub fn pause(&self) -> Option<Duration> {
+        self.0.pause
     }
 
     /// What went wrong, in one word.

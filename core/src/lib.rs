@@ -18,5 +18,5 @@ pub mod weak;
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 pub use index::Index;
-pub use plan::{Origin, Piece, Plan};
-pub use source::{Range, ReadAt, Request, Sink, Source, Supply};
+pub use plan::{Origin, Piece, Plan, Strategy};
+pub use source::{Link, Range, ReadAt, Request, Sink, Source, Supply};

@@ -1,5 +1,7 @@
 //! The plan: an exact cover of the target by seed ranges and missing ranges, and what that costs.
 
+use std::time::Duration;
+
 use crate::index::Index;
 use crate::schedule;
 use crate::source::Range;
@@ -27,6 +29,30 @@ pub struct Piece {
     pub origin: Origin,
 }
 
+/// How missing bytes are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Nothing is fetched.
+    #[default]
+    Local,
+    /// The missing ranges.
+    Ranges,
+    /// Everything from the first missing byte on, in one go.
+    Whole,
+}
+
+impl Strategy {
+    /// The name that all faces share, for instance `ranges`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Strategy::Local => "local",
+            Strategy::Ranges => "ranges",
+            Strategy::Whole => "whole",
+        }
+    }
+}
+
 /// What an update would do: an exact cover of the target, ascending, and its cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,6 +71,16 @@ pub struct Plan {
     pub index_size: u64,
     /// The target is the new version already.
     pub up_to_date: bool,
+    /// How the missing bytes would be fetched.
+    pub strategy: Strategy,
+    /// The round trip that the plan reckons with, measured or assumed.
+    pub round_trip: Option<Duration>,
+    /// The bytes per second that the plan reckons with, measured or assumed.
+    pub rate: Option<u64>,
+    /// How long fetching the missing ranges would take, if round trip and rate are known.
+    pub time: Option<Duration>,
+    /// How long fetching everything in one go would take, if round trip and rate are known.
+    pub time_whole: Option<Duration>,
     /// Why it would be done this way, one line.
     pub reason: String,
     /// The cover.
@@ -68,6 +104,7 @@ impl Plan {
             up_to_date,
             reason: reason(total, missing, ranges, up_to_date),
             pieces,
+            ..Plan::default()
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -52,10 +53,33 @@ pub trait Source: Send + Sync {
         let _ = id;
     }
 
+    /// What is known of the way to the content. Asked for often; answered at once.
+    fn link(&self) -> Link {
+        Link::default()
+    }
+
     /// What this is, for people, without credentials: a path or a URL.
     fn describe(&self) -> String {
         String::from("source")
     }
+}
+
+/// What a source knows of the way to its content: estimates, which may change with every answer.
+/// The plan is made from them, and the schedule follows them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    /// From a request to the first byte of its answer, when nothing else is under way. `None`: not known, or none to speak of.
+    pub round_trip: Option<Duration>,
+    /// Bytes per second, over everything that runs at the same time. `None`: not known, or not what limits.
+    pub rate: Option<u64>,
+    /// Ranges that are answered within one round trip. 0: not known.
+    pub parallel: u32,
+    /// Whether ranges are answered at all; `Some(false)`: every answer is everything.
+    pub ranges: Option<bool>,
+    /// Places that the same content can be asked from. 0 means 1.
+    pub copies: u32,
+    /// Why the content is not asked for in the best way there is: the steps down so far, one line.
+    pub reason: Option<String>,
 }
 
 /// What became of supplied bytes.

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use gosync_io::{IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
+use gosync_io::{HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
 
 use crate::guard::{argument, optional_text};
 use crate::observer::{gosync_observer, take};
@@ -115,9 +115,13 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         Ok(OpenOptions {
             max_index_size: options.max_index_size,
-            connections: options.connections as usize,
-            timeout: Duration::from_millis(options.timeout_ms.into()),
+            http: HttpOptions {
+                connections: options.connections as usize,
+                timeout: Duration::from_millis(options.timeout_ms.into()),
+                ..HttpOptions::default()
+            },
             observer: take(options.observer)?,
+            ..OpenOptions::default()
         })
     }
 }
@@ -147,6 +151,7 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             allow_any_source: options.flags & GOSYNC_JOB_ALLOW_ANY_SOURCE != 0,
             open,
             observer,
+            ..JobOptions::default()
         })
     }
 }

@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The content of `source`, if it has at most `limit` bytes.
 pub(crate) fn collect(source: &Arc<dyn Source>, limit: u64, options: &OpenOptions) -> Result<Vec<u8>> {
     let cancel = &options.observer.cancel;
-    let timeout = if options.timeout.is_zero() { TIMEOUT } else { options.timeout };
+    let timeout = if options.http.timeout.is_zero() { TIMEOUT } else { options.http.timeout };
     let mut content = Vec::new();
     let mut failures = 0;
     loop {
@@ -34,7 +34,7 @@ pub(crate) fn collect(source: &Arc<dyn Source>, limit: u64, options: &OpenOption
             Err(error) => error,
         };
         failures = if content.len() > before { 1 } else { failures + 1 };
-        if !error.retryable() || failures > RETRIES {
+        if !error.retryable() || failures > options.retries.unwrap_or(RETRIES) {
             return Err(error);
         }
         if error.kind() == ErrorKind::SourceChanged {

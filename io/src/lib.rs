@@ -17,11 +17,12 @@ mod verbs;
 
 pub use cancel::Cancel;
 pub use gosync_core::{
-    Digest, Error, ErrorKind, Index, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Supply,
+    Digest, Error, ErrorKind, Index, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
+    Supply,
 };
 pub use job::Job;
 pub use open::{index_from_bytes, open_index, open_index_source, open_source};
-pub use options::{IndexOptions, JobOptions, OpenOptions, VerifyOptions};
+pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use verbs::{Verification, index_bytes, index_file, save_index, verify_file};

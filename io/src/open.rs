@@ -8,7 +8,7 @@ use gosync_core::{Error, ErrorKind, Index, Result, Source};
 use crate::collect::collect;
 use crate::location::{Location, resolve};
 use crate::options::OpenOptions;
-use crate::source::{FileSource, HttpOptions, HttpSource};
+use crate::source::{FileSource, HttpSource};
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
@@ -71,14 +71,6 @@ fn max_index_size(options: &OpenOptions) -> u64 {
 fn open_location(location: Location, options: &OpenOptions) -> Result<Arc<dyn Source>> {
     match location {
         Location::Path(path) => Ok(Arc::new(FileSource::open(&path)?)),
-        Location::Http(url) => {
-            let http = HttpOptions {
-                connections: options.connections,
-                timeout: options.timeout,
-                observer: options.observer.clone(),
-                ..HttpOptions::default()
-            };
-            Ok(Arc::new(HttpSource::open(url.as_str(), http)?))
-        }
+        Location::Http(url) => Ok(Arc::new(HttpSource::open(url.as_str(), &options.http, &options.observer)?)),
     }
 }

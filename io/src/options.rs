@@ -1,5 +1,7 @@
 //! The options of every blocking call, as values. Zero and `None` mean the default everywhere.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::report::Observer;
@@ -23,12 +25,56 @@ pub struct IndexOptions {
 pub struct OpenOptions {
     /// The largest index that is read, in bytes; a larger one is `LIMIT`. 0 means 1 GiB.
     pub max_index_size: u64,
-    /// Connections to an HTTP origin at the same time. 0 means 4.
-    pub connections: usize,
-    /// How long a connect, or a silence in an answer, may last. Zero means 30 seconds.
-    pub timeout: Duration,
+    /// A file that keeps the index as it was last read from a URL, so that reading it again, unchanged, is one
+    /// conditional request. Written by the library, never believed without the server's word. `None`: nothing is kept.
+    pub index_cache: Option<PathBuf>,
+    /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
+    pub retries: Option<u32>,
+    /// How to talk to HTTP servers.
+    pub http: HttpOptions,
     /// Who watches, and may cancel.
     pub observer: Observer,
+}
+
+/// How to talk to HTTP servers. Zero, `None` and empty mean the default.
+///
+/// Credentials (`user`, `bearer`, `headers`) go to the origin of the location that is opened with these options, and to
+/// the same origin only: not after a redirect to another one, nor to another one that an index names.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// Connections to an origin at the same time. 0 means 4.
+    pub connections: usize,
+    /// How long a server may be silent: while connecting, before its answer begins, and in the middle of it.
+    /// Zero means 30 seconds. There is no limit on the whole.
+    pub timeout: Duration,
+    /// How long a connect may last (name lookup, TCP, TLS). Zero means `timeout`.
+    pub connect_timeout: Duration,
+    /// How long an answer may take to begin. Zero means `timeout`.
+    pub first_byte_timeout: Duration,
+    /// How long an answer may stand still. Zero means `timeout`.
+    pub stall_timeout: Duration,
+    /// `name:password` for basic authentication. One in the URL comes first.
+    pub user: Option<String>,
+    /// A token for bearer authentication.
+    pub bearer: Option<String>,
+    /// Further header lines, `Name: value`.
+    pub headers: Vec<String>,
+    /// The proxy: an `http:`, `https:`, `socks5:` or `socks5h:` URL. `None` uses what the environment (`http_proxy`,
+    /// `https_proxy`, `all_proxy`) or the system names; an empty string uses none.
+    pub proxy: Option<String>,
+    /// Hosts that are reached without the proxy, as the environment's `no_proxy` would list them. `*` means all.
+    pub no_proxy: Option<String>,
+    /// A PEM file with certificate authorities that are trusted besides the platform's.
+    pub ca_file: Option<PathBuf>,
+    /// Bytes per second that are read at most, by all connections together. 0 means no limit.
+    pub rate_limit: u64,
+}
+
+impl fmt::Debug for HttpOptions {
+    /// Without what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions").field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 /// How to plan and run an update.
@@ -44,6 +90,12 @@ pub struct JobOptions {
     pub retries: Option<u32>,
     /// How long a request may stay without any new byte before it is given up and asked for again. Zero means 60 seconds.
     pub timeout: Duration,
+    /// Gaps between missing ranges that are fetched along, at most, where that is cheaper than another range. 0 means 1 MiB.
+    pub max_gap: u64,
+    /// Plan with this round trip instead of the measured one. Zero: as measured.
+    pub assume_rtt: Duration,
+    /// Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
+    pub assume_rate: u64,
     /// Do not use what is at the target as a seed.
     pub ignore_target: bool,
     /// Let the index name a source outside its own directory, on another host, or by an absolute path.

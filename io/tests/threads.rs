@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gosync_io::source::{BlockingRead, BlockingSource, FileSource, HttpOptions, HttpSource};
-use gosync_io::{Range, Request, Result, Sink, Source, Supply};
+use gosync_io::source::{BlockingRead, BlockingSource, FileSource, HttpSource};
+
+use gosync_io::{HttpOptions, Observer, Range, Request, Result, Sink, Source, Supply};
 
 struct Nobody;
 
@@ -53,8 +54,11 @@ fn threads_end_with_their_source() {
         let sources: [Arc<dyn Source>; 4] = [
             Arc::new(BlockingSource::new(Zeros, 3).expect("a source")),
             Arc::new(FileSource::open(&path).expect("the file")),
-            Arc::new(HttpSource::open(&url, HttpOptions::default()).expect("a source")),
-            Arc::new(HttpSource::open("http://localhost:1/", HttpOptions::default()).expect("a source")),
+            Arc::new(HttpSource::open(&url, &HttpOptions::default(), &Observer::default()).expect("a source")),
+            Arc::new(
+                HttpSource::open("http://localhost:1/", &HttpOptions::default(), &Observer::default())
+                    .expect("a source"),
+            ),
         ];
         for (number, source) in sources.iter().enumerate() {
             let ranges = (0..20).map(|i| Range::new(i * 100, 100)).collect();

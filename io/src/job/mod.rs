@@ -46,6 +46,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     seeds: Vec<PathBuf>,
+    mirrors: Vec<Arc<dyn Source>>,
     statistics: Statistics,
     /// The unfinished output.
     temporary: Option<PathBuf>,
@@ -83,6 +84,11 @@ impl Job {
         FileReader::open(&path, "seed")?;
         self.shared.state().seeds.push(path);
         Ok(())
+    }
+
+    /// Adds another place that the same content can be fetched from, besides the source.
+    pub fn add_mirror(&self, source: Arc<dyn Source>) {
+        self.shared.state().mirrors.push(source);
     }
 
     /// Looks through the seeds and says what an update would do. Fetches and writes nothing.

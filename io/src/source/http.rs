@@ -14,24 +14,11 @@ use super::pending::{Live, Pending, lock, unwanted};
 use super::reply::Pin;
 use super::stream::Stream;
 use crate::location::{Location, shown_url};
+use crate::options::HttpOptions;
 use crate::report::Observer;
 
 const CONNECTIONS: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How to talk to an HTTP server. Zero means the default.
-#[derive(Clone, Debug, Default)]
-pub struct HttpOptions {
-    /// Connections at the same time. 0 means 4.
-    pub connections: usize,
-    /// How long a connect, or a silence in an answer, may last. Zero means 30 seconds.
-    pub timeout: Duration,
-    /// Do not use the proxies that the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`) or the system
-    /// names. Otherwise they are used as every tool does, for loopback addresses too.
-    pub ignore_proxy_settings: bool,
-    /// Who hears of events.
-    pub observer: Observer,
-}
 
 /// A URL as a source. A user name and password in the URL are sent to its own origin only and never shown.
 pub struct HttpSource {
@@ -102,7 +89,7 @@ impl Part {
 
 impl HttpSource {
     /// Checks the URL and makes a client; contacts nobody yet.
-    pub fn open(url: &str, options: HttpOptions) -> Result<Self> {
+    pub fn open(url: &str, options: &HttpOptions, observer: &Observer) -> Result<Self> {
         let Location::Http(mut url) = Location::parse(url)? else {
             return Err(Error::new(ErrorKind::Argument, "not an http: or https: URL"));
         };
@@ -110,9 +97,9 @@ impl HttpSource {
         let name = shown_url(&url);
         let connections = if options.connections == 0 { CONNECTIONS } else { options.connections };
         let timeout = if options.timeout.is_zero() { TIMEOUT } else { options.timeout };
-        let client = client(&url, connections, timeout, options.ignore_proxy_settings)?;
+        let client = client(&url, connections, timeout, options.proxy.as_deref() == Some(""))?;
         let (state, changed) = (Mutex::default(), Notify::new());
-        let shared = Arc::new(Shared { client, url, name, timeout, observer: options.observer, state, changed });
+        let shared = Arc::new(Shared { client, url, name, timeout, observer: observer.clone(), state, changed });
         let source = HttpSource { shared: Arc::clone(&shared) };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gosync_io::source::{HttpOptions, HttpSource};
-use gosync_io::{ErrorKind, Range, Source};
+use gosync_io::source::HttpSource;
+use gosync_io::{ErrorKind, HttpOptions, Observer, Range, Source};
 
 use crate::server::{Answer, Asked, Cut, Server, good, whole};
 use crate::sink::{Taker, eventually, noise};
@@ -14,11 +14,11 @@ use crate::sink::{Taker, eventually, noise};
 const TO_END: u64 = Range::TO_END;
 
 fn options() -> HttpOptions {
-    HttpOptions { ignore_proxy_settings: true, ..HttpOptions::default() }
+    HttpOptions { proxy: Some(String::new()), ..HttpOptions::default() }
 }
 
 fn open(server: &Server) -> HttpSource {
-    HttpSource::open(&server.url("/content"), options()).expect("a source")
+    HttpSource::open(&server.url("/content"), &options(), &Observer::default()).expect("a source")
 }
 
 /// A server of `content` whose good answers are changed by `change`.
@@ -113,10 +113,9 @@ fn a_server_without_ranges_sends_everything_once() {
     });
     let events = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&events);
-    let mut options = options();
-    options.observer.events =
-        Some(Arc::new(move |event: &gosync_io::Event| listener.lock().expect("events").push(event.kind)));
-    let source = HttpSource::open(&server.url("/content"), options).expect("a source");
+    let heard = Arc::new(move |event: &gosync_io::Event| listener.lock().expect("events").push(event.kind));
+    let observer = Observer { events: Some(heard), ..Observer::default() };
+    let source = HttpSource::open(&server.url("/content"), &options(), &observer).expect("a source");
     let taker = Taker::new();
     let ranges: Vec<(u64, u64)> = (0..30).map(|i| (i * 100_000, 50_000)).collect();
     // Some wait when the answer comes; the others join it, each when the one before is done.
@@ -363,7 +362,7 @@ fn silence_is_a_timeout() {
     for after in [0, 1000] {
         let served = content.clone();
         let server = Server::start(move |asked| good(asked, &served).cut(after, Cut::Stall));
-        let source = HttpSource::open(&server.url("/content"), slow.clone()).expect("a source");
+        let source = HttpSource::open(&server.url("/content"), &slow.clone(), &Observer::default()).expect("a source");
         let taker = Taker::new();
         assert_eq!(taker.kind(&source, &[(0, 5000)]), ErrorKind::Timeout);
         assert_eq!(taker.taken(), after as u64);
@@ -372,7 +371,7 @@ fn silence_is_a_timeout() {
     // No head either.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    let source = HttpSource::open(&url, slow).expect("a source");
+    let source = HttpSource::open(&url, &slow, &Observer::default()).expect("a source");
     assert_eq!(Taker::new().kind(&source, &[(0, 5000)]), ErrorKind::Timeout);
 }
 
@@ -405,7 +404,7 @@ fn an_answer_without_room_waits_to_be_resumed() {
         let server = Server::start(move |asked| if has_ranges { good(asked, &served) } else { whole(&served) });
         // Waiting for room is not silence of the server.
         let quick = HttpOptions { timeout: Duration::from_millis(300), ..options() };
-        let source = HttpSource::open(&server.url("/content"), quick).expect("a source");
+        let source = HttpSource::open(&server.url("/content"), &quick, &Observer::default()).expect("a source");
         let taker = Taker::with_room(0);
         let id = taker.ask(&source, &[(0, 400_000), (500_000, 500_000)]);
         taker.wait_for_again(1);
@@ -463,7 +462,7 @@ fn a_closed_connection_is_temporary() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
     drop(listener);
-    let source = HttpSource::open(&url, options()).expect("a source");
+    let source = HttpSource::open(&url, &options(), &Observer::default()).expect("a source");
     let error = Taker::new().get(&source, &[(0, 10)]).expect_err("nobody listens");
     assert_eq!(error.kind(), ErrorKind::SourceTemporary);
     assert!(error.message().starts_with("cannot connect to the server"), "{error}");
@@ -485,7 +484,7 @@ fn credentials_stay_at_their_origin_and_out_of_messages() {
         _ => Answer::status(302).with("location", &missing),
     });
     let url = |path: &str| format!("http://name:secret@{}{path}?key=secret", server.address);
-    let source = HttpSource::open(&url("/here"), options()).expect("a source");
+    let source = HttpSource::open(&url("/here"), &options(), &Observer::default()).expect("a source");
     assert_eq!(source.describe(), server.url("/here"));
     let taker = Taker::new();
     taker.get(&source, &[(100, 100)]).expect("an answer");
@@ -495,7 +494,7 @@ fn credentials_stay_at_their_origin_and_out_of_messages() {
     assert_eq!(server.log().len(), 2);
     assert!(other.log().iter().all(|asked| asked.header("authorization").is_none()));
     assert!(other.log().iter().all(|asked| asked.header("referer").is_none()));
-    let source = HttpSource::open(&url("/gone"), options()).expect("a source");
+    let source = HttpSource::open(&url("/gone"), &options(), &Observer::default()).expect("a source");
     let error = taker.get(&source, &[(100, 100)]).expect_err("missing");
     assert!(!format!("{error} {error:?} {:?}", error.context()).contains("secret"), "{error}");
 }
@@ -511,8 +510,9 @@ fn a_redirect_loop_ends() {
 #[test]
 fn only_http_urls_are_opened() {
     for url in ["", "ftp://h/x", "/path", "file:///x", "http://", "https://:1/"] {
-        let error = HttpSource::open(url, options()).err().unwrap_or_else(|| panic!("{url} was opened"));
+        let error =
+            HttpSource::open(url, &options(), &Observer::default()).err().unwrap_or_else(|| panic!("{url} was opened"));
         assert_eq!(error.kind(), ErrorKind::Argument, "{url}");
     }
-    assert!(HttpSource::open("https://localhost:1/x", options()).is_ok());
+    assert!(HttpSource::open("https://localhost:1/x", &options(), &Observer::default()).is_ok());
 }

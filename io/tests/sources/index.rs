@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use gosync_io::source::MemorySource;
 use gosync_io::{
-    Cancel, Error, ErrorKind, Index, IndexOptions, Observer, OpenOptions, Request, Result, Source, Supply, index_bytes,
-    index_from_bytes, open_index, open_index_source, open_source,
+    Cancel, Error, ErrorKind, HttpOptions, Index, IndexOptions, Observer, OpenOptions, Request, Result, Source, Supply,
+    index_bytes, index_from_bytes, open_index, open_index_source, open_source,
 };
 
 use crate::server::{Answer, Cut, Server, good, whole};
@@ -177,7 +177,11 @@ fn a_source_is_told_of_the_cancel() {
     let source = Custom::new(|request: Request| std::mem::forget(request));
     let cancel = Cancel::new();
     let observer = Observer { cancel: cancel.clone(), ..Observer::default() };
-    let options = OpenOptions { observer, timeout: Duration::from_secs(60), ..OpenOptions::default() };
+    let options = OpenOptions {
+        observer,
+        http: HttpOptions { timeout: Duration::from_secs(60), ..HttpOptions::default() },
+        ..OpenOptions::default()
+    };
     let stopper = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
         cancel.cancel();
@@ -227,7 +231,10 @@ fn failures_that_do_not_pass_end_it() {
 
 #[test]
 fn a_silent_source_is_a_timeout() {
-    let options = OpenOptions { timeout: Duration::from_millis(5), ..OpenOptions::default() };
+    let options = OpenOptions {
+        http: HttpOptions { timeout: Duration::from_millis(5), ..HttpOptions::default() },
+        ..OpenOptions::default()
+    };
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     let silent = move |request: Request| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gosync_io::source::{HttpOptions, HttpSource};
-use gosync_io::{Cancel, IndexOptions, Job, JobOptions, Observer, Source, index_bytes};
+use gosync_io::source::HttpSource;
+use gosync_io::{Cancel, HttpOptions, IndexOptions, Job, JobOptions, Observer, Source, index_bytes};
 
 use crate::server::{Answer, Asked, Server, good, whole};
 use crate::sink::noise;
@@ -48,7 +48,8 @@ fn every_bound_ends_in_the_target() {
         {
             std::fs::write(&target, &old).unwrap();
             let options = HttpOptions { connections, ..HttpOptions::default() };
-            let source: Arc<dyn Source> = Arc::new(HttpSource::open(&server.url("/content"), options).unwrap());
+            let source: Arc<dyn Source> =
+                Arc::new(HttpSource::open(&server.url("/content"), &options, &Observer::default()).unwrap());
             let observer = Observer::default();
             watch(&observer.cancel);
             let options = JobOptions { max_bytes_in_flight, max_requests, observer, ..JobOptions::default() };
