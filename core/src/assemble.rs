@@ -1,7 +1,7 @@
 //! Puts fetched bytes together with seed bytes into units, and lets nothing pass that the index does not confirm.
 //! Says where bytes go; does not read seeds, write output or decide what to ask for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -116,21 +116,38 @@ pub enum Assembled<'a> {
 /// Not the bytes: every unit may turn out wrong (the seed was replaced) long before the source has sent it again.
 struct Suspect {
     pieces: Vec<(Piece, u64)>,
+    /// How often it was wrong.
+    failures: u32,
 }
 
 /// Collects fetched bytes by unit.
 pub struct Assembler {
     index: Arc<Index>,
     cover: Vec<Piece>,
+    early: BTreeSet<u64>,
     partial: HashMap<u64, ReadyUnit>,
     suspects: HashMap<u64, Suspect>,
+    copies: u32,
     held: u64,
 }
 
 impl Assembler {
-    /// For the target of `index`, covered exactly by `cover`.
-    pub fn new(index: Arc<Index>, cover: Vec<Piece>) -> Self {
-        Assembler { index, cover, partial: HashMap::new(), suspects: HashMap::new(), held: 0 }
+    /// For the target of `index`, of which all is missing until there is a cover.
+    pub fn new(index: Arc<Index>) -> Self {
+        let whole = Piece { target: Range::new(0, index.length()), origin: Origin::Missing };
+        let (cover, early) = (vec![whole], BTreeSet::new());
+        Assembler { index, cover, early, partial: HashMap::new(), suspects: HashMap::new(), copies: 1, held: 0 }
+    }
+
+    /// The target is covered exactly by `cover`; units in `early` come whole even so.
+    pub fn set_cover(&mut self, cover: Vec<Piece>, early: &BTreeSet<u64>) {
+        self.cover = cover;
+        self.early.clone_from(early);
+    }
+
+    /// From how many places the content can be asked for: so many, and one more, may send a unit wrong.
+    pub fn set_copies(&mut self, copies: u32) {
+        self.copies = copies.max(1);
     }
 
     /// Bytes in memory that belong to units which still lack some.
@@ -164,7 +181,7 @@ impl Assembler {
 
     fn fill(&mut self, unit: u64, offset: u64, data: &[u8]) -> Option<ReadyUnit> {
         if !self.partial.contains_key(&unit) {
-            let entry = if self.suspects.contains_key(&unit) {
+            let entry = if self.suspects.contains_key(&unit) || self.early.contains(&unit) {
                 let whole = Piece { target: self.index.unit_range(unit), origin: Origin::Missing };
                 ReadyUnit { unit, parts: vec![Part::new(whole)] }
             } else {
@@ -192,7 +209,8 @@ impl Assembler {
         None
     }
 
-    /// Checks a unit that was put together in `bytes` from `pieces`. A second failure is an error.
+    /// Checks a unit that was put together in `bytes` from `pieces`. One that is wrong again is an error, once every
+    /// place that the content can be asked for had its chance.
     pub fn check<'a>(&mut self, unit: u64, pieces: Vec<Piece>, bytes: &'a [u8]) -> Result<Assembled<'a>> {
         let suspect = self.suspects.remove(&unit);
         match (Verified::check(&self.index, unit, bytes), suspect) {
@@ -203,6 +221,10 @@ impl Assembler {
             }
             (None, None) => {
                 self.suspects.insert(unit, Suspect::new(&pieces, bytes, self.index.unit_range(unit).offset));
+                Ok(Assembled::Refetch(self.index.unit_range(unit)))
+            }
+            (None, Some(suspect)) if suspect.failures < self.copies => {
+                self.suspects.insert(unit, Suspect { failures: suspect.failures + 1, ..suspect });
                 Ok(Assembled::Refetch(self.index.unit_range(unit)))
             }
             (None, Some(_)) => {
@@ -226,7 +248,7 @@ impl Part {
 
 impl Suspect {
     fn new(pieces: &[Piece], bytes: &[u8], base: u64) -> Self {
-        Suspect { pieces: pieces.iter().map(|piece| (*piece, Self::hash(piece, bytes, base))).collect() }
+        Suspect { pieces: pieces.iter().map(|piece| (*piece, Self::hash(piece, bytes, base))).collect(), failures: 1 }
     }
 
     fn hash(piece: &Piece, bytes: &[u8], base: u64) -> u64 {

@@ -4,6 +4,7 @@
 //! Pure arithmetic: no files, sockets, clock, randomness, logging or environment; all of that is `gosync-io`.
 
 pub mod assemble;
+pub mod cost;
 pub mod digest;
 pub mod error;
 pub mod index;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cost::Way;
 use crate::index::Index;
-use crate::schedule;
 use crate::source::Range;
 
 /// Where the bytes of a piece come from.
@@ -88,40 +88,76 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan that follows from a cover of the target of `index`.
-    pub fn new(index: &Index, pieces: Vec<Piece>, merge_gap: u64, up_to_date: bool) -> Plan {
+    /// The plan that follows from a cover of the target of `index`, and from what is known of the way to the source.
+    /// Gaps of up to `max_gap` bytes are fetched along where that is cheaper.
+    pub fn new(index: &Index, pieces: Vec<Piece>, way: &Way, max_gap: u64) -> Plan {
         let missing_ranges = || pieces.iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target);
         let missing = missing_ranges().map(|range| range.length).sum();
-        let (ranges, to_fetch) = schedule::cost(missing_ranges(), merge_gap);
         let total = index.length();
-        Plan {
+        let ranges = way.ranges(missing_ranges(), way.gap(max_gap));
+        let whole = way.whole(total - missing_ranges().next().map_or(total, |first| first.offset));
+        // Where nothing is known of the way, nothing speaks for one answer, which cannot be told from a slow one.
+        let strategy = match missing {
+            0 => Strategy::Local,
+            _ if missing == total && way.parallel > 0 || way.prefers_whole(&ranges, whole.bytes) => Strategy::Whole,
+            _ => Strategy::Ranges,
+        };
+        let cost = if strategy == Strategy::Whole { whole } else { ranges };
+        let mut plan = Plan {
             total,
             from_seeds: total - missing,
             missing,
-            to_fetch,
-            ranges,
+            to_fetch: cost.bytes,
+            ranges: cost.ranges.min(missing),
             index_size: index.encoded_size(),
-            up_to_date,
-            reason: reason(total, missing, ranges, up_to_date),
+            up_to_date: false,
+            strategy,
+            round_trip: way.round_trip,
+            rate: way.rate,
+            time: if missing > 0 { ranges.time } else { None },
+            time_whole: if missing > 0 { whole.time } else { None },
+            reason: String::new(),
+            pieces,
+        };
+        plan.reason = plan.say(ranges.ranges);
+        plan
+    }
+
+    /// The plan for a target that is the new version already.
+    pub fn up_to_date(index: &Index, pieces: Vec<Piece>) -> Plan {
+        let total = index.length();
+        Plan {
+            total,
+            from_seeds: total,
+            index_size: index.encoded_size(),
+            up_to_date: true,
+            reason: String::from(UP_TO_DATE),
             pieces,
             ..Plan::default()
         }
     }
+
+    fn say(&self, ranges: u64) -> String {
+        let share = self.from_seeds as f64 * 100.0 / self.total.max(1) as f64;
+        let plural = if ranges == 1 { "range" } else { "ranges" };
+        let times = match (self.time, self.time_whole) {
+            (Some(time), Some(whole)) => {
+                format!(" ({:.2} s, everything in one go {:.2} s)", time.as_secs_f64(), whole.as_secs_f64())
+            }
+            _ => String::new(),
+        };
+        match self.strategy {
+            Strategy::Local => String::from("local: the seeds have everything"),
+            _ if self.missing == self.total => {
+                String::from("full download: the seeds share nothing with the new version")
+            }
+            Strategy::Ranges => format!("ranges: the seeds have {share:.1} %, the rest is {ranges} {plural}{times}"),
+            Strategy::Whole => {
+                format!("full download: the seeds have {share:.1} %, but {ranges} {plural} would take longer{times}")
+            }
+        }
+    }
 }
 
-fn reason(total: u64, missing: u64, ranges: u64, up_to_date: bool) -> String {
-    if up_to_date {
-        return String::from("up to date: the target is the new version already");
-    }
-    if missing == 0 {
-        return String::from("local: the seeds have everything");
-    }
-    if missing == total {
-        return String::from("full download: the seeds share nothing with the new version");
-    }
-    let share = (total - missing) as f64 * 100.0 / total as f64;
-    format!(
-        "ranges: the seeds have {share:.1} %, the rest is {ranges} {}",
-        if ranges == 1 { "range" } else { "ranges" }
-    )
-}
+/// The reason of a plan that has nothing to do.
+pub const UP_TO_DATE: &str = "up to date: the target is the new version already";

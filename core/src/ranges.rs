@@ -48,6 +48,11 @@ impl RangeSet {
         self.runs.range(..range.end()).next_back().is_some_and(|(_, &end)| end > range.offset)
     }
 
+    /// Whether every byte of `range` is in the set.
+    pub fn contains(&self, range: Range) -> bool {
+        self.runs.range(..=range.offset).next_back().is_some_and(|(_, &end)| end >= range.end())
+    }
+
     /// Adds a range; what is in the set already stays.
     pub fn insert(&mut self, range: Range) {
         let (mut start, mut end) = (range.offset, range.end());

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::cost::Way;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Strategy;
 use crate::ranges::RangeSet;
 use crate::source::Range;
 
@@ -15,12 +17,8 @@ pub struct Limits {
     pub max_requests: usize,
     /// Bytes that may be asked for or held, and not yet written.
     pub max_bytes: u64,
-    /// Ranges in one request.
-    pub max_ranges: usize,
-    /// Bytes in one request.
-    pub max_request_bytes: u64,
-    /// Gaps up to this many bytes are asked for along with what is around them.
-    pub merge_gap: u64,
+    /// Gaps between missing ranges that are asked for along with them, at most, where the way makes that cheaper.
+    pub max_gap: u64,
     /// Failures in a row, without a new byte between them, that are survived.
     pub retries: u32,
     /// How long a request may go without any byte.
@@ -29,22 +27,27 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            max_requests: 8,
-            max_bytes: 16 << 20,
-            max_ranges: 16,
-            max_request_bytes: 1 << 20,
-            merge_gap: 4096,
-            retries: 5,
-            timeout: Duration::from_secs(60),
-        }
+        Limits { max_requests: 8, max_bytes: 16 << 20, max_gap: 1 << 20, retries: 5, timeout: Duration::from_secs(60) }
     }
 }
+
+/// Ranges in one request, at least and at most.
+const RANGES: std::ops::RangeInclusive<u64> = 16..=256;
+/// Bytes in one request, at least.
+const REQUEST_BYTES: u64 = 64 << 10;
+/// Bytes that may always be on their way, within the bounds: less would make an early, low estimate of the rate come true.
+const LEAST_WINDOW: u64 = 4 << 20;
+/// How often it is looked at whether everything in one go has become cheaper.
+const RECONSIDER: Duration = Duration::from_secs(1);
+/// A source that asks to be left alone for longer than this is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// A request that has not been finished.
 #[derive(Debug)]
 struct Open {
     lacking: RangeSet,
+    /// Whether it asks for everything from somewhere on: what comes is taken from what is to be done.
+    whole: bool,
     /// Whether anything arrived since the clock was last looked at.
     touched: bool,
     /// Whether anything arrived at all. Until then it may be waiting behind others in the source.
@@ -75,18 +78,64 @@ pub struct Schedule {
     heard: bool,
     failures: u32,
     not_before: Duration,
+    way: Way,
+    strategy: Strategy,
+    /// The end of the content.
+    end: u64,
+    /// When to compare the strategies again.
+    reconsider: Duration,
 }
 
 impl Schedule {
-    /// Nothing to fetch yet.
-    pub fn new(limits: Limits) -> Self {
-        let (todo, open) = (RangeSet::new(), BTreeMap::new());
-        Schedule { limits, todo, open, heard: false, failures: 0, not_before: Duration::ZERO }
+    /// Nothing to fetch yet of a content that ends at `end`.
+    pub fn new(limits: Limits, end: u64) -> Self {
+        Schedule {
+            limits,
+            todo: RangeSet::new(),
+            open: BTreeMap::new(),
+            heard: false,
+            failures: 0,
+            not_before: Duration::ZERO,
+            way: Way::default(),
+            strategy: Strategy::Ranges,
+            end,
+            reconsider: Duration::ZERO,
+        }
+    }
+
+    /// What is known of the way now; gaps and batches follow it.
+    pub fn set_way(&mut self, way: Way) {
+        self.way = way;
+    }
+
+    /// How to ask.
+    pub fn set_strategy(&mut self, strategy: Strategy) {
+        self.strategy = strategy;
+    }
+
+    /// How it asks now: a plan's ranges may turn out dearer than everything from here on.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
     }
 
     /// Adds a range that is to be fetched.
     pub fn want(&mut self, range: Range) {
         self.todo.insert(range);
+    }
+
+    /// What need not be fetched any more, unless it was asked for already. How many bytes.
+    pub fn unwant(&mut self, range: Range) -> u64 {
+        self.todo.remove(range).iter().map(|range| range.length).sum()
+    }
+
+    /// Whether all of `range` is still to be asked for.
+    pub fn is_todo(&self, range: Range) -> bool {
+        self.todo.contains(range)
+    }
+
+    /// Whether there is nothing left to ask for, whatever is under way.
+    pub fn is_asked(&self) -> bool {
+        self.todo.is_empty()
     }
 
     /// Whether everything has arrived and every request was finished or given up.
@@ -115,14 +164,52 @@ impl Schedule {
         if self.open.len() >= self.limits.max_requests || now < self.not_before {
             return None;
         }
-        let mut room = self.limits.max_bytes.saturating_sub(self.asked().saturating_add(held));
+        self.choose(now);
+        if let Some(ranges) = self.whole(id, now)? {
+            return Some(ranges);
+        }
+        let window = self.way.window().map_or(u64::MAX, |window| window.max(LEAST_WINDOW));
+        let mut room = self.limits.max_bytes.min(window).saturating_sub(self.asked().saturating_add(held));
         if self.open.is_empty() {
             // Units that wait for their last bytes must not keep those from being asked for.
             room = room.max(crate::index::UNIT);
         }
-        let (ranges, lacking) = self.cut(room.min(self.limits.max_request_bytes))?;
-        self.open.insert(id, Open { lacking, touched: false, begun: false, since: now });
+        let share = (self.limits.max_bytes / self.limits.max_requests.max(1) as u64).max(REQUEST_BYTES);
+        let (ranges, lacking) = self.cut(room.min(share))?;
+        self.open.insert(id, Open { lacking, whole: false, touched: false, begun: false, since: now });
         Some(ranges)
+    }
+
+    /// Compares the strategies for what is left, now and then: the way may be another one than the plan reckoned with.
+    fn choose(&mut self, now: Duration) {
+        if self.strategy == Strategy::Whole || now < self.reconsider {
+            return;
+        }
+        self.reconsider = now + RECONSIDER;
+        let Some(first) = self.todo.first() else { return };
+        let cost = self.way.ranges(self.todo.iter(), self.way.gap(self.limits.max_gap));
+        if self.way.prefers_whole(&cost, self.end.saturating_sub(first.offset)) {
+            self.strategy = Strategy::Whole;
+        }
+    }
+
+    /// With the strategy of one go: everything from the first byte that is to be done, as request `id`. `Some(None)` if
+    /// ranges are to be asked for, `None` if nothing is.
+    fn whole(&mut self, id: u64, now: Duration) -> Option<Option<Vec<Range>>> {
+        if self.strategy != Strategy::Whole {
+            return Some(None);
+        }
+        let first = self.todo.first()?;
+        if self.open.values().any(|open| open.whole) {
+            return None;
+        }
+        // A few units that were wrong at first are no reason to ask for all that follows them once more.
+        if self.todo.total() < self.end.saturating_sub(first.offset) / 2 {
+            return Some(None);
+        }
+        let lacking = RangeSet::new();
+        self.open.insert(id, Open { lacking, whole: true, touched: false, begun: false, since: now });
+        Some(Some(vec![Range::new(first.offset, Range::TO_END)]))
     }
 
     /// Takes up to `room` bytes out of what is to be done: the ranges to ask for, and what of them is lacking.
@@ -130,11 +217,15 @@ impl Schedule {
         let mut ranges: Vec<Range> = Vec::new();
         let mut lacking = RangeSet::new();
         let mut left = room;
+        let max_gap = self.way.gap(self.limits.max_gap);
+        // Twice what is answered in a round trip shall be with the source, so that it never waits for more.
+        let max_ranges = 2 * u64::from(self.way.parallel) / self.limits.max_requests.max(1) as u64;
+        let max_ranges = max_ranges.clamp(*RANGES.start(), *RANGES.end()) as usize;
         while left > 0 {
             let Some(first) = self.todo.first() else { break };
             let gap = ranges.last().map(|last| first.offset - last.end());
-            let merge = gap.is_some_and(|gap| gap <= self.limits.merge_gap && gap < left);
-            if !merge && ranges.len() >= self.limits.max_ranges {
+            let merge = gap.is_some_and(|gap| gap <= max_gap && gap < left);
+            if !merge && ranges.len() >= max_ranges {
                 break;
             }
             let cost = if merge { gap.unwrap_or(0) } else { 0 };
@@ -182,14 +273,14 @@ impl Schedule {
     /// Request `id` is over. `random` is from 0 to 1 and spreads the pauses of many clients.
     pub fn finished(&mut self, id: u64, result: Result<()>, now: Duration, random: f64) -> Outcome {
         let Some(open) = self.open.remove(&id) else { return Outcome::Unknown };
-        if open.lacking.is_empty() {
+        let missing = if open.whole { &self.todo } else { &open.lacking };
+        let Some(first) = missing.first() else {
             // All of it is here; how the source came to its end does not matter any more.
             return Outcome::Done;
-        }
+        };
         let error = match result {
             Ok(()) => {
-                let lacking = open.lacking.total();
-                let first = open.lacking.first().map_or(0, |range| range.offset);
+                let (lacking, first) = (missing.total(), first.offset);
                 Error::new(ErrorKind::Source, format!("the source finished a request with {lacking} bytes missing"))
                     .with("offset", first)
             }
@@ -212,7 +303,7 @@ impl Schedule {
         late.into_iter()
             .filter_map(|id| {
                 let open = self.open.remove(&id)?;
-                if open.lacking.is_empty() {
+                if open.lacking.is_empty() && !(open.whole && !self.todo.is_empty()) {
                     return Some((id, Outcome::Done));
                 }
                 let text = format!("the source was silent for {} seconds", timeout.as_secs_f32());
@@ -232,31 +323,23 @@ impl Schedule {
         for range in lacking.iter() {
             self.todo.insert(range);
         }
-        if !error.retryable() || self.failures >= self.limits.retries {
+        let asked_for = error.pause().unwrap_or_default();
+        // Another version does not go away by asking again: whoever has the index must look at it anew.
+        let is_changed = error.kind() == ErrorKind::SourceChanged;
+        if is_changed || !error.retryable() || self.failures >= self.limits.retries || asked_for > LONGEST_PAUSE {
             return Outcome::Failed(error);
         }
         // Doubling from 200 ms to 10 s, spread by half. Requests that fail together count as one failure.
         if now >= self.not_before {
             let pause = Duration::from_millis(200).saturating_mul(1 << self.failures.min(10));
             self.failures += 1;
-            self.not_before = now + pause.min(Duration::from_secs(10)).mul_f64(0.75 + 0.5 * random.clamp(0.0, 1.0));
+            let pause = pause.min(Duration::from_secs(10)).max(asked_for);
+            // Never earlier than was asked for.
+            let spread = if asked_for.is_zero() { 0.75 } else { 1.0 } + 0.5 * random.clamp(0.0, 1.0);
+            self.not_before = now + pause.mul_f64(spread);
+        } else {
+            self.not_before = self.not_before.max(now + asked_for);
         }
         Outcome::Retried(error)
     }
-}
-
-/// What fetching `missing` (ascending, disjoint) costs once gaps of up to `merge_gap` bytes are joined: ranges and bytes.
-pub fn cost(missing: impl Iterator<Item = Range>, merge_gap: u64) -> (u64, u64) {
-    let (mut ranges, mut bytes, mut end) = (0, 0, None);
-    for range in missing {
-        match end {
-            Some(end) if range.offset - end <= merge_gap => bytes += range.end() - end,
-            _ => {
-                ranges += 1;
-                bytes += range.length;
-            }
-        }
-        end = Some(range.end());
-    }
-    (ranges, bytes)
 }

@@ -1,14 +1,15 @@
 //! A transfer: the sink that sources answer to. Joins `schedule` (what to ask for) and `assemble` (where bytes go)
 //! behind one lock, for any number of answering threads. Its driver (in io) has the clock, the threads and the files.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::assemble::{Assembled, Assembler, ReadyUnit};
+use crate::cost::Way;
 use crate::error::{Error, Result};
-use crate::index::Index;
-use crate::plan::{Origin, Piece};
+use crate::index::{Index, UNIT};
+use crate::plan::{Origin, Piece, Strategy};
 use crate::schedule::{Limits, Outcome, Schedule};
 use crate::source::{Range, Request, Sink, Supply};
 
@@ -47,7 +48,12 @@ pub struct Transfer {
 }
 
 struct Inner {
+    index: Arc<Index>,
     schedule: Schedule,
+    /// Whether the cover is known, and with it everything that is missing.
+    begun: bool,
+    /// Units that were wanted, whole, before the cover was known.
+    ahead: BTreeSet<u64>,
     assembler: Assembler,
     max_bytes: u64,
     ready: VecDeque<ReadyUnit>,
@@ -64,16 +70,16 @@ struct Inner {
 }
 
 impl Transfer {
-    /// Fetches what is missing in `cover`. `notify` is called, under no lock, whenever the driver may have something to do.
-    pub fn new(index: Arc<Index>, cover: Vec<Piece>, limits: Limits, notify: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
-        let mut schedule = Schedule::new(limits);
-        for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
-            schedule.want(piece.target);
-        }
+    /// Fetches nothing yet: see [`Transfer::begin`]. `notify` is called, under no lock, whenever the driver may have
+    /// something to do.
+    pub fn new(index: Arc<Index>, limits: Limits, notify: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
         Arc::new(Transfer {
             inner: Mutex::new(Inner {
-                schedule,
-                assembler: Assembler::new(index, cover),
+                schedule: Schedule::new(limits, index.length()),
+                assembler: Assembler::new(Arc::clone(&index)),
+                index,
+                begun: false,
+                ahead: BTreeSet::new(),
                 max_bytes: limits.max_bytes,
                 ready: VecDeque::new(),
                 unsettled: 0,
@@ -90,6 +96,71 @@ impl Transfer {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wants a unit, whole, before it is known which parts of it the seeds have: for when the way would be idle
+    /// meanwhile, and that would cost more than the bytes.
+    pub fn want_ahead(&self, unit: u64) {
+        let mut inner = self.lock();
+        if !inner.begun && inner.ahead.insert(unit) {
+            let range = inner.index.unit_range(unit);
+            inner.schedule.want(range);
+        }
+    }
+
+    /// A unit that was wanted ahead has been found here. Nothing happens if it was asked for already.
+    pub fn unwant(&self, unit: u64) {
+        let mut inner = self.lock();
+        let range = inner.index.unit_range(unit);
+        if !inner.begun && inner.schedule.is_todo(range) && inner.ahead.remove(&unit) {
+            inner.schedule.unwant(range);
+        }
+    }
+
+    /// The cover is known: from now on what is missing in it is wanted, asked for by `strategy`; units that were asked
+    /// for ahead stay as they are. Returns those: they come whole, whatever the cover says.
+    pub fn begin(&self, cover: Vec<Piece>, strategy: Strategy) -> BTreeSet<u64> {
+        let early = {
+            let mut inner = self.lock();
+            let inner = &mut *inner;
+            inner.begun = true;
+            let early: BTreeSet<u64> = std::mem::take(&mut inner.ahead)
+                .into_iter()
+                .filter(|unit| {
+                    let range = inner.index.unit_range(*unit);
+                    let is_asked = !inner.schedule.is_todo(range);
+                    if !is_asked {
+                        inner.schedule.unwant(range);
+                    }
+                    is_asked
+                })
+                .collect();
+            for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
+                want_without(&mut inner.schedule, piece.target, &early);
+            }
+            inner.schedule.set_strategy(strategy);
+            inner.assembler.set_cover(cover, &early);
+            early
+        };
+        (self.notify)();
+        early
+    }
+
+    /// What is known of the source now.
+    pub fn heed(&self, way: Way, copies: u32) {
+        let mut inner = self.lock();
+        inner.schedule.set_way(way);
+        inner.assembler.set_copies(copies);
+    }
+
+    /// How the missing bytes are asked for now.
+    pub fn strategy(&self) -> Strategy {
+        self.lock().schedule.strategy()
+    }
+
+    /// Whether everything that is wanted has been asked for, so that the way may soon be idle.
+    pub fn is_asked(&self) -> bool {
+        self.lock().schedule.is_asked()
     }
 
     /// The next request to hand to the source, numbered `id`.
@@ -163,11 +234,12 @@ impl Transfer {
                 }
             }
         }
-        if inner.unsettled < inner.max_bytes {
+        // Half of the room is worth a wake-up; a source that offers larger pieces gets them in when nothing waits.
+        if inner.unsettled <= inner.max_bytes / 2 {
             step.resume = std::mem::take(&mut inner.waiting);
         }
         step.wakeup = inner.schedule.wakeup(now);
-        step.over = inner.schedule.is_idle() && inner.ready.is_empty() && inner.unsettled_units == 0;
+        step.over = inner.begun && inner.schedule.is_idle() && inner.ready.is_empty() && inner.unsettled_units == 0;
         Ok(step)
     }
 
@@ -193,6 +265,21 @@ impl Transfer {
     }
 }
 
+/// Wants `range`, but for the units in `except`.
+fn want_without(schedule: &mut Schedule, range: Range, except: &BTreeSet<u64>) {
+    let (mut from, end) = (range.offset, range.end());
+    for unit in except.range(from / UNIT..end.div_ceil(UNIT)) {
+        let start = unit * UNIT;
+        if start > from {
+            schedule.want(Range::new(from, start - from));
+        }
+        from = from.max(start + UNIT);
+    }
+    if from < end {
+        schedule.want(Range::new(from, end - from));
+    }
+}
+
 impl Sink for Transfer {
     fn supply(&self, id: u64, offset: u64, data: &[u8]) -> Supply {
         let ready = {
@@ -204,7 +291,8 @@ impl Sink for Transfer {
             let range = Range::new(offset, length.min(u64::MAX - offset));
             // What was asked for has its room reserved. Of the rest, only units that wait for the disk hold an
             // answer back: they always drain, so that nothing can wait for ever.
-            if inner.unsettled >= inner.max_bytes && inner.schedule.is_unasked(range) {
+            let full = inner.unsettled > 0 && inner.unsettled.saturating_add(length) > inner.max_bytes;
+            if full && inner.schedule.is_unasked(range) {
                 if !inner.waiting.contains(&id) {
                     inner.waiting.push(id);
                 }

@@ -59,6 +59,11 @@ pub(crate) fn named_source(
     open_location(location, options).map(Some)
 }
 
+/// Reads an index again from where it came from, if that is known.
+pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Index>> {
+    index.origin().map(|origin| open_index(origin, options)).transpose()
+}
+
 /// Whether both paths lead to the same existing file.
 pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)

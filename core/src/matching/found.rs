@@ -36,9 +36,12 @@ impl Found {
         self.missing
     }
 
-    /// Whether this unit was found, and verified, in one run.
-    pub fn is_verified(&self, unit: u64) -> bool {
-        self.verified.get(unit as usize).copied().unwrap_or(false)
+    /// Whether no block of this unit was found.
+    pub fn has_none(&self, unit: u64) -> bool {
+        let blocks = UNIT / self.block_size;
+        let first = ((unit * blocks) as usize).min(self.offsets.len());
+        let end = (first + blocks as usize).min(self.offsets.len());
+        self.offsets[first..end].iter().all(|offset| *offset == MISSING)
     }
 
     pub(super) fn has(&self, block: u32) -> bool {

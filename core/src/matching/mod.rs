@@ -35,12 +35,26 @@ impl Default for Options {
     }
 }
 
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is more to find.
+    On,
+    /// What is found by now will do.
+    Enough,
+}
+
 /// Who watches the matching.
 pub trait Observe: Sync {
     /// A whole unit of the target was found, and verified in this very buffer. The same unit may be told more than once.
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()>;
     /// So many more bytes of seeds have been looked through. An error stops the matching.
     fn scanned(&self, bytes: u64) -> Result<()>;
+    /// So many bytes of this seed, from its beginning, have been looked through; `found` is what is known by now.
+    fn passed(&self, found: &Found, seed: u32, bytes: u64) -> Result<Flow> {
+        let _ = (found, seed, bytes);
+        Ok(Flow::On)
+    }
     /// A part of this seed cannot be read; matching goes on with the rest.
     fn unreadable(&self, seed: u32, error: Error);
 }
@@ -61,8 +75,11 @@ pub fn find(index: &Index, seeds: &[&dyn ReadAt], options: &Options, observer: &
             table = Some(Table::new(index, &found));
         }
         if let Some(table) = &table {
-            match_seed(index, table, number, *seed, options, observer, &mut found)?;
+            let flow = match_seed(index, table, number, *seed, options, observer, &mut found)?;
             found.spread(table.equal_blocks());
+            if flow == Flow::Enough {
+                break;
+            }
         }
     }
     Ok(found)
@@ -77,7 +94,7 @@ fn match_seed(
     options: &Options,
     observer: &dyn Observe,
     found: &mut Found,
-) -> Result<()> {
+) -> Result<Flow> {
     let length = seed.length();
     let section = options.section.max(1) as u64;
     let count = length.div_ceil(section);
@@ -107,6 +124,10 @@ fn match_seed(
                 found.add(number, &run);
             }
         }
+        let passed = (first + wave).saturating_mul(section).min(length);
+        if observer.passed(found, number, passed)? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
     }
-    Ok(())
+    Ok(Flow::On)
 }

@@ -1,9 +1,11 @@
 //! A whole update in memory and in virtual time: the real matcher and transfer, a source made of a byte array.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gosync_core::assemble::{Assembled, Verified};
+use gosync_core::cost::Way;
 use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Found, Observe};
 use gosync_core::schedule::Limits;
@@ -19,10 +21,12 @@ pub(crate) fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
 /// Collects the units that matching has verified.
 pub(crate) struct Collect {
     pub(crate) output: Mutex<Vec<u8>>,
+    pub(crate) units: Mutex<BTreeSet<u64>>,
 }
 
 impl Observe for Collect {
-    fn unit(&self, _unit: u64, bytes: Verified<'_>) -> Result<()> {
+    fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
+        self.units.lock().unwrap().insert(unit);
         let at = bytes.offset() as usize;
         self.output.lock().unwrap()[at..at + bytes.bytes().len()].copy_from_slice(bytes.bytes());
         Ok(())
@@ -42,10 +46,16 @@ pub(crate) struct Outcome {
 
 /// Matches `seeds`; the units found whole are in the returned bytes.
 pub(crate) fn find(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>) {
-    let collect = Collect { output: Mutex::new(vec![0; index.length() as usize]) };
+    let (found, output, _) = find_units(index, seeds, section);
+    (found, output)
+}
+
+/// As [`find`]; also which units those are.
+fn find_units(index: &Index, seeds: &[Vec<u8>], section: usize) -> (Found, Vec<u8>, BTreeSet<u64>) {
+    let collect = Collect { output: Mutex::new(vec![0; index.length() as usize]), units: Mutex::default() };
     let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
     let found = matching::find(index, &readers, &matching::Options { section }, &collect).expect("seeds in memory");
-    (found, collect.output.into_inner().unwrap())
+    (found, collect.output.into_inner().unwrap(), collect.units.into_inner().unwrap())
 }
 
 /// Updates from `seeds` and whatever `answer` does with the requests, until everything is placed.
@@ -56,9 +66,10 @@ pub(crate) fn update(
     limits: Limits,
     mut answer: impl FnMut(Request),
 ) -> Result<Outcome> {
-    let (found, mut output) = find(index, seeds, section);
-    let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
-    let transfer = Transfer::new(Arc::clone(index), plan.pieces.clone(), limits, Box::new(|| {}));
+    let (found, mut output, units) = find_units(index, seeds, section);
+    let plan = Plan::new(index, found.cover(), &Way::default(), limits.max_gap);
+    let transfer = Transfer::new(Arc::clone(index), limits, Box::new(|| {}));
+    transfer.begin(plan.pieces.clone(), plan.strategy);
     let has_missing = |unit: u64| {
         let range = index.unit_range(unit);
         let inside =
@@ -66,7 +77,7 @@ pub(crate) fn update(
         plan.pieces.iter().filter(inside).any(|piece| piece.origin == Origin::Missing)
     };
     let mut copies: Vec<u64> =
-        (0..index.unit_count()).filter(|unit| !found.is_verified(*unit) && !has_missing(*unit)).collect();
+        (0..index.unit_count()).filter(|unit| !units.contains(unit) && !has_missing(*unit)).collect();
     let mut now = Duration::ZERO;
     for id in 0.. {
         while let Some(ready) = transfer.take_ready().or_else(|| copies.pop().map(|unit| transfer.from_seeds(unit))) {

@@ -246,7 +246,7 @@ fn answers_of_every_kind() {
     let old = noise(100_000, 9);
     let index = index_of(&target, 1024);
     let mut open = Vec::new();
-    let limits = Limits { max_request_bytes: 50_000, ..Limits::default() };
+    let limits = Limits { max_bytes: 512 << 10, ..Limits::default() };
     let outcome = update(&index, &[old], 4 << 20, limits, |request| {
         open.push(request);
         if open.len() < 3 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::index_of;
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
-use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, Request, Result, Supply};
+use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, Request, Result, Strategy, Supply};
 
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 
@@ -35,6 +35,13 @@ enum Behaviour {
     Hang,
 }
 
+/// A transfer that fetches what is missing in `cover`, as ranges.
+fn begun(index: Arc<Index>, cover: Vec<Piece>, limits: Limits) -> Arc<Transfer> {
+    let transfer = Transfer::new(index, limits, Box::new(|| {}));
+    transfer.begin(cover, Strategy::Ranges);
+    transfer
+}
+
 struct Simulation {
     target: Vec<u8>,
     transfer: Arc<Transfer>,
@@ -49,7 +56,7 @@ struct Simulation {
 impl Simulation {
     fn new(target: Vec<u8>, cover: Vec<Piece>, limits: Limits) -> Self {
         let index: Arc<Index> = index_of(&target, 1024);
-        let transfer = Transfer::new(index, cover, limits, Box::new(|| {}));
+        let transfer = begun(index, cover, limits);
         let (open, hung) = (BTreeMap::new(), Vec::new());
         Simulation { target, transfer, limits, now: Duration::ZERO, open, hung, most_requests: 0, requests: 0 }
     }
@@ -91,7 +98,7 @@ impl Simulation {
 #[test]
 fn round_trips_are_hidden() {
     let cover = every_second_block(2_048_000, 1024);
-    let limits = Limits { merge_gap: 0, max_requests: 8, max_ranges: 16, ..Limits::default() };
+    let limits = Limits { max_gap: 0, max_requests: 8, ..Limits::default() };
     let mut simulation = Simulation::new(pattern(2_048_000), cover, limits);
     simulation.run(|_| Behaviour::Answer).unwrap();
     // 1,000 ranges, 16 in a request, 8 requests at a time: 8 round trips.
@@ -122,7 +129,7 @@ fn small_gaps_are_merged_and_counted() {
 #[test]
 fn temporary_failures_are_survived() {
     let cover = every_second_block(1 << 20, 1024);
-    let mut simulation = Simulation::new(pattern(1 << 20), cover, Limits { merge_gap: 0, ..Limits::default() });
+    let mut simulation = Simulation::new(pattern(1 << 20), cover, Limits { max_gap: 0, ..Limits::default() });
     simulation
         .run(|number| if number % 2 == 0 { Behaviour::Fail(ErrorKind::SourceTemporary) } else { Behaviour::Answer })
         .unwrap();
@@ -172,7 +179,7 @@ fn a_silent_request_is_given_up_and_its_late_answer_is_harmless() {
 fn finishing_with_bytes_missing_is_an_error() {
     let target = pattern(100_000);
     let whole = vec![Piece { target: Range::new(0, 100_000), origin: Origin::Missing }];
-    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    let transfer = begun(index_of(&target, 1024), whole, Limits::default());
     let request = transfer.next_request(1, Duration::ZERO).unwrap();
     assert_eq!(request.supply(0, &target[..99_999]), Supply::Taken);
     request.finish(Ok(()));
@@ -185,7 +192,7 @@ fn finishing_with_bytes_missing_is_an_error() {
 fn a_dropped_request_is_an_error() {
     let target = pattern(10_000);
     let whole = vec![Piece { target: Range::new(0, 10_000), origin: Origin::Missing }];
-    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    let transfer = begun(index_of(&target, 1024), whole, Limits::default());
     drop(transfer.next_request(1, Duration::ZERO));
     assert_eq!(transfer.step(Duration::ZERO, 0.5).unwrap_err().kind(), ErrorKind::Source);
 }
@@ -194,7 +201,7 @@ fn a_dropped_request_is_an_error() {
 fn after_the_end_answers_are_refused() {
     let target = pattern(10_000);
     let whole = vec![Piece { target: Range::new(0, 10_000), origin: Origin::Missing }];
-    let transfer = Transfer::new(index_of(&target, 1024), whole, Limits::default(), Box::new(|| {}));
+    let transfer = begun(index_of(&target, 1024), whole, Limits::default());
     let request = transfer.next_request(1, Duration::ZERO).unwrap();
     assert_eq!(transfer.close(), vec![1]);
     assert_eq!(request.supply(0, &target), Supply::Closed);
@@ -204,8 +211,8 @@ fn after_the_end_answers_are_refused() {
 fn two_requests(limits: Limits) -> (Vec<u8>, Arc<Transfer>, Request, Request) {
     let target = pattern(200_000);
     let whole = vec![Piece { target: Range::new(0, 200_000), origin: Origin::Missing }];
-    let limits = Limits { max_request_bytes: 100_000, ..limits };
-    let transfer = Transfer::new(index_of(&target, 1024), whole, limits, Box::new(|| {}));
+    let limits = Limits { max_bytes: 100_000 * limits.max_requests as u64, ..limits };
+    let transfer = begun(index_of(&target, 1024), whole, limits);
     let first = transfer.next_request(1, Duration::ZERO).unwrap();
     let second = transfer.next_request(2, Duration::ZERO).unwrap();
     (target, transfer, first, second)

@@ -3,6 +3,7 @@
 //! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
+mod ahead;
 mod placing;
 mod work;
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
 use crate::options::JobOptions;
-use crate::report::{Meter, Observer, Progress, Statistics};
+use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::FileReader;
 
 /// How often a waiting caller looks for a cancel.
@@ -48,8 +49,8 @@ struct State {
     seeds: Vec<PathBuf>,
     mirrors: Vec<Arc<dyn Source>>,
     statistics: Statistics,
-    /// The unfinished output.
-    temporary: Option<PathBuf>,
+    /// The unfinished outputs.
+    temporary: Vec<PathBuf>,
 }
 
 impl Job {
@@ -166,7 +167,7 @@ impl Job {
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             }
             // What is being published is seen through: it can no longer be stopped half-way.
-            if cancel.is_cancelled() && self.progress().phase < crate::report::Phase::Publishing {
+            if cancel.is_cancelled() && self.progress().phase < Phase::Publishing {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
@@ -191,9 +192,27 @@ impl Shared {
 
     /// Removes the unfinished output of a thread that is no longer waited for, in case the process ends before it.
     fn remove_temporary(&self) {
-        if let Some(path) = self.state().temporary.take() {
+        let paths = std::mem::take(&mut self.state().temporary);
+        for path in paths {
             // Where this fails (Windows, an open file), the thread itself removes it when it ends.
             let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Another version, that of `index`, is the goal now: what describes the result begins anew.
+    fn restart(&self, index: &Index) {
+        self.state().statistics.total = index.length();
+        self.meter.update(|progress| {
+            progress.phase = Phase::Matching;
+            (progress.from_seeds, progress.written) = (0, 0);
+        });
+    }
+
+    /// Adds to the reason why it was done in this way.
+    fn add_reason(&self, reason: Option<String>) {
+        if let Some(reason) = reason {
+            let statistics = &mut self.state().statistics;
+            statistics.reason = format!("{}; {reason}", statistics.reason);
         }
     }
 

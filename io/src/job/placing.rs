@@ -1,69 +1,84 @@
 //! The middle of an update: requests go out, answers come back, and fetched bytes and seeds become verified units.
 //!
-//! Three kinds of threads: the driver (this one) feeds the schedule and watches clock and cancel; placers put units
-//! together, have them checked and write them; the dispatcher alone calls the source, so that a source that is stuck
-//! holds nobody but itself.
+//! Four kinds of threads: this one searches the seeds; the driver feeds the schedule and watches clock and cancel;
+//! placers put units together, have them checked and write them; the dispatcher alone calls the source, so that a
+//! source that is stuck holds nobody but itself.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
+use gosync_core::cost::Way;
 use gosync_core::index::UNIT;
-use gosync_core::plan::{Origin, Piece};
+use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
-use gosync_core::{Error, ErrorKind, Request, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source, Strategy};
 
+use super::ahead::{Advice, Search};
 use super::work::{self, Seeds};
 use super::{Shared, TICK};
 use crate::output::Output;
-use crate::report::Level;
+use crate::report::{Level, Phase, Progress};
 use crate::source::next_request_id;
 use crate::verbs::share;
 
-/// Fetches what is missing and places every unit that is not in the output yet.
-pub(super) fn place(
-    shared: &Shared,
-    seeds: &Seeds,
-    output: &Output,
-    cover: Vec<Piece>,
-    source: Option<Arc<dyn Source>>,
-    limits: Limits,
-) -> Result<()> {
-    let copies: Vec<u64> = copies(shared, output, &cover);
+/// Units that are fetched ahead in one go, where the way would be idle otherwise.
+const STRETCH: u64 = (4 << 20) / UNIT;
+
+/// What placing needs to know of its job.
+pub(super) struct Task<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: &'a Arc<Index>,
+    pub(super) seeds: &'a Seeds,
+    pub(super) output: &'a Output,
+    /// Where missing bytes come from; an error matters only if there are any.
+    pub(super) source: &'a Result<Arc<dyn Source>>,
+    pub(super) limits: Limits,
+}
+
+/// Places every unit of the target: what `search` says that the seeds have, and what is fetched. While it searches, the
+/// site is open already, for what it wants to be fetched ahead.
+pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Plan>) -> Result<()> {
     let bell = Arc::new(Bell::default());
     let ring = Arc::clone(&bell);
-    let transfer = Transfer::new(Arc::clone(&shared.index), cover, limits, Box::new(move || ring.ring()));
+    let transfer = Transfer::new(Arc::clone(task.index), task.limits, Box::new(move || ring.ring()));
+    let before = task.shared.meter.get();
     let site = Site {
-        shared,
-        seeds,
-        output,
+        task,
         transfer,
         bell,
-        copies,
+        before,
+        copies: OnceLock::new(),
         next_copy: AtomicU64::new(0),
         copied: AtomicU64::new(0),
+        ahead: Mutex::default(),
         over: AtomicBool::new(false),
         failure: Mutex::new(None),
         orders: OnceLock::new(),
     };
-    let count = match shared.options.threads {
+    let count = match site.task.shared.options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from).min(8),
         count => count.min(8),
     };
     let result = std::thread::scope(|scope| {
-        // Also if the driver panics: the scope waits for the placers, and those wait for this.
+        // Also if the search panics: the scope waits for the others, and those wait for this.
         let _end = End(&site);
         for _ in 0..count {
-            scope.spawn(|| {
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| site.work())).is_err() {
-                    site.fail(Error::new(ErrorKind::Internal, "a worker thread panicked"));
-                }
-            });
+            scope.spawn(|| site.guarded(|| site.work()));
         }
-        site.drive(source)
+        let driver = scope.spawn(|| {
+            let _end = End(&site);
+            site.drive()
+        });
+        let searched = search(&site).and_then(|plan| site.begin(plan));
+        if let Err(error) = searched {
+            site.fail(error);
+        }
+        driver.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked")))
     });
     for id in site.transfer.close() {
         site.order(Order::Cancel(id));
@@ -73,13 +88,14 @@ pub(super) fn place(
 }
 
 /// The units that seeds have completely, but not in one run: they are put together from their pieces.
-fn copies(shared: &Shared, output: &Output, cover: &[Piece]) -> Vec<u64> {
-    let mut missing = vec![false; shared.index.unit_count() as usize];
+fn copies(task: &Task<'_>, cover: &[Piece], early: &BTreeSet<u64>) -> Vec<u64> {
+    let mut missing = vec![false; task.index.unit_count() as usize];
     for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
         let units = piece.target.offset / UNIT..piece.target.end().div_ceil(UNIT);
         missing[units.start as usize..units.end as usize].fill(true);
     }
-    (0..).zip(&missing).filter(|(unit, missing)| !**missing && !output.has(*unit)).map(|(unit, _)| unit).collect()
+    let is_copy = |unit: &u64| !task.output.has(*unit) && !early.contains(unit);
+    (0..).zip(&missing).filter(|(_, missing)| !**missing).map(|(unit, _)| unit).filter(is_copy).collect()
 }
 
 /// Wakes whoever waits for something to do.
@@ -137,20 +153,34 @@ fn dispatcher(source: Arc<dyn Source>) -> Result<Sender<Order>> {
     Ok(sender)
 }
 
-/// Everything that driver and placers share.
-struct Site<'a> {
-    shared: &'a Shared,
-    seeds: &'a Seeds,
-    output: &'a Output,
+/// Everything that search, driver and placers share.
+pub(super) struct Site<'a> {
+    task: Task<'a>,
     transfer: Arc<Transfer>,
     bell: Arc<Bell>,
-    copies: Vec<u64>,
+    /// The counters that an earlier try left.
+    before: Progress,
+    /// Known once the search is over.
+    copies: OnceLock<Vec<u64>>,
     next_copy: AtomicU64,
     copied: AtomicU64,
+    ahead: Mutex<Ahead>,
     over: AtomicBool,
     failure: Mutex<Option<Error>>,
     /// To the dispatcher, once there is one.
     orders: OnceLock<Sender<Order>>,
+}
+
+/// How far units have been wanted ahead of the search.
+#[derive(Default)]
+struct Ahead {
+    /// Whether the way is to be kept busy.
+    on: bool,
+    /// The first unit that was not looked at for it.
+    next: u64,
+    /// Bytes of the target that the search has passed, and how many of them are missing.
+    passed: u64,
+    missing: u64,
 }
 
 /// Sends the placers home, however the driver ends.
@@ -164,29 +194,102 @@ impl Drop for End<'_> {
 }
 
 impl Site<'_> {
+    /// What is known of the way to the source, as the caller may have assumed it.
+    pub(super) fn way(&self) -> Way {
+        work::way(self.task.shared, self.task.source)
+    }
+
+    /// The search has come to `target` bytes of the target, and found the blocks in `found`: whether to go on with it.
+    pub(super) fn passed(&self, found: &Found, target: u64, search: Search) -> Result<Flow> {
+        if self.over.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Cancelled, "the transfer failed"));
+        }
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let units =
+            |bytes: u64| if bytes >= self.task.index.length() { self.task.index.unit_count() } else { bytes / UNIT };
+        for unit in units(ahead.passed)..units(target) {
+            ahead.missing += if found.has_none(unit) { self.task.index.unit_range(unit).length } else { 0 };
+        }
+        ahead.passed = target.max(ahead.passed);
+        let advice = Search { passed: ahead.passed, missing: ahead.missing, ..search }.advice();
+        ahead.on = advice != Advice::Wait;
+        if ahead.on {
+            for unit in ahead.next..units(ahead.passed) {
+                if found.has_none(unit) && !self.task.output.has(unit) {
+                    self.transfer.want_ahead(unit);
+                }
+            }
+            ahead.next = ahead.next.max(units(ahead.passed));
+            drop(ahead);
+            self.bell.ring();
+        }
+        Ok(if advice == Advice::Enough { Flow::Enough } else { Flow::On })
+    }
+
+    /// A unit has been found and written.
+    pub(super) fn found(&self, unit: u64) {
+        self.transfer.unwant(unit);
+    }
+
+    /// While everything that the search has passed is under way already, what comes next is fetched too.
+    fn keep_busy(&self) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ahead.on || self.copies.get().is_some() || !self.transfer.is_asked() {
+            return;
+        }
+        let end = (ahead.next + STRETCH).min(self.task.index.unit_count());
+        for unit in ahead.next..end {
+            if !self.task.output.has(unit) {
+                self.transfer.want_ahead(unit);
+            }
+        }
+        ahead.next = end;
+    }
+
+    /// The search is over: from now on it is known what to fetch and what to copy.
+    fn begin(&self, plan: Plan) -> Result<()> {
+        let Task { shared, source, .. } = &self.task;
+        if let (true, Err(error)) = (plan.missing > 0, source) {
+            return Err(error.clone());
+        }
+        shared.meter.update(|progress| progress.phase = Phase::Transferring);
+        // Ranges that are under way already go on as they are.
+        let is_ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).next > 0;
+        let strategy = if is_ahead { Strategy::Ranges } else { plan.strategy };
+        let cover = plan.pieces;
+        let early = self.transfer.begin(cover.clone(), strategy);
+        let _ = self.copies.set(copies(&self.task, &cover, &early));
+        self.bell.ring();
+        Ok(())
+    }
+
     /// Feeds the transfer until everything is placed.
-    fn drive(&self, mut source: Option<Arc<dyn Source>>) -> Result<()> {
+    fn drive(&self) -> Result<()> {
+        let shared = self.task.shared;
         let start = Instant::now();
         loop {
             let seen = self.bell.count();
-            self.shared.observer.cancel.check()?;
+            shared.observer.cancel.check()?;
+            self.keep_busy();
             // Copies first: a copy that turns out wrong adds to what the step then sees.
-            let copied = self.copied.load(Ordering::Acquire) == self.copies.len() as u64;
+            let copied = self.copies.get().is_some_and(|all| self.copied.load(Ordering::Acquire) == all.len() as u64);
             let now = start.elapsed();
+            let copies = self.task.source.as_ref().map_or(1, |source| source.link().copies);
+            self.transfer.heed(self.way(), copies);
             let step = self.transfer.step(now, random())?;
             if let Some(error) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Err(error);
             }
             for error in &step.survived {
                 let text = format!("a request failed and is repeated: {error}");
-                self.shared.observer.event(Level::Warning, "retry", text, &[("kind", &error.kind())]);
+                shared.observer.event(Level::Warning, "retry", text, &[("kind", &error.kind())]);
             }
             step.cancel.into_iter().for_each(|id| self.order(Order::Cancel(id)));
             step.resume.into_iter().for_each(|id| self.order(Order::Resume(id)));
             while let Some(request) = self.transfer.next_request(next_request_id(), start.elapsed()) {
                 if self.orders.get().is_none() {
-                    // Without a source so far, nothing was missing; now a seed has turned out to be wrong.
-                    let source = source.take().map_or_else(|| work::source(self.shared), Ok)?;
+                    // Nothing was missing so far; now a seed may have turned out to be wrong.
+                    let source = self.task.source.clone()?;
                     let _ = self.orders.set(dispatcher(source)?);
                 }
                 self.order(Order::Fetch(request));
@@ -200,6 +303,13 @@ impl Site<'_> {
         }
     }
 
+    /// Does a placer's work; a panic is a failure of the whole.
+    fn guarded(&self, work: impl FnOnce()) {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            self.fail(Error::new(ErrorKind::Internal, "a worker thread panicked"));
+        }
+    }
+
     fn order(&self, order: Order) {
         if let Some(orders) = self.orders.get() {
             // A dispatcher that has ended answers by dropping the order, and with it the request.
@@ -209,12 +319,12 @@ impl Site<'_> {
 
     /// Brings the transfer's counters into the progress.
     fn count(&self) {
-        let counters = self.transfer.counters();
-        self.shared.meter.update(|progress| {
-            progress.fetched = counters.fetched;
-            progress.wasted = counters.wasted;
-            progress.requests = counters.requests;
-            progress.retries = counters.retries;
+        let (counters, before) = (self.transfer.counters(), &self.before);
+        self.task.shared.meter.update(|progress| {
+            progress.fetched = before.fetched + counters.fetched;
+            progress.wasted = before.wasted + counters.wasted;
+            progress.requests = before.requests + counters.requests;
+            progress.retries = before.retries + counters.retries;
         });
     }
 
@@ -224,7 +334,7 @@ impl Site<'_> {
         loop {
             // Before anything is looked at, the end included: a bell that rings in between is not slept through.
             let seen = self.bell.count();
-            if self.over.load(Ordering::Acquire) || self.shared.observer.cancel.is_cancelled() {
+            if self.over.load(Ordering::Acquire) || self.task.shared.observer.cancel.is_cancelled() {
                 return;
             }
             // A failure is noted before the unit counts as dealt with: the driver must never see the one without the other.
@@ -249,16 +359,16 @@ impl Site<'_> {
     }
 
     fn take_copy(&self) -> Option<u64> {
-        let at = self
-            .next_copy
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| (at < self.copies.len() as u64).then_some(at + 1));
-        self.copies.get(at.ok()? as usize).copied()
+        let copies = self.copies.get()?;
+        let next = |at| (at < copies.len() as u64).then_some(at + 1);
+        let at = self.next_copy.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        copies.get(at.ok()? as usize).copied()
     }
 
     /// Puts a unit together in `buffer`, has it checked, and writes it from that very buffer.
     fn place(&self, ready: ReadyUnit, buffer: &mut Vec<u8>) -> Result<()> {
         let unit = ready.unit;
-        let range = self.shared.index.unit_range(unit);
+        let range = self.task.index.unit_range(unit);
         buffer.clear();
         for part in &ready.parts {
             match part.piece.origin {
@@ -271,20 +381,20 @@ impl Site<'_> {
             pieces.iter().filter(|piece| piece.origin != Origin::Missing).map(|piece| piece.target.length).sum();
         match self.transfer.check(unit, pieces, buffer)? {
             Assembled::Right(verified) => {
-                self.output.write(verified)?;
+                self.task.output.write(verified)?;
             }
             Assembled::RightAfterAll(verified, culprit, place) => {
-                self.output.write(verified)?;
+                self.task.output.write(verified)?;
                 self.blame(culprit, place.offset);
             }
             Assembled::Refetch(range) => {
                 let text = "a unit was wrong at first and is fetched whole";
-                self.shared.observer.event(Level::Warning, "refetch", text, &[("offset", &range.offset)]);
+                self.task.shared.observer.event(Level::Warning, "refetch", text, &[("offset", &range.offset)]);
                 return Ok(());
             }
         }
-        let total = self.shared.index.length();
-        self.shared.meter.update(|progress| {
+        let total = self.task.index.length();
+        self.task.shared.meter.update(|progress| {
             progress.from_seeds += local;
             progress.written += range.length;
             progress.fraction = progress.fraction.max(share(progress.written, total) * 0.999);
@@ -296,11 +406,11 @@ impl Site<'_> {
     fn read(&self, seed: u32, offset: u64, length: u64, buffer: &mut Vec<u8>) {
         let start = buffer.len();
         buffer.resize(start + length as usize, 0);
-        if let Some(reader) = self.seeds.readers.get(seed as usize)
+        if let Some(reader) = self.task.seeds.readers.get(seed as usize)
             && let Err(error) = reader.read_at(offset, &mut buffer[start..])
         {
             let text = format!("a part of a seed cannot be read and is fetched: {error}");
-            self.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
+            self.task.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
         }
     }
 
@@ -311,7 +421,7 @@ impl Site<'_> {
             }
             Culprit::Source => ("wrong_source", String::from("the source sent wrong bytes at first")),
         };
-        self.shared.observer.event(Level::Warning, kind, text, &[("offset", &offset)]);
+        self.task.shared.observer.event(Level::Warning, kind, text, &[("offset", &offset)]);
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use gosync_core::assemble::Verified;
-use gosync_core::matching::{self, Found, Observe};
+use gosync_core::cost::Way;
+use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
-use gosync_core::{Error, ErrorKind, Plan, ReadAt, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
-use super::{Shared, placing};
+use super::Shared;
+use super::ahead::Search;
+use super::placing::{self, Site, Task};
 use crate::open;
 use crate::output::{self, Output};
 use crate::report::{Level, Phase};
@@ -18,55 +22,123 @@ use crate::verbs;
 /// What an update would do.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
     output::real_target(&shared.target)?;
-    let seeds = Seeds::open(shared)?;
-    begin(shared, seeds.bytes());
+    let index = &shared.index;
+    let seeds = Seeds::open(shared, None)?;
+    begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
-    let up_to_date = pool.install(|| seeds.are_up_to_date(shared))?;
-    let found = matching(shared, &pool, &seeds, None)?;
-    let plan = Plan::new(&shared.index, found.cover(), limits(shared).merge_gap, up_to_date);
-    shared.observer.event(Level::Info, "planned", &*plan.reason, &[("missing", &plan.missing), ("total", &plan.total)]);
+    let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
+    let search = Searching { shared, index, seeds: &seeds, place: None };
+    let plan = if up_to_date {
+        Plan::up_to_date(index, search.run(&pool)?.cover())
+    } else {
+        let way = way(shared, &source(shared, index));
+        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared).max_gap)
+    };
+    tell(shared, &plan);
     shared
         .meter
         .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(plan)
 }
 
-/// The update.
+/// The update. If the content turns out to be of another version than the index, the index is read again, once, and
+/// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    let index = &shared.index;
-    let seeds = Seeds::open(shared)?;
-    begin(shared, seeds.bytes());
+    let mut partial = None;
+    let error = match attempt(shared, &shared.index, &mut partial) {
+        Err(error) if may_be_another_version(&error) => error,
+        outcome => return outcome,
+    };
+    let mut options = shared.options.open.clone();
+    options.observer = shared.observer.clone();
+    // An index that cannot be read any more is not what the caller is to hear of.
+    let index = match open::reopen(&shared.index, &options) {
+        Ok(Some(index)) if index.root() != shared.index.root() => Arc::new(index),
+        _ => return Err(error),
+    };
+    shared.observer.event(
+        Level::Warning,
+        "replanned",
+        format!("there is a newer version, which is what the target will be now: {error}"),
+        &[("root", &index.root())],
+    );
+    shared.restart(&index);
+    attempt(shared, &index, &mut partial)
+}
+
+/// Whether an error can come of content and index not being of the same version.
+fn may_be_another_version(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Mismatch | ErrorKind::Source)
+}
+
+/// One try at the version that `index` describes. `partial` is what an earlier try left, and what this one leaves.
+fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) -> Result<()> {
+    let seeds = Seeds::open(shared, partial.as_ref())?;
+    begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
-    if pool.install(|| seeds.are_up_to_date(shared))? {
+    if pool.install(|| seeds.are_up_to_date(shared, index))? {
         return up_to_date(shared);
     }
     let output = Output::create(&shared.target, index)?;
-    shared.state().temporary = Some(output.temporary().to_path_buf());
-    let found = matching(shared, &pool, &seeds, Some(&output))?;
-    let limits = limits(shared);
-    let plan = Plan::new(index, found.cover(), limits.merge_gap, false);
-    // The cover says it all from here on.
-    drop(found);
+    shared.state().temporary.push(output.temporary().to_path_buf());
+    let source = source(shared, index);
+    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared) };
+    let placed = placing::place(task, |site| {
+        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
+        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared).max_gap);
+        // The cover says it all from here on.
+        drop(found);
+        tell(shared, &plan);
+        Ok(plan)
+    });
+    if let Ok(source) = &source {
+        shared.add_reason(source.link().reason);
+    }
+    match placed {
+        Ok(()) => publish(shared, seeds, output),
+        Err(error) => {
+            *partial = Some(output);
+            Err(error)
+        }
+    }
+}
+
+/// Tells what will be done.
+fn tell(shared: &Shared, plan: &Plan) {
     shared.observer.event(
         Level::Info,
         "planned",
         &*plan.reason,
-        &[("missing", &plan.missing), ("ranges", &plan.ranges), ("total", &plan.total)],
+        &[
+            ("strategy", &plan.strategy.name()),
+            ("missing", &plan.missing),
+            ("ranges", &plan.ranges),
+            ("total", &plan.total),
+        ],
     );
-    shared.state().statistics.reason = plan.reason;
-    let source = if plan.missing > 0 { Some(source(shared)?) } else { None };
-    shared.meter.update(|progress| progress.phase = Phase::Transferring);
-    placing::place(shared, &seeds, &output, plan.pieces, source, limits)?;
-    publish(shared, seeds, output)
+    shared.state().statistics.reason.clone_from(&plan.reason);
 }
 
-fn begin(shared: &Shared, seed_bytes: u64) {
+/// What is known of the way to the source. What the caller assumes comes first.
+pub(super) fn way(shared: &Shared, source: &Result<Arc<dyn Source>>) -> Way {
+    let options = &shared.options;
+    let mut way = source.as_ref().map_or_else(|_| Way::default(), |source| Way::from(&source.link()));
+    if !options.assume_rtt.is_zero() {
+        way.round_trip = Some(options.assume_rtt);
+    }
+    if options.assume_rate > 0 {
+        way.rate = Some(options.assume_rate);
+    }
+    way
+}
+
+fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     shared.meter.update(|progress| {
         progress.phase = Phase::Matching;
         progress.cancellable = true;
-        progress.total = shared.index.length();
+        progress.total = index.length();
     });
-    let (length, root) = (shared.index.length(), shared.index.root());
+    let (length, root) = (index.length(), index.root());
     let target = shared.target.display();
     shared.observer.event(
         Level::Info,
@@ -77,7 +149,7 @@ fn begin(shared: &Shared, seed_bytes: u64) {
 }
 
 fn up_to_date(shared: &Shared) -> Result<()> {
-    let reason = "up to date: the target is the new version already";
+    let reason = gosync_core::plan::UP_TO_DATE;
     {
         let mut state = shared.state();
         state.statistics.up_to_date = true;
@@ -97,7 +169,7 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
-    shared.state().temporary = None;
+    shared.state().temporary.clear();
     output.publish()?;
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
@@ -110,47 +182,64 @@ fn limits(shared: &Shared) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
     Limits {
         max_requests: if options.max_requests == 0 { default.max_requests } else { options.max_requests },
+        max_gap: if options.max_gap == 0 { default.max_gap } else { options.max_gap },
         max_bytes: if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight },
         retries: options.retries.unwrap_or(default.retries),
         timeout: if options.timeout.is_zero() { default.timeout } else { options.timeout },
-        ..default
     }
 }
 
 /// Where missing bytes come from.
-pub(super) fn source(shared: &Shared) -> Result<Arc<dyn Source>> {
+fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     if let Some(source) = &shared.source {
         return Ok(Arc::clone(source));
     }
     let options = &shared.options;
     let mut open_options = options.open.clone();
     open_options.observer = shared.observer.clone();
-    open::named_source(&shared.index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
+    open::named_source(index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
         Error::new(ErrorKind::Argument, "bytes are missing, no source was given, and the index names none")
     })
 }
 
-/// Runs the matcher; with an output, whole units are written as they are found.
-fn matching(shared: &Shared, pool: &rayon::ThreadPool, seeds: &Seeds, output: Option<&Output>) -> Result<Found> {
-    let work = seeds.bytes().saturating_add(shared.index.length());
-    let watcher = Watcher { shared, output, scanned: AtomicU64::new(0), work };
-    let readers: Vec<&dyn ReadAt> = seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
-    pool.install(|| matching::find(&shared.index, &readers, &matching::Options::default(), &watcher))
+/// The search through the seeds.
+struct Searching<'a> {
+    shared: &'a Shared,
+    index: &'a Index,
+    seeds: &'a Seeds,
+    /// Where whole units are written as they are found, and what may be fetched meanwhile; a plan does neither.
+    place: Option<(&'a Output, &'a Site<'a>)>,
+}
+
+impl Searching<'_> {
+    fn run(&self, pool: &rayon::ThreadPool) -> Result<Found> {
+        let seed_bytes = self.seeds.bytes();
+        let work = seed_bytes.saturating_add(self.index.length());
+        let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
+        let last = readers.iter().rposition(|reader| reader.length() > 0);
+        let start = Instant::now();
+        let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
+        pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+    }
 }
 
 /// Hears of what the matcher finds.
 struct Watcher<'a> {
-    shared: &'a Shared,
-    output: Option<&'a Output>,
+    search: &'a Searching<'a>,
     scanned: AtomicU64,
     /// Bytes to scan and to write.
     work: u64,
+    seed_bytes: u64,
+    /// The last seed that has anything.
+    last: Option<usize>,
+    start: Instant,
 }
 
 impl Observe for Watcher<'_> {
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
-        self.shared.observer.cancel.check()?;
-        let Some(output) = self.output else { return Ok(()) };
+        let shared = self.search.shared;
+        shared.observer.cancel.check()?;
+        let Some((output, site)) = self.search.place else { return Ok(()) };
         // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
         if output.has(unit) {
             return Ok(());
@@ -158,8 +247,9 @@ impl Observe for Watcher<'_> {
         if !output.write(bytes)? {
             return Ok(());
         }
+        site.found(unit);
         let length = bytes.bytes().len() as u64;
-        self.shared.meter.update(|progress| {
+        shared.meter.update(|progress| {
             progress.from_seeds += length;
             progress.written += length;
         });
@@ -168,14 +258,32 @@ impl Observe for Watcher<'_> {
 
     fn scanned(&self, bytes: u64) -> Result<()> {
         let scanned = self.scanned.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let work = self.work;
-        self.shared.meter.update(|progress| progress.fraction = verbs::share(scanned + progress.written, work));
-        self.shared.observer.cancel.check()
+        let (shared, work) = (self.search.shared, self.work);
+        shared.meter.update(|progress| progress.fraction = verbs::share(scanned + progress.written, work));
+        shared.observer.cancel.check()
+    }
+
+    fn passed(&self, found: &Found, seed: u32, bytes: u64) -> Result<Flow> {
+        // What an earlier seed has not may be in a later one.
+        let Some((_, site)) = self.search.place.filter(|_| self.last == Some(seed as usize)) else {
+            return Ok(Flow::On);
+        };
+        let total = self.search.index.length();
+        let search = Search {
+            elapsed: self.start.elapsed(),
+            scanned: self.scanned.load(Ordering::Relaxed),
+            to_scan: self.seed_bytes,
+            passed: 0,
+            missing: 0,
+            total,
+            rate: site.way().rate.unwrap_or(0),
+        };
+        site.passed(found, bytes.min(total), search)
     }
 
     fn unreadable(&self, seed: u32, error: Error) {
         let text = format!("a part of a seed cannot be read and is left out: {error}");
-        self.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
+        self.search.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
     }
 }
 
@@ -186,7 +294,8 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
-    fn open(shared: &Shared) -> Result<Seeds> {
+    /// The target, the seeds that were added, and what an earlier try left behind.
+    fn open(shared: &Shared, partial: Option<&Output>) -> Result<Seeds> {
         let target = shared.old_target();
         let own: Option<Box<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
             Ok(reader) => Some(Box::new(reader) as Box<dyn ReadAt>),
@@ -208,6 +317,9 @@ impl Seeds {
                 readers.push(Box::new(FileReader::open(&path, "seed")?));
             }
         }
+        if let Some(partial) = partial {
+            readers.push(Box::new(FileReader::open(partial.temporary(), "partial file")?));
+        }
         Ok(Seeds { readers, has_target })
     }
 
@@ -216,9 +328,9 @@ impl Seeds {
     }
 
     /// Whether the target is the new version already.
-    fn are_up_to_date(&self, shared: &Shared) -> Result<bool> {
+    fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
         match self.readers.first() {
-            Some(target) if self.has_target => verbs::is_target(&**target, &shared.index, &shared.observer),
+            Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
             _ => Ok(false),
         }
     }

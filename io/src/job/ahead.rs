@@ -1,0 +1,98 @@
+//! Fetching ahead of the search: when looking through the seeds to the end first, and fetching only then, would take
+//! longer than to fetch everything at once, units that the search has passed and not found are fetched meanwhile.
+//! And when the search costs more time than what it finds saves, it ends. Bytes are saved wherever that costs no time.
+//!
+//! Here is the decision, from figures alone; `placing` acts on it.
+
+use std::time::Duration;
+
+/// Before so much of the seeds has been seen, nothing is said about the rest of them.
+const SAMPLE: u64 = 32 << 20;
+
+/// A search under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    /// Since it began.
+    pub(super) elapsed: Duration,
+    /// Bytes of seeds that have been looked through.
+    pub(super) scanned: u64,
+    /// Bytes of all seeds.
+    pub(super) to_scan: u64,
+    /// Bytes of the target up to where the search has come, which would lie there if the seed were the target itself.
+    pub(super) passed: u64,
+    /// How many of them are still missing.
+    pub(super) missing: u64,
+    /// Bytes of the target.
+    pub(super) total: u64,
+    /// Bytes per second that the source gives.
+    pub(super) rate: u64,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advice {
+    /// Look first, fetch then.
+    Wait,
+    /// Fetch what has been passed.
+    Ahead,
+    /// The search is not worth its time.
+    Enough,
+}
+
+impl Search {
+    /// What is best, going by what has been seen so far.
+    pub(super) fn advice(&self) -> Advice {
+        if self.scanned == 0 || self.passed == 0 || self.rate == 0 {
+            return Advice::Wait;
+        }
+        let elapsed = self.elapsed.as_secs_f64();
+        let rest = elapsed * (self.to_scan.saturating_sub(self.scanned) as f64 / self.scanned as f64);
+        let everything = self.total as f64 / self.rate as f64;
+        let missing = self.missing as f64 / self.passed as f64;
+        if elapsed + rest + missing * everything <= everything {
+            return Advice::Wait;
+        }
+        // What the search saves in a second, against what arrives in one.
+        let found = (self.passed - self.missing.min(self.passed)) as f64 / elapsed.max(1e-6);
+        let seen = self.scanned >= SAMPLE.max(self.to_scan / 16);
+        let slow = rest > everything / 8.0;
+        if seen && slow && found < self.rate as f64 / 8.0 { Advice::Enough } else { Advice::Ahead }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+
+    /// A gigabyte, of which 150 MB a second are looked through and `missing` of 100 parts are not found.
+    fn search(scanned: u64, missing: u64, rate: u64) -> Advice {
+        let elapsed = Duration::from_secs_f64(scanned as f64 / 150e6);
+        let missing = scanned / 100 * missing;
+        Search { elapsed, scanned, to_scan: GIB, passed: scanned, missing, total: GIB, rate }.advice()
+    }
+
+    #[test]
+    fn a_slow_link_waits_for_the_search() {
+        assert_eq!(search(64 * MIB, 90, 1_250_000), Advice::Wait);
+        assert_eq!(search(64 * MIB, 50, 12_500_000), Advice::Wait);
+        // Nothing was found: to fetch it now costs nothing, and the search goes on for what is left.
+        assert_eq!(search(64 * MIB, 100, 1_250_000), Advice::Ahead);
+    }
+
+    #[test]
+    fn a_fast_link_does_not_wait_for_a_search_that_finds_little() {
+        assert_eq!(search(40 * MIB, 95, 125_000_000), Advice::Ahead);
+        assert_eq!(search(128 * MIB, 95, 125_000_000), Advice::Enough);
+        assert_eq!(search(128 * MIB, 80, 125_000_000), Advice::Ahead);
+        assert_eq!(search(128 * MIB, 5, 125_000_000), Advice::Wait);
+    }
+
+    #[test]
+    fn without_figures_nothing_is_decided() {
+        assert_eq!(search(0, 0, 125_000_000), Advice::Wait);
+        assert_eq!(search(64 * MIB, 100, 0), Advice::Wait);
+    }
+}
