@@ -303,7 +303,7 @@ impl Schedule {
         late.into_iter()
             .filter_map(|id| {
                 let open = self.open.remove(&id)?;
-                if open.lacking.is_empty() && !(open.whole && !self.todo.is_empty()) {
+                if open.lacking.is_empty() && (!open.whole || self.todo.is_empty()) {
                     return Some((id, Outcome::Done));
                 }
                 let text = format!("the source was silent for {} seconds", timeout.as_secs_f32());
