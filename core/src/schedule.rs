@@ -224,8 +224,9 @@ impl Schedule {
         while left > 0 {
             let Some(first) = self.todo.first() else { break };
             let gap = ranges.last().map(|last| first.offset - last.end());
-            let merge = gap.is_some_and(|gap| gap <= max_gap && gap < left);
-            if !merge && ranges.len() >= max_ranges {
+            let merge = gap.is_some_and(|gap| gap <= max_gap);
+            // A gap that is worth merging but does not fit begins the next request, rather than a range of its own.
+            if merge && gap.is_some_and(|gap| gap >= left) || !merge && ranges.len() >= max_ranges {
                 break;
             }
             let cost = if merge { gap.unwrap_or(0) } else { 0 };

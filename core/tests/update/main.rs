@@ -3,3 +3,4 @@
 mod common;
 mod rebuild;
 mod transfer;
+mod wire;
