@@ -17,7 +17,7 @@ mod verbs;
 
 pub use cancel::Cancel;
 pub use gosync_core::{
-    Digest, Error, ErrorKind, Index, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
+    Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
     Supply,
 };
 pub use job::Job;

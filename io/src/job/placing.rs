@@ -176,6 +176,8 @@ pub(super) struct Site<'a> {
 struct Ahead {
     /// Whether the way is to be kept busy.
     on: bool,
+    /// Whether the search was ended early.
+    ended: bool,
     /// The first unit that was not looked at for it.
     next: u64,
     /// Bytes of the target that the search has passed, and how many of them are missing.
@@ -220,6 +222,7 @@ impl Site<'_> {
                 }
             }
             ahead.next = ahead.next.max(units(ahead.passed));
+            ahead.ended = advice == Advice::Enough;
             drop(ahead);
             self.bell.ring();
         }
@@ -254,8 +257,16 @@ impl Site<'_> {
         }
         shared.meter.update(|progress| progress.phase = Phase::Transferring);
         // Ranges that are under way already go on as they are.
-        let is_ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).next > 0;
+        let (is_ahead, is_ended) = {
+            let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            (ahead.next > 0, ahead.ended)
+        };
         let strategy = if is_ahead { Strategy::Ranges } else { plan.strategy };
+        if is_ended {
+            shared.add_reason(Some(String::from(
+                "the search ended early: it found less in a second than the source sends in an eighth of one",
+            )));
+        }
         let cover = plan.pieces;
         let early = self.transfer.begin(cover.clone(), strategy);
         let _ = self.copies.set(copies(&self.task, &cover, &early));
