@@ -54,7 +54,8 @@ impl Phase {
     }
 }
 
-/// A moment of a running piece of work. Counters and the fraction never go back.
+/// A moment of a running piece of work. Counters and the fraction never go back, but for one case: when a newer version
+/// turns out to be there and the job plans again for that, `from_seeds` and `written` begin anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
