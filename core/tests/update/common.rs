@@ -10,7 +10,7 @@ use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Found, Observe};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::{Counters, Transfer};
-use gosync_core::{Error, Index, Origin, Plan, ReadAt, Request, Result};
+use gosync_core::{Error, ErrorKind, Index, Origin, Plan, ReadAt, Request, Result, Strategy, Supply};
 
 /// An index of `target` with this block size.
 pub(crate) fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
@@ -64,20 +64,48 @@ pub(crate) fn update(
     seeds: &[Vec<u8>],
     section: usize,
     limits: Limits,
+    answer: impl FnMut(Request),
+) -> Result<Outcome> {
+    update_begun(index, seeds, section, limits, &Beginning::default(), answer)
+}
+
+/// How an update begins.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning {
+    /// Units that are wanted before it is known what the seeds have.
+    pub(crate) ahead: Vec<u64>,
+    /// Requests that are made by then.
+    pub(crate) requests: u64,
+    /// How it is to ask, if not as the plan says.
+    pub(crate) strategy: Option<Strategy>,
+}
+
+/// As [`update`], with some units fetched ahead of the search.
+pub(crate) fn update_begun(
+    index: &Arc<Index>,
+    seeds: &[Vec<u8>],
+    section: usize,
+    limits: Limits,
+    beginning: &Beginning,
     mut answer: impl FnMut(Request),
 ) -> Result<Outcome> {
-    let (found, mut output, units) = find_units(index, seeds, section);
-    let plan = Plan::new(index, found.cover(), &Way::default(), limits.max_gap);
     let transfer = Transfer::new(Arc::clone(index), limits, Box::new(|| {}));
-    transfer.begin(plan.pieces.clone(), plan.strategy);
+    beginning.ahead.iter().for_each(|unit| transfer.want_ahead(*unit));
+    let early_ids = (u64::MAX - beginning.requests)..u64::MAX;
+    early_ids.filter_map(|id| transfer.next_request(id, Duration::ZERO)).for_each(&mut answer);
+    let (found, mut output, units) = find_units(index, seeds, section);
+    units.iter().for_each(|unit| transfer.unwant(*unit));
+    let plan = Plan::new(index, found.cover(), &Way::default(), limits.max_gap);
+    let early = transfer.begin(plan.pieces.clone(), beginning.strategy.unwrap_or(plan.strategy));
     let has_missing = |unit: u64| {
         let range = index.unit_range(unit);
         let inside =
             |piece: &&gosync_core::Piece| piece.target.offset < range.end() && piece.target.end() > range.offset;
         plan.pieces.iter().filter(inside).any(|piece| piece.origin == Origin::Missing)
     };
-    let mut copies: Vec<u64> =
-        (0..index.unit_count()).filter(|unit| !units.contains(unit) && !has_missing(*unit)).collect();
+    let mut copies: Vec<u64> = (0..index.unit_count())
+        .filter(|unit| !units.contains(unit) && !early.contains(unit) && !has_missing(*unit))
+        .collect();
     let mut now = Duration::ZERO;
     for id in 0.. {
         while let Some(ready) = transfer.take_ready().or_else(|| copies.pop().map(|unit| transfer.from_seeds(unit))) {
@@ -120,10 +148,16 @@ pub(crate) fn update(
     Ok(Outcome { output, plan, counters: transfer.counters() })
 }
 
-/// Answers every range from `content`.
+/// Answers every range from `content`; leaves off where nothing more is taken.
 pub(crate) fn answer_from(content: &[u8], request: Request) {
     for range in request.ranges() {
-        request.supply(range.offset, &content[range.offset as usize..range.end() as usize]);
+        let end = range.end().min(content.len() as u64);
+        for at in (range.offset..end).step_by(100_000) {
+            let piece = &content[at as usize..end.min(at + 100_000) as usize];
+            if request.supply(at, piece) == Supply::Again {
+                return request.finish(Err(Error::new(ErrorKind::SourceTemporary, "there was no room")));
+            }
+        }
     }
     request.finish(Ok(()));
 }

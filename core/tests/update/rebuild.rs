@@ -1,6 +1,6 @@
 //! Whatever the target, the seeds, the block size and the sections: the rebuilt file is the target.
 
-use crate::common::{answer_from, find, index_of, update};
+use crate::common::{Beginning, answer_from, find, index_of, update, update_begun};
 use gosync_core::schedule::Limits;
 use gosync_core::{ErrorKind, Origin, Plan, Supply};
 use proptest::prelude::*;
@@ -131,6 +131,28 @@ proptest! {
         assert_covers(&outcome.plan, &seeds);
         prop_assert!(outcome.output == target, "the rebuilt file differs");
         prop_assert!(outcome.counters.fetched >= outcome.plan.missing);
+    }
+
+    /// Whatever is fetched ahead of the search, and however much of it was asked for by then.
+    #[test]
+    fn fetched_ahead_is_target(
+        old in content(),
+        edits in proptest::collection::vec(edit(), 0..6),
+        ahead in proptest::collection::vec(0u64..6, 0..6),
+        requests in 0u64..4,
+        whole in any::<bool>(),
+        max_bytes in prop_oneof![Just(1u64), Just(200_000), Just(16 << 20)],
+    ) {
+        let mut target = old.clone();
+        edits.iter().for_each(|edit| apply(&mut target, edit));
+        let index = index_of(&target, 1024);
+        let limits = Limits { max_bytes, ..Limits::default() };
+        let ahead: Vec<u64> = ahead.into_iter().filter(|unit| *unit < index.unit_count()).collect();
+        let strategy = whole.then_some(gosync_core::Strategy::Whole);
+        let beginning = Beginning { ahead, requests, strategy };
+        let outcome =
+            update_begun(&index, &[old], 4 << 20, limits, &beginning, |request| answer_from(&target, request)).unwrap();
+        prop_assert!(outcome.output == target, "the rebuilt file differs");
     }
 
     /// The same runs are found whatever the number of threads.
