@@ -8,7 +8,8 @@ use gosync_core::{Error, ErrorKind, Index, Result, Source};
 use crate::collect::collect;
 use crate::location::{Location, resolve};
 use crate::options::OpenOptions;
-use crate::source::{FileSource, HttpSource};
+use crate::report::Observer;
+use crate::source::{FileSource, HttpSource, MirrorSource};
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
@@ -62,6 +63,19 @@ pub(crate) fn named_source(
 /// Reads an index again from where it came from, if that is known.
 pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Index>> {
     index.origin().map(|origin| open_index(origin, options)).transpose()
+}
+
+/// `source` together with its mirrors.
+pub(crate) fn with_mirrors(
+    source: Arc<dyn Source>,
+    mirrors: Vec<Arc<dyn Source>>,
+    observer: &Observer,
+) -> Result<Arc<dyn Source>> {
+    if mirrors.is_empty() {
+        return Ok(source);
+    }
+    let all = std::iter::once(source).chain(mirrors).collect();
+    Ok(Arc::new(MirrorSource::new(all, observer)?))
 }
 
 /// Whether both paths lead to the same existing file.

@@ -5,5 +5,6 @@ mod http;
 mod index;
 mod job;
 mod local;
+mod mirrors;
 mod server;
 mod sink;
