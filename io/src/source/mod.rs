@@ -16,7 +16,7 @@ use gosync_core::{Error, ErrorKind};
 
 pub use blocking::{BlockingRead, BlockingSource};
 pub use file::FileSource;
-pub use http::HttpSource;
+pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
 pub use mirrors::MirrorSource;
 
