@@ -3,7 +3,7 @@
 //! Says nothing about when to ask (`schedule`) or where bytes go (`transfer`).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -124,6 +124,11 @@ impl Request {
     /// What is asked for: ascending, not overlapping. The last one may be [`Range::is_to_end`].
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
+    }
+
+    /// Who asked, for telling whether two requests come from the same asker. `None` once it is finished.
+    pub fn asker(&self) -> Option<Weak<dyn Sink>> {
+        self.sink.as_ref().map(Arc::downgrade)
     }
 
     /// Hands over bytes of the content that start at `offset`, in any order and piece size, from any thread.

@@ -9,13 +9,16 @@ use gosync_core::{Error, ErrorKind, Range, Request, Result, Sink, Source, Supply
 
 use crate::cancel::Cancel;
 use crate::options::OpenOptions;
+use crate::random::random;
 use crate::report::Level;
 use crate::source::next_request_id;
 
 /// Temporary failures in a row, without a new byte between them, that are survived.
 const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How often a wait looks for a cancel, which nothing else would wake it for.
 const TICK: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,8 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn collect(source: &Arc<dyn Source>, limit: u64, options: &OpenOptions) -> Result<Vec<u8>> {
     let cancel = &options.observer.cancel;
     let timeout = if options.http.timeout.is_zero() { TIMEOUT } else { options.http.timeout };
-    let mut content = Vec::new();
-    let mut failures = 0;
+    let (mut content, mut failures, mut changes) = (Vec::new(), 0, 0);
     loop {
         cancel.check()?;
         let before = content.len();
@@ -34,21 +36,39 @@ pub(crate) fn collect(source: &Arc<dyn Source>, limit: u64, options: &OpenOption
             Err(error) => error,
         };
         failures = if content.len() > before { 1 } else { failures + 1 };
-        if !error.retryable() || failures > options.retries.unwrap_or(RETRIES) {
-            return Err(error);
-        }
         if error.kind() == ErrorKind::SourceChanged {
             // What is here belongs to what was there before.
             content.clear();
+            changes += 1;
         }
+        if !error.retryable() || changes > 1 || failures > options.retries.unwrap_or(RETRIES) {
+            return Err(error);
+        }
+        let wait = wait_before(failures, &error)?;
         options.observer.event(
             Level::Warning,
             "retry",
             format!("asking again for the index: {}", error.message()),
             &[("source", &source.describe()), ("error", &error.kind()), ("attempt", &failures)],
         );
-        pause(cancel, FIRST_PAUSE.saturating_mul(1 << (failures - 1)).min(LONGEST_PAUSE))?;
+        pause(cancel, wait)?;
     }
+}
+
+/// How long to wait after so many failures in a row: longer each time, spread by half, and not less than the server asks for.
+fn wait_before(failures: u32, error: &Error) -> Result<Duration> {
+    let asked = error.pause().unwrap_or_default();
+    if asked > LONGEST_WAIT {
+        let text =
+            format!("{}; not before {} seconds, it says, which is too long to wait", error.message(), asked.as_secs());
+        let mut told = Error::new(error.kind(), text).with_pause(asked);
+        for (key, value) in error.context() {
+            told = told.with(key, value);
+        }
+        return Err(told.caused_by(error.clone()));
+    }
+    let backoff = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    Ok(backoff.max(asked).mul_f64(if asked > backoff { 1.0 + 0.1 * random() } else { 0.75 + 0.5 * random() }))
 }
 
 /// The error for an index that is larger than the caller allows.

@@ -3,6 +3,7 @@
 //! The verbs: [`index_file`], [`Job::plan`], [`Job::run`] (update), [`verify_file`], and the getters of [`Index`] (info).
 //! Never prints, never reads arguments; configuration comes as values.
 
+mod cache;
 mod cancel;
 mod collect;
 mod job;
@@ -10,6 +11,7 @@ mod location;
 mod open;
 mod options;
 mod output;
+mod random;
 mod report;
 mod seed;
 pub mod source;

@@ -45,6 +45,16 @@ impl Location {
     }
 }
 
+impl Location {
+    /// Whether it has the scheme, host and port of the URL `origin`.
+    pub(crate) fn is_same_origin(&self, origin: Option<&str>) -> bool {
+        match (self, origin.map(Location::parse)) {
+            (Location::Http(url), Some(Ok(Location::Http(origin)))) => url.origin() == origin.origin(),
+            _ => false,
+        }
+    }
+}
+
 /// The URL without what may be secret: user name, password, query, fragment.
 pub(crate) fn shown_url(url: &Url) -> String {
     let mut url = url.clone();
@@ -309,6 +319,26 @@ mod tests {
         assert_eq!(any("../x", Some("http://h/a/b/c.gosync")), "http://h/a/x");
         assert_eq!(any("/x", Some("http://h/a/b/c.gosync")), "http://h/x");
         assert!(any("x", None).contains("relative to itself"));
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let same = |one: &str, other| Location::parse(one).is_ok_and(|one| one.is_same_origin(Some(other)));
+        assert!(same("https://h/x", "https://u:p@H:443/a/b?c#d"));
+        assert!(same("http://h:80/x", "http://h/"));
+        for (one, other) in [
+            ("https://h/x", "http://h/x"),
+            ("https://h/x", "https://h:444/x"),
+            ("https://h/x", "https://a.h/x"),
+            ("https://h/x", "https://h.example/x"),
+            ("https://h/x", "/h/x"),
+            ("/h/x", "/h/x"),
+            ("/h/x", "https://h/x"),
+            ("https://h/x", "not:a url"),
+        ] {
+            assert!(!same(one, other), "{one} and {other}");
+        }
+        assert!(!Location::parse("https://h/x").expect("a URL").is_same_origin(None));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Opening things by name: a path or a URL becomes a source, a source becomes an index.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gosync_core::{Error, ErrorKind, Index, Result, Source};
+use url::Url;
 
+use crate::cache::{self, IfChanged};
 use crate::collect::collect;
 use crate::location::{Location, resolve};
-use crate::options::OpenOptions;
-use crate::source::{FileSource, HttpSource};
+use crate::options::{HttpOptions, OpenOptions};
+use crate::report::{Event, Level, Observer, OnEvent};
+use crate::source::{FileSource, HttpSource, MirrorSource};
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
@@ -18,10 +21,68 @@ pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Sour
     open_location(Location::parse(location)?, options)
 }
 
-/// Reads the index at a path or URL, whole, through a source.
+/// Reads the index at a path or URL, whole, through a source. One from a URL keeps that source, so that the content
+/// can come over the same connections.
 pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
-    let mut index = open_index_source(&open_source(location, options)?, options)?;
+    let mut index = match Location::parse(location)? {
+        Location::Http(url) => open_index_url(&url, options)?,
+        path => open_index_source(&open_location(path, options)?, options)?,
+    };
     index.set_origin(Some(location.to_owned()));
+    Ok(index)
+}
+
+fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
+    // The source stays with the index; whoever listens now does not.
+    let listener = Arc::new(Mutex::new(options.observer.events.clone()));
+    let listening = Arc::clone(&listener);
+    let tell = move |event: &Event| {
+        let listener = listening.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        listener.iter().for_each(|listener| listener(event));
+    };
+    let events: Option<OnEvent> = Some(Arc::new(tell));
+    let observer = Observer { events, cancel: options.observer.cancel.clone(), progress: None };
+    let source = Arc::new(HttpSource::open(url.as_str(), &options.http, &observer)?);
+    let index = match &options.index_cache {
+        Some(path) => read_cached(&source, url, path, options),
+        None => open_index_source(&(Arc::clone(&source) as Arc<dyn Source>), options),
+    };
+    listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut index = index?;
+    index.set_origin_source(Some(source));
+    Ok(index)
+}
+
+/// Reads the index at a URL unless it is what the cache at `path` keeps, and keeps what it has read.
+fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenOptions) -> Result<Index> {
+    let limit = max_index_size(options);
+    let (shown_path, name) = (path.display(), source.describe());
+    let warn = |error: Error| {
+        let text = format!("the index cache is not used: {error}");
+        options.observer.event(Level::Warning, "index_cache", text, &[("path", &shown_path), ("kind", &error.kind())]);
+    };
+    // Its bytes are judged like any others, and first: what cannot be used needs no condition.
+    let kept = cache::read(path, url, limit)
+        .and_then(|kept| kept.map(|kept| Ok((index_from_bytes(&kept.bytes, options)?, kept.known))).transpose());
+    let kept = kept.unwrap_or_else(|error| {
+        warn(error);
+        None
+    });
+    let asked: Arc<dyn Source> = match &kept {
+        Some((_, known)) => Arc::new(IfChanged { source: Arc::clone(source), known: known.clone() }),
+        None => Arc::clone(source) as Arc<dyn Source>,
+    };
+    let bytes = collect(&asked, limit, options)?;
+    if let Some((index, _)) = kept.filter(|_| source.is_unchanged()) {
+        let text = "the index is the one that was kept";
+        options.observer.event(Level::Info, "index_unchanged", text, &[("url", &name), ("path", &shown_path)]);
+        return Ok(index);
+    }
+    let index = Index::decode(&bytes)?;
+    let written = cache::write(path, url, &source.validators().unwrap_or_default(), &bytes);
+    written.map(drop).unwrap_or_else(warn);
+    let size = bytes.len();
+    options.observer.event(Level::Info, "index_read", "the index has been read", &[("url", &name), ("bytes", &size)]);
     Ok(index)
 }
 
@@ -56,12 +117,31 @@ pub(crate) fn named_source(
         let text = "the source that the index names is the target itself; say where the new version is";
         return Err(Error::new(ErrorKind::Argument, text).with("path", target.display()));
     }
-    open_location(location, options).map(Some)
+    let mut options = options.clone();
+    if !location.is_same_origin(index.origin()) {
+        // The credentials were given for where the index is.
+        options.http = HttpOptions { user: None, bearer: None, headers: Vec::new(), ..options.http };
+    }
+    open_location(location, &options).map(Some)
 }
 
-/// Reads an index again from where it came from, if that is known.
+/// Reads an index again from where it came from, if that is known, and not from the cache.
 pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Index>> {
-    index.origin().map(|origin| open_index(origin, options)).transpose()
+    let options = OpenOptions { index_cache: None, ..options.clone() };
+    index.origin().map(|origin| open_index(origin, &options)).transpose()
+}
+
+/// `source` together with its mirrors.
+pub(crate) fn with_mirrors(
+    source: Arc<dyn Source>,
+    mirrors: Vec<Arc<dyn Source>>,
+    observer: &Observer,
+) -> Result<Arc<dyn Source>> {
+    if mirrors.is_empty() {
+        return Ok(source);
+    }
+    let all = std::iter::once(source).chain(mirrors).collect();
+    Ok(Arc::new(MirrorSource::new(all, observer)?))
 }
 
 /// Whether both paths lead to the same existing file.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gosync_io::source::{BlockingRead, BlockingSource, FileSource, HttpSource};
+use gosync_io::source::{BlockingRead, BlockingSource, FileSource, HttpSource, MirrorSource};
 
 use gosync_io::{HttpOptions, Observer, Range, Request, Result, Sink, Source, Supply};
 
@@ -51,7 +51,12 @@ fn threads_end_with_their_source() {
     std::fs::write(&path, [1; 10_000]).expect("the content");
     assert!(threads().is_empty());
     for _ in 0..10 {
-        let sources: [Arc<dyn Source>; 4] = [
+        let http = || -> Arc<dyn Source> {
+            Arc::new(HttpSource::open(&url, &HttpOptions::default(), &Observer::default()).expect("a source"))
+        };
+        let mirrors = MirrorSource::new(vec![http(), http()], &Observer::default()).expect("a source");
+        let sources: [Arc<dyn Source>; 5] = [
+            Arc::new(mirrors),
             Arc::new(BlockingSource::new(Zeros, 3).expect("a source")),
             Arc::new(FileSource::open(&path).expect("the file")),
             Arc::new(HttpSource::open(&url, &HttpOptions::default(), &Observer::default()).expect("a source")),
@@ -66,7 +71,7 @@ fn threads_end_with_their_source() {
         }
         wait_for("they begin", |threads| {
             let count = |start: &str| threads.iter().filter(|name| name.starts_with(start)).count();
-            count("gosync-source") >= 4 && count("gosync-http") >= 2
+            count("gosync-source") >= 4 && count("gosync-http") >= 2 && count("gosync-mirror") == 2
         });
         drop(sources);
         wait_for("they end", <[String]>::is_empty);

@@ -32,7 +32,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Index> {
     let values = read_values(top_data)?;
     check_root(length, &values, &root)?;
     let identities = read_identities(&layout, parents(&values, &root), fine_data)?;
-    Ok(Index { layout, root, values, identities, source, origin: None })
+    Ok(Index { layout, root, values, identities, source, origin: None, origin_source: None })
 }
 
 /// The sections that this version knows, each with the flag and the check that it must have.

@@ -12,6 +12,7 @@ mod layout;
 mod tree;
 
 use std::fmt;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -19,7 +20,7 @@ use self::layout::{Layout, Level};
 use self::tree::ChainingValue;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Range, ReadAt};
+use crate::source::{Range, ReadAt, Source};
 
 /// Bytes of a verified unit: the block size of the level that carries BLAKE3 chaining values.
 pub const UNIT: u64 = 64 * 1024;
@@ -50,6 +51,7 @@ pub struct Index {
     identities: Vec<u8>,
     source: Option<String>,
     origin: Option<String>,
+    origin_source: Option<Arc<dyn Source>>,
 }
 
 impl Index {
@@ -116,6 +118,17 @@ impl Index {
     /// Says where this index was read from.
     pub fn set_origin(&mut self, origin: Option<String>) {
         self.origin = origin;
+    }
+
+    /// The source that this index was read from, if it is kept so that its connections can be used again.
+    /// Not part of the index.
+    pub fn origin_source(&self) -> Option<&Arc<dyn Source>> {
+        self.origin_source.as_ref()
+    }
+
+    /// Keeps the source that this index was read from for as long as the index lives.
+    pub fn set_origin_source(&mut self, source: Option<Arc<dyn Source>>) {
+        self.origin_source = source;
     }
 
     /// The range of the target that unit `unit` covers; empty behind the last one.

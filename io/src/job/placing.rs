@@ -22,6 +22,7 @@ use super::ahead::{Advice, Search};
 use super::work::{self, Seeds};
 use super::{Shared, TICK};
 use crate::output::Output;
+use crate::random::random;
 use crate::report::{Level, Phase, Progress};
 use crate::source::next_request_id;
 use crate::verbs::share;
@@ -434,11 +435,4 @@ impl Site<'_> {
         };
         self.task.shared.observer.event(Level::Warning, kind, text, &[("offset", &offset)]);
     }
-}
-
-/// From 0 to 1, to spread the retries of many clients.
-fn random() -> f64 {
-    use std::hash::{BuildHasher, Hasher};
-    let bits = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    bits as f64 / u64::MAX as f64
 }

@@ -191,9 +191,15 @@ fn limits(shared: &Shared) -> Limits {
 
 /// Where missing bytes come from.
 fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
-    if let Some(source) = &shared.source {
-        return Ok(Arc::clone(source));
-    }
+    let source = match &shared.source {
+        Some(source) => Arc::clone(source),
+        None => named_source(shared, index)?,
+    };
+    let mirrors = shared.state().mirrors.clone();
+    open::with_mirrors(source, mirrors, &shared.observer)
+}
+
+fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     let options = &shared.options;
     let mut open_options = options.open.clone();
     open_options.observer = shared.observer.clone();

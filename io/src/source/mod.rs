@@ -1,10 +1,11 @@
-//! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP.
+//! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP, mirrors.
 
 mod blocking;
 mod exchange;
 mod file;
 mod http;
 mod memory;
+mod mirrors;
 mod pending;
 mod reply;
 mod stream;
@@ -15,8 +16,9 @@ use gosync_core::{Error, ErrorKind};
 
 pub use blocking::{BlockingRead, BlockingSource};
 pub use file::FileSource;
-pub use http::HttpSource;
+pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
+pub use mirrors::MirrorSource;
 
 /// Bytes that are read, or handed over, in one go.
 const PIECE: usize = 256 * 1024;

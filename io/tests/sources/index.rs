@@ -215,6 +215,87 @@ fn temporary_failures_are_survived_and_only_the_rest_is_asked_for_again() {
 }
 
 #[test]
+fn a_source_says_how_long_to_wait() {
+    let (index, bytes) = sample();
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&times);
+    let answer = move |request: Request| {
+        asked.lock().expect("the list").push(Instant::now());
+        if asked.lock().expect("the list").len() == 1 {
+            let busy = Error::new(ErrorKind::SourceTemporary, "busy").with_pause(Duration::from_millis(900));
+            return request.finish(Err(busy));
+        }
+        request.supply(0, &bytes);
+        request.finish(Ok(()));
+    };
+    assert_eq!(read(answer, &OpenOptions::default()).expect("an index").root(), index.root());
+    let times = times.lock().expect("the list").clone();
+    assert!(times[1] - times[0] >= Duration::from_millis(900));
+
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let busy = move |request: Request| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let error = Error::new(ErrorKind::SourceTemporary, "busy").with("url", "here");
+        request.finish(Err(error.with_pause(Duration::from_secs(301))));
+    };
+    let error = read(busy, &OpenOptions::default()).expect_err("too long");
+    assert_eq!((error.kind(), count.load(Ordering::SeqCst)), (ErrorKind::SourceTemporary, 1));
+    assert_eq!(error.to_string(), "busy; not before 301 seconds, it says, which is too long to wait (url: here)");
+}
+
+#[test]
+fn content_that_changes_again_and_again_is_given_up() {
+    let offsets = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&offsets);
+    let answer = move |request: Request| {
+        asked.lock().expect("the list").push(request.ranges()[0].offset);
+        request.supply(request.ranges()[0].offset, &[7; 100]);
+        request.finish(Err(Error::new(ErrorKind::SourceChanged, "another one")));
+    };
+    assert_eq!(read(answer, &OpenOptions::default()).expect_err("no end").kind(), ErrorKind::SourceChanged);
+    assert_eq!(*offsets.lock().expect("the list"), [0, 0]);
+}
+
+#[test]
+fn retries_are_an_option() {
+    for retries in [0, 1, 2] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
+        let answer = move |request: Request| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            request.finish(Err(Error::new(ErrorKind::SourceTemporary, "not now")));
+        };
+        let options = OpenOptions { retries: Some(retries), ..OpenOptions::default() };
+        assert_eq!(read(answer, &options).expect_err("a failure").kind(), ErrorKind::SourceTemporary);
+        assert_eq!(count.load(Ordering::SeqCst), retries as usize + 1);
+    }
+}
+
+#[test]
+fn an_index_keeps_its_source_but_not_its_observer() {
+    let (_, bytes) = sample();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.gosync");
+    std::fs::write(&path, &bytes).expect("the index");
+    let server = Server::start(move |asked| good(asked, &bytes));
+    let listener: Arc<dyn Fn(&gosync_io::Event) + Send + Sync> = Arc::new(|_| {});
+    let observer = Observer { events: Some(Arc::clone(&listener)), ..Observer::default() };
+    let options = OpenOptions { observer, ..OpenOptions::default() };
+    let index = open_index(&server.url("/x.gosync"), &options).expect("an index");
+    drop(options);
+    assert_eq!(Arc::strong_count(&listener), 1);
+    let kept = Arc::downgrade(index.origin_source().expect("the source"));
+    let second = index.clone();
+    drop(index);
+    assert!(kept.upgrade().is_some());
+    drop(second);
+    assert!(kept.upgrade().is_none());
+    let local = open_index(path.to_str().expect("text"), &OpenOptions::default()).expect("an index");
+    assert!(local.origin_source().is_none());
+}
+
+#[test]
 fn failures_that_do_not_pass_end_it() {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);

@@ -1,9 +1,11 @@
 //! The sources, through their public doors: the contract between source and sink, kept by memory, file, blocking
 //! and HTTP sources alike, and how an index is read through any of them.
 
+mod cache;
 mod http;
 mod index;
 mod job;
 mod local;
+mod mirrors;
 mod server;
 mod sink;
