@@ -49,8 +49,9 @@
 
 /* How each structure starts: its size, and zero for everything else. */
 #define GOSYNC_INDEX_OPTIONS_INIT { sizeof(gosync_index_options), 0, 0, NULL, NULL }
-#define GOSYNC_OPEN_OPTIONS_INIT { sizeof(gosync_open_options), 0, 0, 0, NULL }
-#define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL }
+#define GOSYNC_OPEN_OPTIONS_INIT \
+    { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0 }
+#define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0 }
 #define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_SOURCE_OPS_INIT { sizeof(gosync_source_ops), NULL, NULL, NULL, NULL, NULL }
@@ -240,10 +241,41 @@ typedef struct {
     uint64_t max_index_size;
     // Connections to an HTTP origin at the same time. 0 means 4.
     uint32_t connections;
-    // How long a connect, or a silence in an answer, may last, in milliseconds. 0 means 30000.
+    // How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
+    // it. 0 means 30000. There is no limit on the whole.
     uint32_t timeout_ms;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // A file, by its path, that keeps the index as it was last read from a URL, so that reading it again, unchanged, is
+    // one conditional request. Written by the library, never believed without the server's word. NULL: nothing is kept.
+    const char *index_cache;
+    // Temporary failures in a row, without a new byte between them, that are survived. 0 means 5, -1 means none.
+    int32_t retries;
+    // How long a connect may last (name lookup, TCP, TLS), in milliseconds. 0 means `timeout_ms`.
+    uint32_t connect_timeout_ms;
+    // How long an answer may take to begin, in milliseconds. 0 means `timeout_ms`.
+    uint32_t first_byte_timeout_ms;
+    // How long an answer may stand still, in milliseconds. 0 means `timeout_ms`.
+    uint32_t stall_timeout_ms;
+    // "name:password" for basic authentication. One in the URL comes first. Like the next two members, it goes to the
+    // origin of the location that is opened with these options and to no other one, also after a redirect. NULL: none.
+    const char *user;
+    // A token for bearer authentication. NULL: none.
+    const char *bearer;
+    // `header_count` further header lines, each "Name: value". NULL: none.
+    const char *const *headers;
+    // Number of header lines.
+    size_t header_count;
+    // The proxy: an http:, https:, socks5: or socks5h: URL. NULL uses what the environment (http_proxy, https_proxy,
+    // all_proxy) or the system names; "" uses none.
+    const char *proxy;
+    // Hosts that are reached without the proxy, separated by commas, as the environment's no_proxy would list them.
+    // "*" means all. NULL: as the environment says.
+    const char *no_proxy;
+    // A PEM file, by its path, with certificate authorities that are trusted besides the platform's. NULL: none.
+    const char *ca_file;
+    // Bytes per second that are read at most, by all connections together. 0 means no limit.
+    uint64_t rate_limit;
 } gosync_open_options;
 
 // How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -328,6 +360,13 @@ typedef struct {
     const gosync_open_options *open;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // Gaps between missing ranges, in bytes, that are fetched along, at most, where that is cheaper than another range.
+    // 0 means 1 MiB.
+    uint64_t max_gap;
+    // Plan with this round trip, in milliseconds, instead of the measured one. 0: as measured.
+    double assume_rtt_ms;
+    // Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
+    uint64_t assume_rate;
 } gosync_job_options;
 
 // What a job has done.
@@ -590,7 +629,8 @@ uint64_t gosync_index_unit_count(const gosync_index *index);
 // NULL if the index does not say. Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_source(const gosync_index *index);
 
-// Where this index was read from: a path or a URL. NULL if it was built, or read from memory or an own source.
+// Where this index was read from: a path or a URL, without what may be secret in one (user name, password, query,
+// fragment). NULL if it was built, or read from memory or an own source.
 // Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_origin(const gosync_index *index);
 
@@ -734,6 +774,13 @@ gosync_status gosync_job_new(const gosync_index *index,
 // Thread-safe. Since 0.1.
 gosync_status gosync_job_add_seed(const gosync_job *job, const char *path, gosync_error **error);
 
+// Adds a source of the same content, besides the one that the job has: where one fails, or has wrong bytes, another
+// goes on, and ranges are spread over them when one alone is slower than the link. Mirrors that are added after
+// gosync_job_run was called are of no use. `source` is borrowed for the time of the call.
+//
+// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+gosync_status gosync_job_add_mirror(const gosync_job *job, const gosync_source *source, gosync_error **error);
+
 // A dry run: looks through the seeds and says what an update would do. Fetches and writes nothing. Blocks until done
 // or cancelled.
 //
@@ -795,6 +842,27 @@ uint64_t gosync_plan_index_size(const gosync_plan *plan);
 
 // Whether the target is the new version already. False for NULL. Thread-safe. Since 0.1.
 bool gosync_plan_up_to_date(const gosync_plan *plan);
+
+// How the missing bytes would be fetched: "local" (nothing is fetched), "ranges" (the missing ranges) or "whole"
+// (everything from the first missing byte on, in one go). NULL for NULL. Borrowed until the plan is freed.
+// Thread-safe. Since 0.1.
+const char *gosync_plan_strategy(const gosync_plan *plan);
+
+// The round trip that the plan reckons with, measured or assumed, in milliseconds and fractions of them. 0 if it is
+// not known, and for NULL. Thread-safe. Since 0.1.
+double gosync_plan_round_trip_ms(const gosync_plan *plan);
+
+// The rate that the plan reckons with, measured or assumed, in bytes per second. 0 if it is not known, and for NULL.
+// Thread-safe. Since 0.1.
+uint64_t gosync_plan_rate(const gosync_plan *plan);
+
+// How long fetching the missing ranges would take, in milliseconds. 0 if round trip or rate are not known, if nothing
+// is missing, and for NULL. Thread-safe. Since 0.1.
+double gosync_plan_time_ms(const gosync_plan *plan);
+
+// How long fetching everything in one go would take, in milliseconds. 0 if round trip or rate are not known, if
+// nothing is missing, and for NULL. Thread-safe. Since 0.1.
+double gosync_plan_time_whole_ms(const gosync_plan *plan);
 
 // Why it would be done this way, one line. NULL for NULL. Borrowed until the plan is freed. Thread-safe. Since 0.1.
 const char *gosync_plan_reason(const gosync_plan *plan);

@@ -31,7 +31,7 @@ export class Index {
   readonly encodedSize: number;
   /** Where the content is, as the publisher wrote it. Not to be trusted. */
   readonly source: string | undefined;
-  /** Where this index was read from. */
+  /** Where this index was read from, without what may be secret in a URL. */
   readonly origin: string | undefined;
 
   private constructor(handle: native.IndexHandle, facts: native.IndexFacts) {
@@ -55,12 +55,12 @@ export class Index {
   /** Writes the index to a file: beside it first, then by one rename. */
   async save(path: Path): Promise<void> {
     const to = input.path(path, 'path');
-    await call({}, undefined, (_, tell) => native.saveIndex(this.#handle, to, tell));
+    await call({}, [], (_, tell) => native.saveIndex(this.#handle, to, tell));
   }
 
   /** The bytes of the index, as `save` writes them. */
   async toBytes(): Promise<Uint8Array> {
-    const outcome = await call({}, undefined, (_, tell) => native.encodeIndex(this.#handle, tell));
+    const outcome = await call({}, [], (_, tell) => native.encodeIndex(this.#handle, tell));
     return there(outcome.bytes);
   }
 
@@ -89,7 +89,7 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
     threads: input.count32(given.threads, 'threads'),
     source: given.source === undefined ? undefined : input.text(given.source, 'source'),
   });
-  const outcome = await call(input.watch(given), undefined, (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
+  const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);
 }
 
@@ -115,7 +115,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const target = input.path(given.target, 'target');
   const how = input.defined({ threads: input.count32(given.threads, 'threads') });
   const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
-  const outcome = await call(watch, undefined, (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
+  const outcome = await call(watch, [], (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
   return there(outcome.verification);
 }
 
@@ -129,11 +129,9 @@ async function openIndex(from: Index | Source, options: OpenOptions, watch: Watc
     return from;
   }
   const how = input.open(options);
-  const { own, ...given } = input.source(from, 'index');
-  const source = own && new OwnSource(own);
-  const start: Parameters<typeof call>[2] = (cancel, tell, wants) =>
-    native.openIndex({ ...given, own: source !== undefined }, how, cancel, wants, tell);
-  const outcome = await call(watch, source, start);
+  const own: OwnSource[] = [];
+  const given = sourceInput(input.source(from, 'index'), own);
+  const outcome = await call(watch, own, (cancel, tell, wants) => native.openIndex(given, how, cancel, wants, tell));
   return Index.from(outcome);
 }
 
@@ -141,27 +139,33 @@ async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promi
   const given = input.options(options, 'options');
   const watch = input.watch(given);
   const how = jobOptions(given);
-  const { own, ...from } = given.source === undefined ? {} : input.source(given.source, 'source');
-  const source = own && new OwnSource(own);
+  const own: OwnSource[] = [];
+  const source = given.source === undefined ? {} : sourceInput(input.source(given.source, 'source'), own);
+  const mirrors = input.list(given.mirrors, 'mirrors', 'sources', input.source).map((mirror) => sourceInput(mirror, own));
   const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
-  return call(watch, source, (cancel, tell, wants) =>
-    verb(handle, { ...from, own: source !== undefined }, how, cancel, wants, tell),
-  );
+  return call(watch, own, (cancel, tell, wants) => verb(handle, source, mirrors, how, cancel, wants, tell));
+}
+
+/** What the addon takes for a source; the caller's own objects are added to `all`, in which messages name them by number. */
+function sourceInput({ own, ...rest }: input.SortedSource, all: OwnSource[]): native.SourceInput {
+  return own ? { own: all.push(new OwnSource(own)) - 1 } : rest;
 }
 
 function jobOptions(given: UpdateOptions): native.JobInput {
   return {
     target: input.path(given.target, 'target'),
-    ...input.open(given),
+    open: input.open(given),
     ...input.defined({
       threads: input.count32(given.threads, 'threads'),
       maxRequests: input.count32(given.maxRequests, 'maxRequests'),
       maxBytesInFlight: input.count(given.maxBytesInFlight, 'maxBytesInFlight'),
-      retries: input.count32(given.retries, 'retries'),
+      maxGap: input.count(given.maxGap, 'maxGap'),
+      assumeRtt: input.duration(given.assumeRtt, 'assumeRtt'),
+      assumeRate: input.count(given.assumeRate, 'assumeRate'),
     }),
     ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
     allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
-    seeds: input.paths(given.seeds, 'seeds'),
+    seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }
 

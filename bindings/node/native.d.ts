@@ -85,14 +85,14 @@ export interface JobInput {
   maxRequests?: number
   /** Bytes asked for and not yet written. */
   maxBytesInFlight?: number
-  /** Temporary failures in a row that are survived. */
-  retries?: number
-  /** The largest index that is read. */
-  maxIndexSize?: number
-  /** Connections to an origin. */
-  connections?: number
-  /** Milliseconds that a request or a silence may last. */
-  timeout?: number
+  /** Gaps that are fetched along, at most. */
+  maxGap?: number
+  /** Milliseconds of a round trip to plan with. */
+  assumeRtt?: number
+  /** Bytes per second to plan with. */
+  assumeRate?: number
+  /** How sources are opened. Its timeout and retries are the job's too. */
+  open: OpenInput
   /** Do not use what is at the target as a seed. */
   ignoreTarget: boolean
   /** Let the index name any source. */
@@ -109,13 +109,15 @@ export interface KindInfo {
   retryable: boolean
 }
 
-/** A message to the caller: at most one member is there. */
+/** A message to the caller: one member is there, and `own` with those that are about a source. */
 export interface Message {
   /** A moment of the work. */
   progress?: ProgressInfo
   /** Something worth telling. */
   event?: EventInfo
-  /** The caller's own source is asked for ranges. */
+  /** The number of the caller's own source that the next three are about. */
+  own?: number
+  /** It is asked for ranges. */
   request?: RequestHandle
   /** The answer to this request is no longer wanted. */
   cancel?: number
@@ -127,10 +129,34 @@ export interface Message {
 export interface OpenInput {
   /** The largest index that is read. */
   maxIndexSize?: number
+  /** The file that keeps the index. */
+  indexCache?: string
+  /** Temporary failures in a row that are survived. */
+  retries?: number
   /** Connections to an origin. */
   connections?: number
   /** Milliseconds that a silence may last. */
   timeout?: number
+  /** Milliseconds that a connect may last. */
+  connectTimeout?: number
+  /** Milliseconds that an answer may take to begin. */
+  firstByteTimeout?: number
+  /** Milliseconds that an answer may stand still. */
+  stallTimeout?: number
+  /** Name and password. */
+  user?: string
+  /** A token. */
+  bearer?: string
+  /** Further header lines. */
+  headers?: Array<string>
+  /** The proxy; empty: none. */
+  proxy?: string
+  /** Hosts that are reached without the proxy. */
+  noProxy?: string
+  /** Further certificate authorities. */
+  caFile?: string
+  /** Bytes per second that are read at most. */
+  rateLimit?: number
 }
 
 /** What came of a call: a failure, or the members that this call gives. */
@@ -181,6 +207,16 @@ export interface PlanInfo {
   indexSize: number
   /** The target is the new version already. */
   upToDate: boolean
+  /** How the missing bytes would be fetched. */
+  strategy: 'local' | 'ranges' | 'whole'
+  /** Milliseconds of a round trip, if known. */
+  roundTrip?: number
+  /** Bytes per second, if known. */
+  rate?: number
+  /** Milliseconds that fetching the missing ranges would take, if known. */
+  time?: number
+  /** Milliseconds that fetching everything in one go would take, if known. */
+  timeWhole?: number
   /** Why it would be done this way. */
   reason: string
   /** An exact cover of the target. */
@@ -245,8 +281,8 @@ export interface SourceInput {
   location?: string
   /** Bytes; copied. */
   bytes?: Uint8Array
-  /** The caller answers requests. */
-  own: boolean
+  /** The caller answers requests: the number by which messages name this source. */
+  own?: number
 }
 
 /** What an update did. */
@@ -312,10 +348,10 @@ export declare function errorKinds(): Array<KindInfo>
 export declare function openIndex(from: SourceInput, options: OpenInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Says what an update would do. */
-export declare function planUpdate(index: IndexHandle, source: SourceInput, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
+export declare function planUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Brings the target up to date. */
-export declare function runUpdate(index: IndexHandle, source: SourceInput, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
+export declare function runUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Writes an index to a file. */
 export declare function saveIndex(index: IndexHandle, path: string, tell: (arg: Message) => void): Promise<Outcome>

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{HttpOptions, IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
+use gosync_io::{IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
 
+use crate::fetching::OpenArgs;
 use crate::{exit, quantity};
 
 /// Updates files from a published index: fetches only what is missing, verifies every byte.
@@ -93,6 +94,9 @@ pub(crate) struct UpdateArgs {
     /// Where the new version is: a path or URL [default: where the index says, beside the index or below]
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) source: Option<OsString>,
+    /// Where the same content is too: a path or URL; may be given several times [default: none]
+    #[arg(long, value_name = "PATH|URL")]
+    pub(crate) mirror: Vec<OsString>,
     /// A file that may share content with the new version; may be given several times [default: TARGET alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) seed: Vec<PathBuf>,
@@ -110,25 +114,16 @@ pub(crate) struct UpdateArgs {
     /// Bytes that may be asked for and not yet written [default: 0, which is 16MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size, default_value = "0", hide_default_value = true, help_heading = "Fetching")]
     max_bytes_in_flight: u64,
-    /// Temporary failures in a row, without a new byte between them, that are survived [default: 5]
-    #[arg(long, value_name = "N", help_heading = "Fetching")]
-    retries: Option<u32>,
-}
-
-/// How an index (and a source) is opened.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Fetching")]
-pub(crate) struct OpenArgs {
-    /// The largest index to accept, in bytes or with a unit [default: 0, which is 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size, default_value = "0", hide_default_value = true)]
-    max_index_size: u64,
-    /// Connections to one server at the same time [default: 0, which is 4]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    connections: usize,
-    /// How long a connect or a silence may last, in seconds or with ms, s, m, h
-    /// [default: 0, which is 30; 60 for a silent request of an update]
-    #[arg(long, value_name = "TIME", value_parser = quantity::duration, default_value = "0", hide_default_value = true)]
-    timeout: Duration,
+    /// Gaps between missing ranges that are fetched along, at most, where that is cheaper than another range
+    /// [default: 0, which is 1MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, default_value = "0", hide_default_value = true, help_heading = "Fetching")]
+    max_gap: u64,
+    /// Plan with this round trip, in seconds or with ms, s [default: 0, as measured]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration, default_value = "0", hide_default_value = true, help_heading = "Fetching")]
+    pub(crate) assume_rtt: Duration,
+    /// Plan with this rate in bytes per second, with kB, MB, GB, KiB, MiB or GiB [default: 0, as measured]
+    #[arg(long, value_name = "RATE", value_parser = quantity::rate, default_value = "0", hide_default_value = true, help_heading = "Fetching")]
+    pub(crate) assume_rate: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -196,18 +191,20 @@ impl Common {
     }
 
     /// The options of `plan` and `update`.
-    pub(crate) fn job_options(&self, args: &UpdateArgs, observer: &Observer) -> JobOptions {
+    pub(crate) fn job_options(&self, args: &UpdateArgs, open: OpenOptions, observer: &Observer) -> JobOptions {
         JobOptions {
             threads: self.threads,
             max_requests: args.max_requests,
             max_bytes_in_flight: args.max_bytes_in_flight,
-            retries: args.retries,
+            retries: args.open.retries,
             timeout: args.open.timeout,
+            max_gap: args.max_gap,
+            assume_rtt: args.assume_rtt,
+            assume_rate: args.assume_rate,
             ignore_target: args.ignore_target,
             allow_any_source: args.allow_any_source,
-            open: args.open.options(observer),
+            open,
             observer: observer.clone(),
-            ..JobOptions::default()
         }
     }
 }
@@ -216,18 +213,6 @@ impl UpdateArgs {
     /// TARGET, however it was given. The parser lets nobody through who gave none.
     pub(crate) fn target(&self) -> &Path {
         self.target.as_deref().or(self.output.as_deref()).unwrap_or(Path::new(""))
-    }
-}
-
-impl OpenArgs {
-    /// How the library is to open an index or a source.
-    pub(crate) fn options(&self, observer: &Observer) -> OpenOptions {
-        OpenOptions {
-            max_index_size: self.max_index_size,
-            http: HttpOptions { connections: self.connections, timeout: self.timeout, ..HttpOptions::default() },
-            observer: observer.clone(),
-            ..OpenOptions::default()
-        }
     }
 }
 

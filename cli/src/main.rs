@@ -5,6 +5,7 @@
 
 mod args;
 mod exit;
+mod fetching;
 mod interrupt;
 mod json;
 mod log;

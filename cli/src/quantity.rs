@@ -32,6 +32,28 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| String::from("the size is too large"))
 }
 
+/// A number of bytes per second: as [`size`], and fractions of a unit (`12.5MB`) and a closing `/s` are fine too.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let text = text.strip_suffix("/s").unwrap_or(text);
+    let Some((whole, rest)) = text.split_once('.') else { return size(text) };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (fraction, suffix) = rest.split_at(digits);
+    if fraction.is_empty() || fraction.len() > 9 {
+        return Err(String::from("a rate has one to nine digits after the point"));
+    }
+    let unit = size(&format!("1{suffix}"))?;
+    let parts = fraction.parse::<u64>().map_err(|_| String::from("the rate is not a number"))?;
+    // Both factors are below 10^13, so the product fits.
+    let part = u128::from(unit) * u128::from(parts) / 10_u128.pow(fraction.len() as u32);
+    let sum = size(&format!("{whole}{suffix}"))?.checked_add(u64::try_from(part).unwrap_or(u64::MAX));
+    match sum {
+        Some(0) if parts > 0 => Err(String::from("the rate is less than a byte per second")),
+        Some(sum) => Ok(sum),
+        None => Err(String::from("the rate is too large")),
+    }
+}
+
 /// As [`size`], for options that the library keeps in 32 bits.
 pub(crate) fn small_size(text: &str) -> Result<u32, String> {
     u32::try_from(size(text)?).map_err(|_| String::from("the size is too large"))
@@ -76,6 +98,40 @@ mod tests {
         }
         assert!(small_size("4GiB").is_err());
         assert_eq!(small_size("32KiB"), Ok(32_768));
+    }
+
+    #[test]
+    fn rates_may_have_fractions() {
+        let cases = [
+            ("0", 0),
+            ("100", 100),
+            ("64KiB", 65_536),
+            ("10 MB/s", 10_000_000),
+            ("12.5MB", 12_500_000),
+            ("0.5 kib", 512),
+            ("1.999999999GB/s", 1_999_999_999),
+            ("0.0", 0),
+            ("7.5", 7),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(rate(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "MB",
+            ".5MB",
+            "1.MB",
+            "1.5.5MB",
+            "-1.5MB",
+            "1,5MB",
+            "0.1",
+            "fast",
+            "1.5apples",
+            "16777215.9999999999TiB",
+            "16777216.0TiB",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gosync_io::source::FileSource;
-use gosync_io::{Cancel, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Verification};
+use gosync_io::{
+    Cancel, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Strategy, Verification,
+};
 use serde_json::Value;
 
 use crate::args::{Args, Common, IndexArgs, InfoArgs, UpdateArgs, Verb, VerifyArgs};
@@ -68,7 +71,8 @@ fn check_output(file: &Path, output: &Path) -> Result<()> {
 fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bool) -> Result<Outcome> {
     let (_, job) = job(common, args, observer)?;
     let plan = job.plan()?;
-    let outcome = plan_rows(args.target(), &plan)
+    let known = |time: Duration| Some(time).filter(|time| !time.is_zero()).map(|time| time.as_secs_f64());
+    let outcome = plan_rows(args, &plan)
         .field("target", args.target().to_string_lossy())
         .field("total", plan.total)
         .field("from_seeds", plan.from_seeds)
@@ -77,6 +81,13 @@ fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bo
         .field("ranges", plan.ranges)
         .field("index_size", plan.index_size)
         .field("up_to_date", plan.up_to_date)
+        .field("strategy", plan.strategy.name())
+        .field("round_trip", plan.round_trip.and_then(known))
+        .field("rate", plan.rate)
+        .field("assume_rtt", known(args.assume_rtt))
+        .field("assume_rate", Some(args.assume_rate).filter(|rate| *rate > 0))
+        .field("time", plan.time.and_then(known))
+        .field("time_whole", plan.time_whole.and_then(known))
         .field("reason", plan.reason.as_str());
     Ok(match with_pieces {
         true => outcome.field("pieces", plan.pieces.iter().map(json::piece).collect::<Value>()),
@@ -84,17 +95,33 @@ fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bo
     })
 }
 
-fn plan_rows(target: &Path, plan: &Plan) -> Outcome {
-    Outcome::new("plan")
-        .row("target", target.to_string_lossy())
+fn plan_rows(args: &UpdateArgs, plan: &Plan) -> Outcome {
+    let is_assumed = |assumed| if assumed { "assumed" } else { "measured" };
+    let time = |time: Option<Duration>| time.map_or(String::from("not known"), text::time);
+    let round_trip = plan.round_trip.map_or(String::from("not known"), |time| {
+        format!("{}, {}", text::time(time), is_assumed(!args.assume_rtt.is_zero()))
+    });
+    let rate = plan.rate.map_or(String::from("not known"), |rate| {
+        format!("{}, {}", text::rate(rate), is_assumed(args.assume_rate > 0))
+    });
+    let outcome = Outcome::new("plan")
+        .row("target", args.target().to_string_lossy())
         .row("total", text::bytes(plan.total))
         .row("from seeds", text::share(plan.from_seeds, plan.total))
         .row("missing", text::share(plan.missing, plan.total))
         .row("to fetch", text::bytes(plan.to_fetch))
         .row("ranges", plan.ranges.to_string())
         .row("index bytes", text::bytes(plan.index_size))
-        .row("up to date", if plan.up_to_date { "yes" } else { "no" })
-        .row("reason", plan.reason.as_str())
+        .row("up to date", if plan.up_to_date { "yes" } else { "no" });
+    let outcome = match plan.strategy {
+        Strategy::Local => outcome,
+        _ => outcome
+            .row("round trip", round_trip)
+            .row("rate", rate)
+            .row("by ranges", time(plan.time))
+            .row("in one go", time(plan.time_whole)),
+    };
+    outcome.row("strategy", plan.strategy.name()).row("reason", plan.reason.as_str())
 }
 
 fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Outcome> {
@@ -127,16 +154,18 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
 
 /// The job that `plan` looks at and `update` runs.
 fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<Index>, Job)> {
-    let open = args.open.options(observer);
+    let open = args.open.options(observer)?;
     let index = Arc::new(open_index(&args.index, &open)?);
     let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
-    let job = Job::new(Arc::clone(&index), source, args.target(), common.job_options(args, observer))?;
+    let mirrors = args.mirror.iter().map(|location| open_source(location, &open)).collect::<Result<Vec<_>>>()?;
+    let job = Job::new(Arc::clone(&index), source, args.target(), common.job_options(args, open, observer))?;
+    mirrors.into_iter().for_each(|mirror| job.add_mirror(mirror));
     args.seed.iter().try_for_each(|seed| job.add_seed(seed))?;
     Ok((index, job))
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer))?;
+    let index = open_index(&args.index, &args.open.options(observer)?)?;
     let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
     let target = args.target.to_string_lossy();
     let outcome = Outcome::new("verify")
@@ -169,8 +198,8 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
 }
 
 fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer))?;
-    let origin = index.origin().map(without_secrets);
+    let index = open_index(&args.index, &args.open.options(observer)?)?;
+    let origin = index.origin().map(gosync_io::without_secrets);
     let outcome = Outcome::new("info")
         .row("kind", "file")
         .row("length", text::bytes(index.length()))
@@ -182,21 +211,6 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("source", index.source().unwrap_or("none"))
         .row("origin", origin.as_deref().unwrap_or("none"));
     Ok(describe(outcome.field("kind", "file"), &index).field("origin", origin))
-}
-
-/// A location without what may be secret in a URL: it may have been typed with a password, and results get pasted.
-fn without_secrets(location: &str) -> String {
-    match url::Url::parse(location) {
-        Ok(mut url) if url.has_host() => {
-            // Neither can fail for a URL that has a host.
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            url.set_query(None);
-            url.set_fragment(None);
-            url.into()
-        }
-        _ => location.to_owned(),
-    }
 }
 
 /// The fields of an index.

@@ -155,6 +155,36 @@ pub(crate) unsafe fn text<'a>(pointer: *const c_char, name: &'static str) -> Res
     unsafe { optional_text(pointer, name) }?.ok_or_else(|| argument(name, "is NULL"))
 }
 
+/// The `count` things at `first`; (NULL, 0) is an empty slice.
+///
+/// # Safety
+/// `first` is NULL or points to `count` readable things that stay as they are for `'a`.
+pub(crate) unsafe fn list<'a, T>(first: *const T, count: usize, name: &'static str) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if first.is_null() {
+        return Err(argument(name, "is NULL, and the count is not 0"));
+    }
+    if count > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(argument(name, "has more than fits into memory"));
+    }
+    // SAFETY: not NULL, of a possible length, and the caller says that it is readable.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}
+
+/// The path at `pointer`, as [`path`]; `None` for NULL.
+///
+/// # Safety
+/// As [`optional_text`].
+pub(crate) unsafe fn optional_path(pointer: *const c_char, name: &'static str) -> Result<Option<PathBuf>> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as the caller says.
+    unsafe { path(pointer, name) }.map(Some)
+}
+
 /// The path at `pointer`: any bytes on Unix, UTF-8 elsewhere.
 ///
 /// # Safety

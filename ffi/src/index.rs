@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gosync_io::{
     Error, ErrorKind, Index, index_bytes, index_file, index_from_bytes, open_index, open_index_source, save_index,
-    verify_file,
+    verify_file, without_secrets,
 };
 
 use crate::error::gosync_error;
@@ -30,7 +30,7 @@ impl gosync_index {
     fn new(index: Index) -> Self {
         gosync_index {
             source: index.source().map(c_string),
-            origin: index.origin().map(c_string),
+            origin: index.origin().map(|origin| c_string(&without_secrets(origin))),
             root_hex: c_string(&index.root().to_string()),
             index: Arc::new(index),
         }
@@ -250,7 +250,8 @@ pub unsafe extern "C" fn gosync_index_source(index: *const gosync_index) -> *con
     }
 }
 
-/// Where this index was read from: a path or a URL. NULL if it was built, or read from memory or an own source.
+/// Where this index was read from: a path or a URL, without what may be secret in one (user name, password, query,
+/// fragment). NULL if it was built, or read from memory or an own source.
 /// Borrowed until the index is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_origin(index: *const gosync_index) -> *const c_char {

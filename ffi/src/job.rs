@@ -84,6 +84,27 @@ pub unsafe extern "C" fn gosync_job_add_seed(
     unsafe { call(error, || object(job, "job")?.inner.job.add_seed(read_path(path, "path")?)) }
 }
 
+/// Adds a source of the same content, besides the one that the job has: where one fails, or has wrong bytes, another
+/// goes on, and ranges are spread over them when one alone is slower than the link. Mirrors that are added after
+/// gosync_job_run was called are of no use. `source` is borrowed for the time of the call.
+///
+/// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_job_add_mirror(
+    job: *const gosync_job,
+    source: *const gosync_source,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let source = object(source, "source")?.0.clone();
+            object(job, "job")?.inner.job.add_mirror(source);
+            Ok(())
+        })
+    }
+}
+
 /// A dry run: looks through the seeds and says what an update would do. Fetches and writes nothing. Blocks until done
 /// or cancelled.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gosync_io::{HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
 
-use crate::guard::{argument, optional_text};
+use crate::guard::{argument, list, optional_path, optional_text};
 use crate::observer::{gosync_observer, take};
 use crate::sized::{self, sized};
 
@@ -42,10 +42,41 @@ pub struct gosync_open_options {
     pub max_index_size: u64,
     /// Connections to an HTTP origin at the same time. 0 means 4.
     pub connections: u32,
-    /// How long a connect, or a silence in an answer, may last, in milliseconds. 0 means 30000.
+    /// How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
+    /// it. 0 means 30000. There is no limit on the whole.
     pub timeout_ms: u32,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// A file, by its path, that keeps the index as it was last read from a URL, so that reading it again, unchanged, is
+    /// one conditional request. Written by the library, never believed without the server's word. NULL: nothing is kept.
+    pub index_cache: *const c_char,
+    /// Temporary failures in a row, without a new byte between them, that are survived. 0 means 5, -1 means none.
+    pub retries: i32,
+    /// How long a connect may last (name lookup, TCP, TLS), in milliseconds. 0 means `timeout_ms`.
+    pub connect_timeout_ms: u32,
+    /// How long an answer may take to begin, in milliseconds. 0 means `timeout_ms`.
+    pub first_byte_timeout_ms: u32,
+    /// How long an answer may stand still, in milliseconds. 0 means `timeout_ms`.
+    pub stall_timeout_ms: u32,
+    /// "name:password" for basic authentication. One in the URL comes first. Like the next two members, it goes to the
+    /// origin of the location that is opened with these options and to no other one, also after a redirect. NULL: none.
+    pub user: *const c_char,
+    /// A token for bearer authentication. NULL: none.
+    pub bearer: *const c_char,
+    /// `header_count` further header lines, each "Name: value". NULL: none.
+    pub headers: *const *const c_char,
+    /// Number of header lines.
+    pub header_count: usize,
+    /// The proxy: an http:, https:, socks5: or socks5h: URL. NULL uses what the environment (http_proxy, https_proxy,
+    /// all_proxy) or the system names; "" uses none.
+    pub proxy: *const c_char,
+    /// Hosts that are reached without the proxy, separated by commas, as the environment's no_proxy would list them.
+    /// "*" means all. NULL: as the environment says.
+    pub no_proxy: *const c_char,
+    /// A PEM file, by its path, with certificate authorities that are trusted besides the platform's. NULL: none.
+    pub ca_file: *const c_char,
+    /// Bytes per second that are read at most, by all connections together. 0 means no limit.
+    pub rate_limit: u64,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -73,6 +104,13 @@ pub struct gosync_job_options {
     pub open: *const gosync_open_options,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// Gaps between missing ranges, in bytes, that are fetched along, at most, where that is cheaper than another range.
+    /// 0 means 1 MiB.
+    pub max_gap: u64,
+    /// Plan with this round trip, in milliseconds, instead of the measured one. 0: as measured.
+    pub assume_rtt_ms: f64,
+    /// Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
+    pub assume_rate: u64,
 }
 
 /// How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -113,17 +151,62 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
     // SAFETY: as the caller says, here and for what the structure points to.
     unsafe {
         let options = sized::read(pointer, "options")?.unwrap_or_default();
+        let observer = take(options.observer)?;
         Ok(OpenOptions {
             max_index_size: options.max_index_size,
-            http: HttpOptions {
-                connections: options.connections as usize,
-                timeout: Duration::from_millis(options.timeout_ms.into()),
-                ..HttpOptions::default()
-            },
-            observer: take(options.observer)?,
-            ..OpenOptions::default()
+            index_cache: optional_path(options.index_cache, "options.index_cache")?,
+            retries: retries(options.retries)?,
+            http: http_options(&options)?,
+            observer,
         })
     }
+}
+
+/// # Safety
+/// The members of `options` are as the header describes them.
+unsafe fn http_options(options: &gosync_open_options) -> Result<HttpOptions> {
+    // SAFETY: as the caller says; so for the header lines.
+    let copied = |text, name| unsafe { optional_text(text, name) }.map(|text| text.map(str::to_owned));
+    // SAFETY: as above.
+    let ca_file = unsafe { optional_path(options.ca_file, "options.ca_file") }?;
+    // SAFETY: as above.
+    let lines = unsafe { list(options.headers, options.header_count, "options.headers") }?;
+    let line = |&line: &*const c_char| {
+        copied(line, "options.headers")?.ok_or_else(|| argument("options.headers", "has a line that is NULL"))
+    };
+    Ok(HttpOptions {
+        connections: options.connections as usize,
+        timeout: milliseconds(options.timeout_ms),
+        connect_timeout: milliseconds(options.connect_timeout_ms),
+        first_byte_timeout: milliseconds(options.first_byte_timeout_ms),
+        stall_timeout: milliseconds(options.stall_timeout_ms),
+        user: copied(options.user, "options.user")?,
+        bearer: copied(options.bearer, "options.bearer")?,
+        headers: lines.iter().map(line).collect::<Result<_>>()?,
+        proxy: copied(options.proxy, "options.proxy")?,
+        no_proxy: copied(options.no_proxy, "options.no_proxy")?,
+        ca_file,
+        rate_limit: options.rate_limit,
+    })
+}
+
+fn milliseconds(count: u32) -> Duration {
+    Duration::from_millis(count.into())
+}
+
+/// C's number of retries, where 0 is the default and -1 is none.
+fn retries(count: i32) -> Result<Option<u32>> {
+    match count {
+        0 => Ok(None),
+        -1 => Ok(Some(0)),
+        count => u32::try_from(count).map(Some).map_err(|_| argument("options.retries", "is below -1")),
+    }
+}
+
+/// A round trip that may be a fraction of a millisecond.
+fn round_trip(milliseconds: f64) -> Result<Duration> {
+    let problem = || argument("options.assume_rtt_ms", "is not a number of milliseconds that can be waited");
+    Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|_| problem())
 }
 
 /// # Safety
@@ -141,17 +224,15 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             threads: options.threads as usize,
             max_requests: options.max_requests as usize,
             max_bytes_in_flight: options.max_bytes_in_flight,
-            retries: match options.retries {
-                0 => None,
-                -1 => Some(0),
-                retries => Some(u32::try_from(retries).map_err(|_| argument("options.retries", "is below -1"))?),
-            },
-            timeout: Duration::from_millis(options.timeout_ms.into()),
+            retries: retries(options.retries)?,
+            timeout: milliseconds(options.timeout_ms),
+            max_gap: options.max_gap,
+            assume_rtt: round_trip(options.assume_rtt_ms)?,
+            assume_rate: options.assume_rate,
             ignore_target: options.flags & GOSYNC_JOB_IGNORE_TARGET != 0,
             allow_any_source: options.flags & GOSYNC_JOB_ALLOW_ANY_SOURCE != 0,
             open,
             observer,
-            ..JobOptions::default()
         })
     }
 }

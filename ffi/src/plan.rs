@@ -1,6 +1,7 @@
 //! `gosync_plan`: what an update would do.
 
 use std::ffi::{CString, c_char};
+use std::time::Duration;
 
 use gosync_io::{Origin, Plan};
 
@@ -13,12 +14,13 @@ use crate::status::gosync_status;
 /// Immutable, so that any thread may read it.
 pub struct gosync_plan {
     plan: Plan,
+    strategy: CString,
     reason: CString,
 }
 
 impl gosync_plan {
     pub(crate) fn new(plan: Plan) -> Self {
-        gosync_plan { reason: c_string(&plan.reason), plan }
+        gosync_plan { strategy: c_string(plan.strategy.name()), reason: c_string(&plan.reason), plan }
     }
 }
 
@@ -90,6 +92,51 @@ pub unsafe extern "C" fn gosync_plan_index_size(plan: *const gosync_plan) -> u64
 pub unsafe extern "C" fn gosync_plan_up_to_date(plan: *const gosync_plan) -> bool {
     // SAFETY: NULL or live, as the header asks.
     unsafe { get(plan, false, |plan| plan.plan.up_to_date) }
+}
+
+/// How the missing bytes would be fetched: "local" (nothing is fetched), "ranges" (the missing ranges) or "whole"
+/// (everything from the first missing byte on, in one go). NULL for NULL. Borrowed until the plan is freed.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_strategy(plan: *const gosync_plan) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, std::ptr::null(), |plan| plan.strategy.as_ptr()) }
+}
+
+/// The round trip that the plan reckons with, measured or assumed, in milliseconds and fractions of them. 0 if it is
+/// not known, and for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_round_trip_ms(plan: *const gosync_plan) -> f64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0.0, |plan| milliseconds(plan.plan.round_trip)) }
+}
+
+/// The rate that the plan reckons with, measured or assumed, in bytes per second. 0 if it is not known, and for NULL.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_rate(plan: *const gosync_plan) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.rate.unwrap_or(0)) }
+}
+
+/// How long fetching the missing ranges would take, in milliseconds. 0 if round trip or rate are not known, if nothing
+/// is missing, and for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_time_ms(plan: *const gosync_plan) -> f64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0.0, |plan| milliseconds(plan.plan.time)) }
+}
+
+/// How long fetching everything in one go would take, in milliseconds. 0 if round trip or rate are not known, if
+/// nothing is missing, and for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_time_whole_ms(plan: *const gosync_plan) -> f64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0.0, |plan| milliseconds(plan.plan.time_whole)) }
+}
+
+fn milliseconds(time: Option<Duration>) -> f64 {
+    time.unwrap_or_default().as_secs_f64() * 1000.0
 }
 
 /// Why it would be done this way, one line. NULL for NULL. Borrowed until the plan is freed. Thread-safe. Since 0.1.

@@ -66,6 +66,16 @@ pub(crate) fn shown_url(url: &Url) -> String {
     url.to_string()
 }
 
+/// A path or URL without what may be secret in a URL: user name, password, query, fragment. Everything that is not a
+/// URL stays as it is.
+pub fn without_secrets(location: &str) -> String {
+    match Location::parse(location) {
+        Ok(Location::Http(url)) => shown_url(&url),
+        _ if scheme(location).is_some() => shown(location),
+        _ => location.to_owned(),
+    }
+}
+
 /// A location as messages show it.
 pub(crate) fn shown(text: &str) -> String {
     match scheme(text) {
@@ -339,6 +349,20 @@ mod tests {
             assert!(!same(one, other), "{one} and {other}");
         }
         assert!(!Location::parse("https://h/x").expect("a URL").is_same_origin(None));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secrets() {
+        let cases = [
+            ("https://u:secret@h:8/a?sig=secret#secret", "https://h:8/a"),
+            ("ftp://u:secret@h/a", "ftp://h/a"),
+            ("http://u:secret@:x/", "http:…"),
+            ("dir/a?b#c", "dir/a?b#c"),
+            ("/with\nline", "/with\nline"),
+        ];
+        for (location, shown) in cases {
+            assert_eq!(without_secrets(location), shown);
+        }
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::ffi::CString;
 use std::path::Path;
 use std::ptr;
 
-use gosync_ffi::{gosync_index, gosync_index_options, gosync_open_options, gosync_verify_options};
+use gosync_ffi::{gosync_index, gosync_index_options, gosync_verify_options};
 
 use crate::call::{call, make};
-use crate::observer::Lent;
-use crate::{Location, Observer, Result, Source, Verification, VerifyOptions, text};
+use crate::{Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions, text};
 
 /// How to build an index. Zero means the default.
 #[derive(Clone, Default)]
@@ -21,31 +20,6 @@ pub struct IndexOptions {
     pub source: Option<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
-}
-
-/// How to open an index or a source. Zero means the default.
-#[derive(Clone, Default)]
-pub struct OpenOptions {
-    /// The largest index that is read, in bytes.
-    pub max_index_size: u64,
-    /// Connections to an HTTP origin at the same time.
-    pub connections: u32,
-    /// How long a connect, or a silence in an answer, may last.
-    pub timeout_ms: u32,
-    /// Who watches, and may cancel.
-    pub observer: Observer,
-}
-
-impl OpenOptions {
-    pub(crate) fn to_c(&self, lent: &Lent) -> gosync_open_options {
-        gosync_open_options {
-            max_index_size: self.max_index_size,
-            connections: self.connections,
-            timeout_ms: self.timeout_ms,
-            observer: lent.as_ptr(),
-            ..Default::default()
-        }
-    }
 }
 
 /// What a target is.
@@ -94,28 +68,25 @@ impl Index {
     /// Reads the index at a path or URL.
     pub fn open(location: &Location, options: &OpenOptions) -> Result<Self> {
         let location = location.to_c("the index")?;
-        let lent = options.observer.lend();
-        let options = options.to_c(&lent);
+        let options = options.for_c()?;
         // SAFETY: every pointer is valid during the call.
-        make(|out, error| unsafe { gosync_ffi::gosync_index_open(location.as_ptr(), &options, out, error) }).map(Index)
+        make(|out, error| unsafe { gosync_ffi::gosync_index_open(location.as_ptr(), options.as_ptr(), out, error) })
+            .map(Index)
     }
 
     /// Reads an index through any source.
     pub fn open_source(source: &Source, options: &OpenOptions) -> Result<Self> {
-        let lent = options.observer.lend();
-        let options = options.to_c(&lent);
+        let (source, options) = (source.as_ptr(), options.for_c()?);
         // SAFETY: every pointer is valid during the call.
-        make(|out, error| unsafe { gosync_ffi::gosync_index_open_source(source.as_ptr(), &options, out, error) })
+        make(|out, error| unsafe { gosync_ffi::gosync_index_open_source(source, options.as_ptr(), out, error) })
             .map(Index)
     }
 
     /// Reads an index from bytes.
     pub fn from_memory(data: &[u8], options: &OpenOptions) -> Result<Self> {
-        let lent = options.observer.lend();
-        let options = options.to_c(&lent);
-        let (data, length) = (data.as_ptr().cast(), data.len());
+        let (data, length, options) = (data.as_ptr().cast(), data.len(), options.for_c()?);
         // SAFETY: every pointer is valid during the call.
-        make(|out, error| unsafe { gosync_ffi::gosync_index_from_memory(data, length, &options, out, error) })
+        make(|out, error| unsafe { gosync_ffi::gosync_index_from_memory(data, length, options.as_ptr(), out, error) })
             .map(Index)
     }
 
@@ -191,7 +162,7 @@ impl Index {
         unsafe { text::copied(gosync_ffi::gosync_index_source(self.0)) }
     }
 
-    /// Where the index was opened from; `None` if it was built, or read from memory.
+    /// Where the index was opened from, without what may be secret in a URL; `None` if it was built, or read from memory.
     pub fn origin(&self) -> Option<String> {
         // SAFETY: see `root_hex`.
         unsafe { text::copied(gosync_ffi::gosync_index_origin(self.0)) }

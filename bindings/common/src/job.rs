@@ -10,6 +10,7 @@ use gosync_ffi::{
 
 use crate::call::{call, make};
 use crate::observer::{Lent, read_progress};
+use crate::open::{ForC, retries};
 use crate::{Index, Observer, OpenOptions, Plan, Progress, Result, Source, text};
 
 /// How to plan and run an update. Zero means the default.
@@ -25,6 +26,12 @@ pub struct JobOptions {
     pub retries: Option<u32>,
     /// How long a request may stay without any new byte.
     pub timeout_ms: u32,
+    /// Gaps between missing ranges that are fetched along, at most.
+    pub max_gap: u64,
+    /// Plan with this round trip; zero: as measured.
+    pub assume_rtt_ms: f64,
+    /// Plan with this rate, in bytes per second; zero: as measured.
+    pub assume_rate: u64,
     /// Do not use what is at the target as a seed.
     pub ignore_target: bool,
     /// Let the index name any source.
@@ -73,10 +80,9 @@ impl Job {
     pub fn new(index: &Index, source: Option<&Source>, target: &Path, options: &JobOptions) -> Result<Self> {
         let target = text::c_path(target, "the target")?;
         let source = source.map_or(ptr::null(), Source::as_ptr);
+        let open = options.open.as_ref().map(OpenOptions::for_c).transpose()?;
         let lent = options.observer.lend();
-        let opening = options.open.as_ref().map(|open| (open, open.observer.lend()));
-        let open = opening.as_ref().map(|(open, lent)| open.to_c(lent));
-        let options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), |open| open));
+        let options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), ForC::as_ptr));
         let (index, target) = (index.as_ptr(), target.as_ptr());
         // SAFETY: every pointer is valid during the call.
         make(|out, error| unsafe { gosync_ffi::gosync_job_new(index, source, target, &options, out, error) }).map(Job)
@@ -87,6 +93,12 @@ impl Job {
         let path = text::c_path(path, "the seed")?;
         // SAFETY: the job is valid until it is dropped, the path during the call.
         call(|error| unsafe { gosync_ffi::gosync_job_add_seed(self.0, path.as_ptr(), error) })
+    }
+
+    /// Adds a source of the same content.
+    pub fn add_mirror(&self, source: &Source) -> Result<()> {
+        // SAFETY: the job and the source are valid until they are dropped.
+        call(|error| unsafe { gosync_ffi::gosync_job_add_mirror(self.0, source.as_ptr(), error) })
     }
 
     /// Says what an update would do. Fetches and writes nothing.
@@ -148,13 +160,11 @@ impl JobOptions {
             threads: self.threads,
             max_requests: self.max_requests,
             max_bytes_in_flight: self.max_bytes_in_flight,
-            // The C face says "none" by -1, because its zero means the default.
-            retries: match self.retries {
-                None => 0,
-                Some(0) => -1,
-                Some(count) => i32::try_from(count).unwrap_or(i32::MAX),
-            },
+            retries: retries(self.retries),
             timeout_ms: self.timeout_ms,
+            max_gap: self.max_gap,
+            assume_rtt_ms: self.assume_rtt_ms,
+            assume_rate: self.assume_rate,
             flags: flag(self.ignore_target, GOSYNC_JOB_IGNORE_TARGET)
                 | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE),
             open,

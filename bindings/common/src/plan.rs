@@ -77,6 +77,36 @@ impl Plan {
         piece_count: usize = gosync_plan_piece_count;
     }
 
+    /// How the missing bytes would be fetched: `local`, `ranges` or `whole`.
+    pub fn strategy(&self) -> String {
+        // SAFETY: the plan is valid until it is dropped; the text is copied at once.
+        unsafe { text::copied(gosync_ffi::gosync_plan_strategy(self.0)) }.unwrap_or_default()
+    }
+
+    /// The bytes per second that the plan reckons with, if known.
+    pub fn rate(&self) -> Option<u64> {
+        // SAFETY: the plan is valid until it is dropped; so in the functions below.
+        Some(unsafe { gosync_ffi::gosync_plan_rate(self.0) }).filter(|rate| *rate > 0)
+    }
+
+    /// The round trip that the plan reckons with, in milliseconds, if known.
+    pub fn round_trip_ms(&self) -> Option<f64> {
+        // SAFETY: see `rate`.
+        known(unsafe { gosync_ffi::gosync_plan_round_trip_ms(self.0) })
+    }
+
+    /// Milliseconds that fetching the missing ranges would take, if known.
+    pub fn time_ms(&self) -> Option<f64> {
+        // SAFETY: see `rate`.
+        known(unsafe { gosync_ffi::gosync_plan_time_ms(self.0) })
+    }
+
+    /// Milliseconds that fetching everything in one go would take, if known.
+    pub fn time_whole_ms(&self) -> Option<f64> {
+        // SAFETY: see `rate`.
+        known(unsafe { gosync_ffi::gosync_plan_time_whole_ms(self.0) })
+    }
+
     /// Why it would be done this way, one line.
     pub fn reason(&self) -> String {
         // SAFETY: the plan is valid until it is dropped; the text is copied at once.
@@ -94,6 +124,11 @@ impl Plan {
         };
         (status == GOSYNC_OK).then_some(Piece { offset: piece.target_offset, length: piece.length, seen })
     }
+}
+
+/// A time that the C side knows: there, zero means that it does not.
+fn known(milliseconds: f64) -> Option<f64> {
+    (milliseconds > 0.0).then_some(milliseconds)
 }
 
 impl Drop for Plan {

@@ -6,9 +6,8 @@ use std::ptr;
 use gosync_ffi::{GOSYNC_OK, gosync_read_ops, gosync_request, gosync_source, gosync_source_ops};
 
 use crate::call::make;
-use crate::index::OpenOptions;
 use crate::observer::contained;
-use crate::{Kind, Location, Request, Result, text};
+use crate::{Kind, Location, OpenOptions, Request, Result, text};
 
 /// Why a foreign source could not answer; the error object itself goes into the call's [`crate::ErrorSlot`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +62,9 @@ impl Source {
     /// Opens the content at a path or URL.
     pub fn open(location: &Location, options: &OpenOptions) -> Result<Self> {
         let location = location.to_c("the source")?;
-        let lent = options.observer.lend();
-        let options = options.to_c(&lent);
+        let options = options.for_c()?;
         // SAFETY: every pointer is valid during the call.
-        make(|out, error| unsafe { gosync_ffi::gosync_source_open(location.as_ptr(), &options, out, error) })
+        make(|out, error| unsafe { gosync_ffi::gosync_source_open(location.as_ptr(), options.as_ptr(), out, error) })
             .map(Source)
     }
 

@@ -10,7 +10,7 @@ import type { Event, Progress, Watch } from './types.js';
 export type Start = (cancel: native.CancelHandle, tell: (message: native.Message) => void, wants: native.Wants) => Promise<native.Outcome>;
 
 /** @internal Runs one call, and rejects with what went wrong, the caller's own errors whole. */
-export async function call(watch: Watch, own: OwnSource | undefined, start: Start): Promise<native.Outcome> {
+export async function call(watch: Watch, own: readonly OwnSource[], start: Start): Promise<native.Outcome> {
   const { signal, onProgress, onEvent } = watch;
   if (signal?.aborted) {
     throw new GosyncError('CANCELLED', 'cancelled by the caller', { cause: signal.reason });
@@ -23,12 +23,13 @@ export async function call(watch: Watch, own: OwnSource | undefined, start: Star
     const tell = (message: native.Message) => {
       listeners.tell(onProgress, message.progress as Progress | undefined);
       listeners.tell(onEvent, message.event as Event | undefined);
+      const asked = own[message.own ?? -1];
       if (message.request) {
-        own?.fetch(message.request);
+        asked?.fetch(message.request);
       } else if (message.cancel !== undefined) {
-        own?.cancel(message.cancel);
+        asked?.cancel(message.cancel);
       } else if (message.resume !== undefined) {
-        own?.resume(message.resume);
+        asked?.resume(message.resume);
       }
     };
     const wants = { progress: onProgress !== undefined, events: onEvent !== undefined };
@@ -36,12 +37,12 @@ export async function call(watch: Watch, own: OwnSource | undefined, start: Star
   } finally {
     listeners.close();
     signal?.removeEventListener('abort', abort);
-    own?.close();
+    own.forEach((source) => source.close());
   }
 }
 
 /** The outcome, or the error that the caller sees. */
-function result(outcome: native.Outcome, listeners: Listeners, own: OwnSource | undefined, signal: AbortSignal | undefined): native.Outcome {
+function result(outcome: native.Outcome, listeners: Listeners, own: readonly OwnSource[], signal: AbortSignal | undefined): native.Outcome {
   const kind = outcome.failure?.[0]?.kind;
   if (listeners.thrown && kind === undefined) {
     const context = { done: 'true' };
@@ -52,7 +53,8 @@ function result(outcome: native.Outcome, listeners: Listeners, own: OwnSource | 
   }
   if (outcome.failure) {
     const reason = kind === 'CANCELLED' && signal?.aborted ? { value: signal.reason as unknown } : undefined;
-    throw fromFailure(outcome.failure, reason ?? own?.cause(kind as GosyncError['kind']));
+    const thrown = own.map((source) => source.cause(kind as GosyncError['kind'])).find((cause) => cause !== undefined);
+    throw fromFailure(outcome.failure, reason ?? thrown);
   }
   return outcome;
 }

@@ -2,8 +2,10 @@
 
 import { fileURLToPath } from 'node:url';
 
+import type { OpenInput } from '#native';
+
 import { badArgument } from './error.js';
-import type { FetchSource, OpenOptions, Path, ReadAtSource, Source, Watch } from './types.js';
+import type { FetchSource, OpenOptions, ReadAtSource, Source, Watch } from './types.js';
 
 /** @internal Refuses what is not an object of options. */
 export function options<T extends object>(value: T | undefined, what: string): T {
@@ -30,6 +32,14 @@ export function count(value: number | undefined, name: string, most = Number.MAX
 /** @internal As `count`, for what the library keeps in 32 bits. */
 export function count32(value: number | undefined, name: string): number | undefined {
   return count(value, name, 2 ** 31 - 1);
+}
+
+/** @internal A number of milliseconds, of which fractions count; `undefined` is the default. */
+export function duration(value: number | undefined, name: string): number | undefined {
+  if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value) || value < 0)) {
+    throw badArgument(`${name} must be a number of milliseconds from 0 on`, name);
+  }
+  return value;
 }
 
 /** @internal A switch; `undefined` is off. */
@@ -70,16 +80,21 @@ export function path(value: unknown, name: string): string {
   return found;
 }
 
-/** @internal Local paths; none without a value. */
-export function paths(value: Iterable<Path> | undefined, name: string): string[] {
+/** @internal What `read` makes of each member of a list; none without a value. */
+export function list<T, R>(value: Iterable<T> | undefined, name: string, what: string, read: (each: T, name: string) => R): R[] {
   if (value === undefined) {
     return [];
   }
-  // A string is iterable too, but nobody means its letters.
-  if (typeof value === 'string' || typeof value?.[Symbol.iterator] !== 'function') {
-    throw badArgument(`${name} must be a list of paths`, name);
+  // A string is iterable too, but nobody means its letters; nor the numbers that bytes are.
+  if (typeof value === 'string' || value instanceof Uint8Array || typeof value?.[Symbol.iterator] !== 'function') {
+    throw badArgument(`${name} must be a list of ${what}`, name);
   }
-  return Array.from(value, (each) => path(each, name));
+  return Array.from(value, (each) => read(each, name));
+}
+
+/** @internal What `read` makes of a value; `undefined` is the default. */
+export function maybe<T, R>(value: T | undefined, name: string, read: (value: T, name: string) => R): R | undefined {
+  return value === undefined ? undefined : read(value, name);
 }
 
 /** @internal A source, sorted by how it is opened: exactly one member is set. */
@@ -123,12 +138,29 @@ export function watch(value: Watch): Watch {
 }
 
 /** @internal The members of `OpenOptions` that the addon takes. */
-export function open(value: OpenOptions): { maxIndexSize?: number; connections?: number; timeout?: number } {
+export function open(value: OpenOptions): OpenInput {
   return defined({
     maxIndexSize: count(value.maxIndexSize, 'maxIndexSize'),
+    indexCache: maybe(value.indexCache, 'indexCache', path),
+    retries: count32(value.retries, 'retries'),
     connections: count32(value.connections, 'connections'),
     timeout: count32(value.timeout, 'timeout'),
+    connectTimeout: count32(value.connectTimeout, 'connectTimeout'),
+    firstByteTimeout: count32(value.firstByteTimeout, 'firstByteTimeout'),
+    stallTimeout: count32(value.stallTimeout, 'stallTimeout'),
+    user: maybe(value.user, 'user', text),
+    bearer: maybe(value.bearer, 'bearer', text),
+    headers: list(value.headers, 'headers', 'strings', text),
+    proxy: maybe(value.proxy, 'proxy', url),
+    noProxy: maybe(value.noProxy, 'noProxy', text),
+    caFile: maybe(value.caFile, 'caFile', path),
+    rateLimit: count(value.rateLimit, 'rateLimit'),
   });
+}
+
+/** A URL as text. */
+function url(value: string | URL, name: string): string {
+  return text(value instanceof URL ? value.href : value, name);
 }
 
 /** @internal Leaves out what is not set: the addon takes an absent member for a default. */

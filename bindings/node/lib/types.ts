@@ -84,10 +84,46 @@ export interface IndexOptions extends Watch {
 export interface OpenOptions extends Watch {
   /** The largest index that is read, in bytes. Without it, 1 GiB. */
   maxIndexSize?: number | undefined;
+  /**
+   * A file that keeps the index as it was last read from a URL, so that reading it again, unchanged, is one conditional
+   * request. Written by the library, never believed without the server's word. Without it, nothing is kept.
+   */
+  indexCache?: Path | undefined;
+  /** Temporary failures in a row, without a new byte between them, that are survived. Without it, 5. */
+  retries?: number | undefined;
   /** Connections to an HTTP origin at the same time. Without it, 4. */
   connections?: number | undefined;
-  /** How long a connect, a request or a silence in an answer may last, in milliseconds. */
+  /**
+   * How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of it.
+   * Without it, 30,000; and 60,000 for a request of an update, of which the source may be any. No limit on the whole.
+   */
   timeout?: number | undefined;
+  /** How long a connect may last (name lookup, TCP, TLS), in milliseconds. Without it, `timeout`. */
+  connectTimeout?: number | undefined;
+  /** How long an answer may take to begin, in milliseconds. Without it, `timeout`. */
+  firstByteTimeout?: number | undefined;
+  /** How long an answer may stand still, in milliseconds. Without it, `timeout`. */
+  stallTimeout?: number | undefined;
+  /**
+   * `name:password` for basic authentication. One in the URL comes first. Like `bearer` and `headers`, it goes to the origin
+   * of the location that is opened and to no other one, also after a redirect.
+   */
+  user?: string | undefined;
+  /** A token for bearer authentication. */
+  bearer?: string | undefined;
+  /** Further header lines, each `Name: value`. */
+  headers?: Iterable<string> | undefined;
+  /**
+   * The proxy: an `http:`, `https:`, `socks5:` or `socks5h:` URL. Without it, what the environment (`http_proxy`,
+   * `https_proxy`, `all_proxy`) or the system names; `''` for none.
+   */
+  proxy?: string | URL | undefined;
+  /** Hosts that are reached without the proxy, separated by commas, as in the environment's `no_proxy`; `*` means all. */
+  noProxy?: string | undefined;
+  /** A PEM file with certificate authorities that are trusted besides the platform's. */
+  caFile?: Path | undefined;
+  /** Bytes per second that are read at most, by all connections together. Without it, no limit. */
+  rateLimit?: number | undefined;
 }
 
 /** What to update, from what, and how. */
@@ -98,6 +134,8 @@ export interface UpdateOptions extends OpenOptions {
   index: Index | Source;
   /** Where missing bytes come from. Without it, the one that the index names. */
   source?: Source | undefined;
+  /** Where the same content is too: they stand in for the source and for each other, and share the work where that is faster. */
+  mirrors?: Iterable<Source> | undefined;
   /** Local files that may help. */
   seeds?: Iterable<Path> | undefined;
   /** Worker threads. Without it, all cores. */
@@ -106,8 +144,12 @@ export interface UpdateOptions extends OpenOptions {
   maxRequests?: number | undefined;
   /** Bytes asked for and not yet written. Without it, 16 MiB. */
   maxBytesInFlight?: number | undefined;
-  /** Temporary failures in a row that are survived. Without it, 5. */
-  retries?: number | undefined;
+  /** Gaps between missing ranges, in bytes, that are fetched along, at most, where that is cheaper than another range. Without it, 1 MiB. */
+  maxGap?: number | undefined;
+  /** Plan with this round trip, in milliseconds, instead of the measured one. */
+  assumeRtt?: number | undefined;
+  /** Plan with this rate, in bytes per second, instead of the measured one. */
+  assumeRate?: number | undefined;
   /** Do not use what is at the target as a seed. */
   ignoreTarget?: boolean | undefined;
   /** Let the index name a source outside its own directory, on another host, or by an absolute path. */
@@ -152,6 +194,16 @@ export interface Plan {
   readonly indexSize: number;
   /** The target is the new version already. */
   readonly upToDate: boolean;
+  /** How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on. */
+  readonly strategy: 'local' | 'ranges' | 'whole';
+  /** The round trip that the plan reckons with, measured or assumed, in milliseconds. Absent if it is not known. */
+  readonly roundTrip?: number;
+  /** The rate that the plan reckons with, measured or assumed, in bytes per second. Absent if it is not known. */
+  readonly rate?: number;
+  /** Milliseconds that fetching the missing ranges would take. Absent if that is not known, or nothing is missing. */
+  readonly time?: number;
+  /** Milliseconds that fetching everything in one go would take. Absent if that is not known, or nothing is missing. */
+  readonly timeWhole?: number;
   /** Why it would be done this way, one line. */
   readonly reason: string;
   /** An exact cover of the target, ascending. */

@@ -22,7 +22,7 @@ pub struct Wants {
     pub events: bool,
 }
 
-/// A message to the caller: at most one member is there.
+/// A message to the caller: one member is there, and `own` with those that are about a source.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct Message {
@@ -30,7 +30,9 @@ pub struct Message {
     pub progress: Option<ProgressInfo>,
     /// Something worth telling.
     pub event: Option<EventInfo>,
-    /// The caller's own source is asked for ranges.
+    /// The number of the caller's own source that the next three are about.
+    pub own: Option<u32>,
+    /// It is asked for ranges.
     pub request: Option<RequestHandle>,
     /// The answer to this request is no longer wanted.
     pub cancel: Option<f64>,
@@ -80,9 +82,10 @@ pub struct EventInfo {
 pub(crate) enum Signal {
     Progress(Progress),
     Event(Event),
-    Request(Request),
-    Cancel(u64),
-    Resume(u64),
+    /// Of the caller's own sources, the one with this number is asked.
+    Request(u32, Request),
+    Cancel(u32, u64),
+    Resume(u32, u64),
     /// The call is over.
     Settled(JsDeferred<Outcome, Resolver>, Box<Outcome>),
 }
@@ -126,9 +129,11 @@ fn deliver(context: ThreadsafeCallContext<Signal>) -> napi::Result<Message> {
     match context.value {
         Signal::Progress(progress) => message.progress = Some(progress_info(&progress)),
         Signal::Event(event) => message.event = Some(event_info(event)),
-        Signal::Request(request) => message.request = Some(RequestHandle::new(request)),
-        Signal::Cancel(id) => message.cancel = Some(number(id)),
-        Signal::Resume(id) => message.resume = Some(number(id)),
+        Signal::Request(own, request) => {
+            (message.own, message.request) = (Some(own), Some(RequestHandle::new(request)));
+        }
+        Signal::Cancel(own, id) => (message.own, message.cancel) = (Some(own), Some(number(id))),
+        Signal::Resume(own, id) => (message.own, message.resume) = (Some(own), Some(number(id))),
         // Through the channel although the promise has its own way: so no message arrives after the result.
         Signal::Settled(promise, outcome) => promise.resolve(Box::new(move |env| {
             if let Some(index) = &outcome.index {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gosync_binding::{
-    Index, IndexOptions, Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions,
+    HttpOptions, Index, IndexOptions, Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions,
 };
 use napi::Env;
 use napi::bindgen_prelude::{Function, Object, ObjectFinalize, Uint8Array};
@@ -84,8 +84,8 @@ pub struct SourceInput {
     pub location: Option<String>,
     /// Bytes; copied.
     pub bytes: Option<Uint8Array>,
-    /// The caller answers requests.
-    pub own: bool,
+    /// The caller answers requests: the number by which messages name this source.
+    pub own: Option<u32>,
 }
 
 /// How to open an index or a source.
@@ -93,10 +93,34 @@ pub struct SourceInput {
 pub struct OpenInput {
     /// The largest index that is read.
     pub max_index_size: Option<f64>,
+    /// The file that keeps the index.
+    pub index_cache: Option<String>,
+    /// Temporary failures in a row that are survived.
+    pub retries: Option<u32>,
     /// Connections to an origin.
     pub connections: Option<u32>,
     /// Milliseconds that a silence may last.
     pub timeout: Option<u32>,
+    /// Milliseconds that a connect may last.
+    pub connect_timeout: Option<u32>,
+    /// Milliseconds that an answer may take to begin.
+    pub first_byte_timeout: Option<u32>,
+    /// Milliseconds that an answer may stand still.
+    pub stall_timeout: Option<u32>,
+    /// Name and password.
+    pub user: Option<String>,
+    /// A token.
+    pub bearer: Option<String>,
+    /// Further header lines.
+    pub headers: Option<Vec<String>>,
+    /// The proxy; empty: none.
+    pub proxy: Option<String>,
+    /// Hosts that are reached without the proxy.
+    pub no_proxy: Option<String>,
+    /// Further certificate authorities.
+    pub ca_file: Option<String>,
+    /// Bytes per second that are read at most.
+    pub rate_limit: Option<f64>,
 }
 
 /// How to verify.
@@ -132,17 +156,17 @@ pub struct VerificationInfo {
 pub(crate) enum Given {
     Location(Location),
     Bytes(Vec<u8>),
-    Own,
+    Own(u32),
     Nothing,
 }
 
 impl From<SourceInput> for Given {
     fn from(input: SourceInput) -> Self {
-        match (input.location, input.bytes) {
-            (Some(location), _) => Given::Location(Location::Text(location)),
-            (None, Some(bytes)) => Given::Bytes(bytes.to_vec()),
-            (None, None) if input.own => Given::Own,
-            (None, None) => Given::Nothing,
+        match (input.location, input.bytes, input.own) {
+            (Some(location), ..) => Given::Location(Location::Text(location)),
+            (None, Some(bytes), _) => Given::Bytes(bytes.to_vec()),
+            (None, None, Some(number)) => Given::Own(number),
+            (None, None, None) => Given::Nothing,
         }
     }
 }
@@ -153,18 +177,32 @@ impl Given {
         match self {
             Given::Location(location) => Source::open(&location, options).map(Some),
             Given::Bytes(bytes) => Source::from_memory(&bytes).map(Some),
-            Given::Own => own_source(channel).map(Some),
+            Given::Own(number) => own_source(channel, number).map(Some),
             Given::Nothing => Ok(None),
         }
     }
 }
 
 /// The options of the shim for what the caller passed.
-pub(crate) fn open_options(input: &OpenInput, observer: Observer) -> OpenOptions {
+pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions {
     OpenOptions {
         max_index_size: input.max_index_size.map(whole).unwrap_or_default(),
-        connections: input.connections.unwrap_or_default(),
-        timeout_ms: input.timeout.unwrap_or_default(),
+        index_cache: input.index_cache.map(PathBuf::from),
+        retries: input.retries,
+        http: HttpOptions {
+            connections: input.connections.unwrap_or_default(),
+            timeout_ms: input.timeout.unwrap_or_default(),
+            connect_timeout_ms: input.connect_timeout.unwrap_or_default(),
+            first_byte_timeout_ms: input.first_byte_timeout.unwrap_or_default(),
+            stall_timeout_ms: input.stall_timeout.unwrap_or_default(),
+            user: input.user,
+            bearer: input.bearer,
+            headers: input.headers.unwrap_or_default(),
+            proxy: input.proxy,
+            no_proxy: input.no_proxy,
+            ca_file: input.ca_file.map(PathBuf::from),
+            rate_limit: input.rate_limit.map(whole).unwrap_or_default(),
+        },
         observer,
     }
 }
@@ -208,10 +246,10 @@ pub fn open_index<'env>(
     let token = cancel.token();
     let given = Given::from(from);
     start(env, &tell, move |channel| {
-        let options = open_options(&options, channel.observer(&wants, token));
+        let options = open_options(options, channel.observer(&wants, token));
         found(match given {
             Given::Location(location) => Index::open(&location, &options)?,
-            Given::Own => Index::open_source(&own_source(channel)?, &options)?,
+            Given::Own(number) => Index::open_source(&own_source(channel, number)?, &options)?,
             Given::Bytes(bytes) => Index::from_memory(&bytes, &options)?,
             Given::Nothing => Index::from_memory(&[], &options)?,
         })

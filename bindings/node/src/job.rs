@@ -25,14 +25,14 @@ pub struct JobInput {
     pub max_requests: Option<u32>,
     /// Bytes asked for and not yet written.
     pub max_bytes_in_flight: Option<f64>,
-    /// Temporary failures in a row that are survived.
-    pub retries: Option<u32>,
-    /// The largest index that is read.
-    pub max_index_size: Option<f64>,
-    /// Connections to an origin.
-    pub connections: Option<u32>,
-    /// Milliseconds that a request or a silence may last.
-    pub timeout: Option<u32>,
+    /// Gaps that are fetched along, at most.
+    pub max_gap: Option<f64>,
+    /// Milliseconds of a round trip to plan with.
+    pub assume_rtt: Option<f64>,
+    /// Bytes per second to plan with.
+    pub assume_rate: Option<f64>,
+    /// How sources are opened. Its timeout and retries are the job's too.
+    pub open: OpenInput,
     /// Do not use what is at the target as a seed.
     pub ignore_target: bool,
     /// Let the index name any source.
@@ -71,6 +71,17 @@ pub struct PlanInfo {
     pub index_size: f64,
     /// The target is the new version already.
     pub up_to_date: bool,
+    /// How the missing bytes would be fetched.
+    #[napi(ts_type = "'local' | 'ranges' | 'whole'")]
+    pub strategy: String,
+    /// Milliseconds of a round trip, if known.
+    pub round_trip: Option<f64>,
+    /// Bytes per second, if known.
+    pub rate: Option<f64>,
+    /// Milliseconds that fetching the missing ranges would take, if known.
+    pub time: Option<f64>,
+    /// Milliseconds that fetching everything in one go would take, if known.
+    pub time_whole: Option<f64>,
     /// Why it would be done this way.
     pub reason: String,
     /// An exact cover of the target.
@@ -104,16 +115,19 @@ pub struct StatisticsInfo {
 
 /// Says what an update would do.
 #[napi(ts_return_type = "Promise<Outcome>")]
+#[allow(clippy::too_many_arguments, reason = "the arguments of JavaScript")]
 pub fn plan_update<'env>(
     env: &'env Env,
     index: &IndexHandle,
     source: SourceInput,
+    mirrors: Vec<SourceInput>,
     options: JobInput,
     cancel: &CancelHandle,
     wants: Wants,
     tell: Function<'env, Message, ()>,
 ) -> napi::Result<Object<'env>> {
-    let order = Order { source: source.into(), options, wants };
+    let mirrors = mirrors.into_iter().map(Given::from).collect();
+    let order = Order { source: source.into(), mirrors, options, wants };
     let (index, token) = (index.share(), cancel.token());
     start(env, &tell, move |channel| {
         let plan = order.job(&index, token, channel)?.plan()?;
@@ -123,16 +137,19 @@ pub fn plan_update<'env>(
 
 /// Brings the target up to date.
 #[napi(ts_return_type = "Promise<Outcome>")]
+#[allow(clippy::too_many_arguments, reason = "the arguments of JavaScript")]
 pub fn run_update<'env>(
     env: &'env Env,
     index: &IndexHandle,
     source: SourceInput,
+    mirrors: Vec<SourceInput>,
     options: JobInput,
     cancel: &CancelHandle,
     wants: Wants,
     tell: Function<'env, Message, ()>,
 ) -> napi::Result<Object<'env>> {
-    let order = Order { source: source.into(), options, wants };
+    let mirrors = mirrors.into_iter().map(Given::from).collect();
+    let order = Order { source: source.into(), mirrors, options, wants };
     let (index, token) = (index.share(), cancel.token());
     start(env, &tell, move |channel| {
         let statistics = order.job(&index, token, channel)?.run()?;
@@ -143,6 +160,7 @@ pub fn run_update<'env>(
 /// What both verbs are told.
 struct Order {
     source: Given,
+    mirrors: Vec<Given>,
     options: JobInput,
     wants: Wants,
 }
@@ -151,22 +169,28 @@ impl Order {
     fn job(self, index: &Index, cancel: gosync_binding::Cancel, channel: &Channel) -> Result<Job> {
         let given = self.options;
         let observer = channel.observer(&self.wants, cancel);
-        let opening =
-            OpenInput { max_index_size: given.max_index_size, connections: given.connections, timeout: given.timeout };
-        let open = open_options(&opening, observer.without_progress());
+        let open = open_options(given.open, observer.without_progress());
         let source = self.source.source(&open, channel)?;
+        let mirrors = self.mirrors.into_iter().map(|mirror| mirror.source(&open, channel));
+        let mirrors = mirrors.collect::<Result<Vec<_>>>()?;
         let options = JobOptions {
             threads: given.threads.unwrap_or_default(),
             max_requests: given.max_requests.unwrap_or_default(),
             max_bytes_in_flight: given.max_bytes_in_flight.map(whole).unwrap_or_default(),
-            retries: given.retries,
-            timeout_ms: given.timeout.unwrap_or_default(),
+            retries: open.retries,
+            timeout_ms: open.http.timeout_ms,
+            max_gap: given.max_gap.map(whole).unwrap_or_default(),
+            assume_rtt_ms: given.assume_rtt.unwrap_or_default(),
+            assume_rate: given.assume_rate.map(whole).unwrap_or_default(),
             ignore_target: given.ignore_target,
             allow_any_source: given.allow_any_source,
             open: Some(open),
             observer,
         };
         let job = Job::new(index, source.as_ref(), Path::new(&given.target), &options)?;
+        for mirror in mirrors.iter().flatten() {
+            job.add_mirror(mirror)?;
+        }
         for seed in given.seeds {
             job.add_seed(&PathBuf::from(seed))?;
         }
@@ -192,6 +216,11 @@ fn plan_info(plan: &Plan) -> PlanInfo {
         ranges: number(plan.ranges()),
         index_size: number(plan.index_size()),
         up_to_date: plan.up_to_date(),
+        strategy: plan.strategy(),
+        round_trip: plan.round_trip_ms(),
+        rate: plan.rate().map(number),
+        time: plan.time_ms(),
+        time_whole: plan.time_whole_ms(),
         reason: plan.reason(),
         pieces: (0..plan.piece_count()).filter_map(piece).collect(),
     }

@@ -71,23 +71,26 @@ impl RequestHandle {
 }
 
 /// A source that forwards everything to JavaScript.
-struct OwnSource(Channel);
+struct OwnSource {
+    channel: Channel,
+    number: u32,
+}
 
-/// The source that the caller answers for through this channel.
-pub(crate) fn own_source(channel: &Channel) -> gosync_binding::Result<Source> {
-    Source::from_foreign(OwnSource(channel.clone()))
+/// The source with this number that the caller answers for through this channel.
+pub(crate) fn own_source(channel: &Channel, number: u32) -> gosync_binding::Result<Source> {
+    Source::from_foreign(OwnSource { channel: channel.clone(), number })
 }
 
 impl ForeignSource for OwnSource {
     fn fetch(&self, request: Request) {
-        self.0.send(Signal::Request(request));
+        self.channel.send(Signal::Request(self.number, request));
     }
 
     fn cancel(&self, id: u64) {
-        self.0.send(Signal::Cancel(id));
+        self.channel.send(Signal::Cancel(self.number, id));
     }
 
     fn resume(&self, id: u64) {
-        self.0.send(Signal::Resume(id));
+        self.channel.send(Signal::Resume(self.number, id));
     }
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use gosync_binding::{OpenOptions, VerifyOptions};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::calls::Call;
-use crate::cancel::Cancel;
 use crate::errors::raise;
-use crate::inputs::{Given, Seconds, Whole};
+use crate::inputs::Given;
+use crate::options::Keywords;
 use crate::results::Verification;
 use crate::sources::Opening;
-use crate::watch::{Callback, observer};
 
 /// What a target is: its length, its root, and the checksums of its blocks. Made by `gosync.index` or `Index.open`.
 #[pyclass(frozen, module = "gosync")]
@@ -23,31 +22,12 @@ pub(crate) struct Index(pub(crate) Arc<gosync_binding::Index>);
 impl Index {
     /// Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
     #[staticmethod]
-    #[pyo3(signature = (index, *, max_index_size=Whole(0), connections=Whole(0), timeout=Seconds(0), progress=None, events=None, cancel=None))]
+    #[pyo3(signature = (index, **options))]
     #[pyo3(
-        text_signature = "(index, *, max_index_size=0, connections=0, timeout=0, progress=None, events=None, cancel=None)"
+        text_signature = "(index, *, max_index_size=0, index_cache=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
     )]
-    #[allow(clippy::too_many_arguments, reason = "the keyword arguments of Python")]
-    pub(crate) fn open(
-        py: Python<'_>,
-        index: Given,
-        max_index_size: Whole<u64>,
-        connections: Whole<u32>,
-        timeout: Seconds,
-        progress: Option<Callback>,
-        events: Option<Callback>,
-        cancel: Option<Bound<'_, Cancel>>,
-    ) -> PyResult<Self> {
-        let call = Call::new(py, cancel.as_ref().map(|cancel| &cancel.get().0))?;
-        let observer = observer(&call, progress, events);
-        let options = OpenOptions {
-            max_index_size: max_index_size.0,
-            connections: connections.0,
-            timeout_ms: timeout.0,
-            observer,
-        };
-        let given = GivenIndex::new(py, index, connections.0, &call)?;
-        call.run(py, move || given.open(&options)).map(Index)
+    fn open(py: Python<'_>, index: Given, options: Option<Bound<'_, PyDict>>) -> PyResult<Self> {
+        Index::read(py, index, options, "open")
     }
 
     /// Writes the index to `path`: beside it first, then by one rename.
@@ -67,19 +47,13 @@ impl Index {
     }
 
     /// Compares the file at `path` with the index. A file that differs is a finding, not an error.
-    #[pyo3(signature = (path, *, threads=Whole(0), progress=None, events=None, cancel=None))]
+    #[pyo3(signature = (path, **options))]
     #[pyo3(text_signature = "($self, path, *, threads=0, progress=None, events=None, cancel=None)")]
-    fn verify(
-        &self,
-        py: Python<'_>,
-        path: PathBuf,
-        threads: Whole<u32>,
-        progress: Option<Callback>,
-        events: Option<Callback>,
-        cancel: Option<Bound<'_, Cancel>>,
-    ) -> PyResult<Verification> {
-        let call = Call::new(py, cancel.as_ref().map(|cancel| &cancel.get().0))?;
-        let options = VerifyOptions { threads: threads.0, observer: observer(&call, progress, events) };
+    fn verify(&self, py: Python<'_>, path: PathBuf, options: Option<Bound<'_, PyDict>>) -> PyResult<Verification> {
+        let keywords = Keywords::new(options);
+        let (call, observer) = keywords.watch(py)?;
+        let options = VerifyOptions { threads: keywords.threads()?, observer };
+        keywords.end("verify")?;
         let index = self.0.clone();
         call.run(py, move || index.verify(&path, &options)).map(Verification::from)
     }
@@ -126,7 +100,7 @@ impl Index {
         self.0.source()
     }
 
-    /// Where the index was opened from; None if it was built, or read from memory.
+    /// Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory.
     #[getter]
     fn origin(&self) -> Option<String> {
         self.0.origin()
@@ -139,6 +113,23 @@ impl Index {
             self.0.block_size(),
             self.0.root_hex()
         )
+    }
+}
+
+impl Index {
+    /// What `Index.open` and `info` do; `function` is the one that was called.
+    pub(crate) fn read(
+        py: Python<'_>,
+        index: Given,
+        options: Option<Bound<'_, PyDict>>,
+        function: &str,
+    ) -> PyResult<Self> {
+        let keywords = Keywords::new(options);
+        let (call, observer) = keywords.watch(py)?;
+        let options = keywords.open(observer)?;
+        keywords.end(function)?;
+        let given = GivenIndex::new(py, index, options.http.connections, &call)?;
+        call.run(py, move || given.open(&options)).map(Index)
     }
 }
 

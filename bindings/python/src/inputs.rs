@@ -103,6 +103,34 @@ impl<'py> FromPyObject<'_, 'py> for Paths {
     }
 }
 
+/// Any number of sources: an iterable, but not one source by mistake.
+pub(crate) struct Sources(pub(crate) Vec<Given>);
+
+impl<'py> FromPyObject<'_, 'py> for Sources {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if given.is_instance_of::<PyString>() || buffer(&given)?.is_some() {
+            return Err(PyTypeError::new_err("expected an iterable of sources, not one source"));
+        }
+        given.try_iter()?.map(|source| source?.extract()).collect::<PyResult<_>>().map(Sources)
+    }
+}
+
+/// Any number of texts: an iterable, but not one text by mistake.
+pub(crate) struct Texts(pub(crate) Vec<String>);
+
+impl<'py> FromPyObject<'_, 'py> for Texts {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if given.is_instance_of::<PyString>() {
+            return Err(PyTypeError::new_err("expected an iterable of strings, not one string"));
+        }
+        given.try_iter()?.map(|text| text?.extract()).collect::<PyResult<_>>().map(Texts)
+    }
+}
+
 /// A whole number that is not negative; what does not fit is an argument error instead of an OverflowError.
 pub(crate) struct Whole<T>(pub(crate) T);
 
@@ -131,6 +159,18 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        // Zero means the default, so what is shorter than a millisecond is one.
+        Ok(Seconds(given.extract::<Milliseconds>()?.0.ceil() as u32))
+    }
+}
+
+/// Seconds, as milliseconds and fractions of them.
+pub(crate) struct Milliseconds(pub(crate) f64);
+
+impl<'py> FromPyObject<'_, 'py> for Milliseconds {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let milliseconds = given.extract::<f64>()? * 1000.0;
         if !(0.0..=f64::from(u32::MAX)).contains(&milliseconds) {
             return Err(argument(
@@ -138,7 +178,6 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
                 format!("{} is not a number of seconds that can be waited", given.str()?),
             ));
         }
-        // Zero means the default, so what is shorter than a millisecond is one.
-        Ok(Seconds(milliseconds.ceil() as u32))
+        Ok(Milliseconds(milliseconds))
     }
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod errors;
 mod index;
 mod inputs;
+mod options;
 mod plan;
 mod results;
 mod sources;

@@ -53,6 +53,36 @@ impl Plan {
         self.0.up_to_date()
     }
 
+    /// How the missing bytes would be fetched: `local`, `ranges` or `whole`.
+    #[getter]
+    fn strategy(&self) -> String {
+        self.0.strategy()
+    }
+
+    /// The round trip that the plan reckons with, measured or assumed, in seconds; None if it is not known.
+    #[getter]
+    fn round_trip(&self) -> Option<f64> {
+        self.0.round_trip_ms().map(seconds)
+    }
+
+    /// The rate that the plan reckons with, measured or assumed, in bytes per second; None if it is not known.
+    #[getter]
+    fn rate(&self) -> Option<u64> {
+        self.0.rate()
+    }
+
+    /// Seconds that fetching the missing ranges would take; None if that is not known, or nothing is missing.
+    #[getter]
+    fn time(&self) -> Option<f64> {
+        self.0.time_ms().map(seconds)
+    }
+
+    /// Seconds that fetching everything in one go would take; None if that is not known, or nothing is missing.
+    #[getter]
+    fn time_whole(&self) -> Option<f64> {
+        self.0.time_whole_ms().map(seconds)
+    }
+
     /// Why it would be done this way, one line.
     #[getter]
     fn reason(&self) -> String {
@@ -77,6 +107,10 @@ impl Plan {
             plan.ranges()
         )
     }
+}
+
+fn seconds(milliseconds: f64) -> f64 {
+    milliseconds / 1000.0
 }
 
 /// A run of the target that comes from one place.

@@ -1,7 +1,7 @@
 # Written by hand; stubtest compares it with the built module.
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 from typing_extensions import Buffer
 
@@ -244,6 +244,26 @@ class Plan:
         """Whether the target is the new version already."""
 
     @property
+    def strategy(self) -> Literal["local", "ranges", "whole"]:
+        """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
+
+    @property
+    def round_trip(self) -> float | None:
+        """The round trip that the plan reckons with, measured or assumed, in seconds; None if it is not known."""
+
+    @property
+    def rate(self) -> int | None:
+        """The rate that the plan reckons with, measured or assumed, in bytes per second; None if it is not known."""
+
+    @property
+    def time(self) -> float | None:
+        """Seconds that fetching the missing ranges would take; None if that is not known, or nothing is missing."""
+
+    @property
+    def time_whole(self) -> float | None:
+        """Seconds that fetching everything in one go would take; None if that is not known, or nothing is missing."""
+
+    @property
     def reason(self) -> str:
         """Why it would be done this way, one line."""
 
@@ -260,13 +280,45 @@ class Index:
         index: Index | _Content,
         *,
         max_index_size: int = 0,
+        index_cache: _Path | None = None,
+        retries: int | None = None,
         connections: int = 0,
         timeout: float = 0,
+        connect_timeout: float = 0,
+        first_byte_timeout: float = 0,
+        stall_timeout: float = 0,
+        user: str | None = None,
+        bearer: str | None = None,
+        headers: Iterable[str] = (),
+        proxy: str | None = None,
+        no_proxy: str | None = None,
+        ca_file: _Path | None = None,
+        rate_limit: int = 0,
         progress: Callable[[Progress], object] | None = None,
         events: Callable[[Event], object] | None = None,
         cancel: Cancel | None = None,
     ) -> Index:
-        """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`."""
+        """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
+
+        Numbers that are 0 and `None` mean the default. The options, which every call that opens something has:
+
+        - `max_index_size`: the largest index that is read, in bytes; a larger one is LIMIT (1 GiB).
+        - `index_cache`: a file that keeps the index as it was last read from a URL, so that reading it again, unchanged,
+          is one conditional request; never believed without the server's word.
+        - `retries`: temporary failures in a row, without a new byte between them, that are survived (5); 0 means none.
+        - `connections`: connections to an HTTP origin at the same time (4).
+        - `timeout`: seconds that a server may be silent: while connecting, before its answer begins, and in the middle
+          of it (30). There is no limit on the whole. `connect_timeout` (name lookup, TCP, TLS), `first_byte_timeout` and
+          `stall_timeout` set these three apart.
+        - `user` (`name:password`, basic authentication; one in the URL comes first), `bearer` (a token) and `headers`
+          (further lines, `Name: value`) go to the origin of the location that is opened and to no other one, also after
+          a redirect.
+        - `proxy`: an `http:`, `https:`, `socks5:` or `socks5h:` URL; `None` uses what the environment (`http_proxy`,
+          `https_proxy`, `all_proxy`) or the system names, an empty string none. `no_proxy`: hosts that are reached without
+          it, separated by commas; `*` means all.
+        - `ca_file`: a PEM file with certificate authorities that are trusted besides the platform's.
+        - `rate_limit`: bytes per second that are read at most, by all connections together (no limit).
+        """
 
     def save(self, path: _Path) -> None:
         """Writes the index to `path`: beside it first, then by one rename."""
@@ -316,7 +368,7 @@ class Index:
 
     @property
     def origin(self) -> str | None:
-        """Where the index was opened from; None if it was built, or read from memory."""
+        """Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory."""
 
 @final
 class Request:
@@ -358,16 +410,31 @@ def plan(
     *,
     index: Index | _Content,
     source: _Content | None = None,
+    mirrors: Iterable[_Content] = (),
     seeds: Iterable[_Path] = (),
     threads: int = 0,
     max_requests: int = 0,
     max_bytes_in_flight: int = 0,
-    retries: int | None = None,
-    timeout: float = 0,
+    max_gap: int = 0,
+    assume_rtt: float = 0,
+    assume_rate: int = 0,
     ignore_target: bool = False,
     allow_any_source: bool = False,
     max_index_size: int = 0,
+    index_cache: _Path | None = None,
+    retries: int | None = None,
     connections: int = 0,
+    timeout: float = 0,
+    connect_timeout: float = 0,
+    first_byte_timeout: float = 0,
+    stall_timeout: float = 0,
+    user: str | None = None,
+    bearer: str | None = None,
+    headers: Iterable[str] = (),
+    proxy: str | None = None,
+    no_proxy: str | None = None,
+    ca_file: _Path | None = None,
+    rate_limit: int = 0,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
@@ -379,16 +446,31 @@ def update(
     *,
     index: Index | _Content,
     source: _Content | None = None,
+    mirrors: Iterable[_Content] = (),
     seeds: Iterable[_Path] = (),
     threads: int = 0,
     max_requests: int = 0,
     max_bytes_in_flight: int = 0,
-    retries: int | None = None,
-    timeout: float = 0,
+    max_gap: int = 0,
+    assume_rtt: float = 0,
+    assume_rate: int = 0,
     ignore_target: bool = False,
     allow_any_source: bool = False,
     max_index_size: int = 0,
+    index_cache: _Path | None = None,
+    retries: int | None = None,
     connections: int = 0,
+    timeout: float = 0,
+    connect_timeout: float = 0,
+    first_byte_timeout: float = 0,
+    stall_timeout: float = 0,
+    user: str | None = None,
+    bearer: str | None = None,
+    headers: Iterable[str] = (),
+    proxy: str | None = None,
+    no_proxy: str | None = None,
+    ca_file: _Path | None = None,
+    rate_limit: int = 0,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
@@ -396,8 +478,21 @@ def update(
     """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
     verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
 
-    `source` may be left out where the index names one. Numbers that are 0 and `retries=None` mean the default; `retries=0`
-    means none; `timeout` is in seconds.
+    `source` may be left out where the index names one. Numbers that are 0 and `None` mean the default. Of the options,
+    those for opening are as in `Index.open`; `timeout` (for a request 60 seconds, whatever the source is) and `retries` are
+    the update's too. The others:
+
+    - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
+      each other, and share the work where that is faster.
+    - `seeds`: local files that may help.
+    - `threads`: worker threads (all cores).
+    - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
+      written (16 MiB).
+    - `max_gap`: gaps between missing ranges, in bytes, that are fetched along, at most, where that is cheaper than another
+      range (1 MiB).
+    - `assume_rtt` (seconds) and `assume_rate` (bytes per second): plan with these instead of what was measured.
+    - `ignore_target`: do not use what is at the target as a seed.
+    - `allow_any_source`: let the index name a source outside its own directory, on another host, or by an absolute path.
     """
 
 def verify(
@@ -406,8 +501,20 @@ def verify(
     index: Index | _Content,
     threads: int = 0,
     max_index_size: int = 0,
+    index_cache: _Path | None = None,
+    retries: int | None = None,
     connections: int = 0,
     timeout: float = 0,
+    connect_timeout: float = 0,
+    first_byte_timeout: float = 0,
+    stall_timeout: float = 0,
+    user: str | None = None,
+    bearer: str | None = None,
+    headers: Iterable[str] = (),
+    proxy: str | None = None,
+    no_proxy: str | None = None,
+    ca_file: _Path | None = None,
+    rate_limit: int = 0,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
@@ -418,10 +525,22 @@ def info(
     index: Index | _Content,
     *,
     max_index_size: int = 0,
+    index_cache: _Path | None = None,
+    retries: int | None = None,
     connections: int = 0,
     timeout: float = 0,
+    connect_timeout: float = 0,
+    first_byte_timeout: float = 0,
+    stall_timeout: float = 0,
+    user: str | None = None,
+    bearer: str | None = None,
+    headers: Iterable[str] = (),
+    proxy: str | None = None,
+    no_proxy: str | None = None,
+    ca_file: _Path | None = None,
+    rate_limit: int = 0,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Index:
-    """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`."""
+    """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""
