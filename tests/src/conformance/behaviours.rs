@@ -547,7 +547,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     content("plain-206-half", plain_gets_half),
     content("empty-200", |_| Answer::empty(200)),
     content("page-200", |_| Answer::new(200, b"<html>Please log in</html>".to_vec()).with("Content-Type", "text/html")),
-    content("refused-then-up", refused_then_up),
+    both("refused-then-up", refused_then_up),
     both("index-unchanged", honest),
     both("index-weak-etag", weak_etag),
     content("storm", storm),

@@ -92,7 +92,7 @@ fn options(server: &Server, client: &Client, folder: &Path, events: &Events) -> 
         events: Some(Arc::new(move |event| lock(&heard).push((event.kind.to_owned(), event.message.clone())))),
         ..Observer::default()
     };
-    let wait = Duration::from_millis(500);
+    let wait = Duration::from_millis(client.wait_ms);
     let http = HttpOptions {
         connections: client.connections,
         timeout: wait,

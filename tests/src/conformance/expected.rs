@@ -56,6 +56,8 @@ pub struct Client {
     pub rtt_ms: u64,
     /// How often it updates, keeping the index between.
     pub runs: u32,
+    /// Milliseconds of silence after which it gives a server up.
+    pub wait_ms: u64,
 }
 
 impl Default for Client {
@@ -71,6 +73,7 @@ impl Default for Client {
             retries: 4,
             rtt_ms: 1,
             runs: 1,
+            wait_ms: 500,
         }
     }
 }
