@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub mod c;
+pub mod conformance;
 pub mod data;
 pub mod server;
 

@@ -1,7 +1,9 @@
-//! What is generated and committed: the C header, the ABI ledger, the list of errors, the typings of the addon.
+//! What is generated and committed: the C header, the ABI ledger, the list of errors, the page of the conformance
+//! suite, the typings of the addon.
 //! `gen` writes it; `gen --check` only compares, so that a change in the code brings its consequences along.
 
 mod abi;
+mod conformance;
 mod errors;
 mod header;
 mod typings;
@@ -22,7 +24,7 @@ struct Generated {
 /// Writes the files, or (`check`) tells which differ from what would be written. True if all is well.
 pub(crate) fn run(check: bool) -> Result<bool> {
     let header = header::generate()?;
-    let mut files = vec![errors::generate()?];
+    let mut files = vec![errors::generate()?, conformance::generate()?];
     files.extend(abi::generate(&header.content)?);
     files.push(header);
     let mut same = true;

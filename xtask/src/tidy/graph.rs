@@ -33,7 +33,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("reqwest", &["gosync-io"]),
     ("hyper", &["gosync-io"]),
     ("tokio", &["gosync-io"]),
-    ("rustls", &["gosync-io"]),
+    ("rustls", &["gosync-io", "gosync-tests"]),
     ("tempfile", &["gosync-io", "gosync-tests"]),
     ("memmap2", &["gosync-io"]),
     ("pyo3", &["gosync-python"]),

@@ -1,0 +1,244 @@
+//! gosync as the suite's client: one update against one behaviour, what came of it, and whether that is right.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gosync_io::source::MemorySource;
+use gosync_io::{HttpOptions, Job, JobOptions, Observer, OpenOptions, Result, Statistics, open_index, open_source};
+use serde::Serialize;
+
+use super::behaviours::File;
+use super::content::Content;
+use super::expected::{Client, Expected};
+use super::server::{Listener, Record, Server, lock};
+
+/// What came of an update.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Measured {
+    /// `exact`, `next`, `wrong` (success, but another content), or an error's kind.
+    pub outcome: String,
+    /// The error, with its context.
+    pub message: String,
+    /// The reason in the statistics.
+    pub reason: String,
+    /// Kinds and texts of the events.
+    pub events: Vec<(String, String)>,
+    /// Bytes of the content that the client lacked.
+    pub missing: u64,
+    /// Bytes of bodies of the content that were sent.
+    pub bytes: u64,
+    /// Requests for the content.
+    pub requests: u64,
+    /// Bytes of bodies of the index that were sent.
+    pub index_bytes: u64,
+    /// Requests for the index.
+    pub index_requests: u64,
+    /// Seconds.
+    pub seconds: f64,
+    /// What is wrong however the update ended: files left behind, an old target that was touched.
+    pub faults: Vec<String>,
+}
+
+/// The events of an update.
+type Events = Arc<Mutex<Vec<(String, String)>>>;
+
+/// An update of a file in `folder` from the server, `name` being a behaviour with or without a token.
+pub fn update(server: &Server, name: &str, client: &Client, folder: &Path) -> Measured {
+    let content = server.content(&client.content).unwrap_or_default();
+    let start = Instant::now();
+    let mut measured = Measured::default();
+    let before = if client.from_nothing { None } else { Some(&content.old) };
+    let target = folder.join("target/content");
+    let prepared = prepare(server, folder, before).and_then(|()| missing(&content, &target));
+    match prepared {
+        Ok(missing) => measured.missing = missing,
+        Err(why) => measured.faults.push(format!("cannot prepare: {why}")),
+    }
+    let events = Events::default();
+    let mut result = Ok(Statistics::default());
+    for _ in 0..client.runs {
+        result = run(server, name, client, folder, &events);
+    }
+    measured.seconds = start.elapsed().as_secs_f64();
+    measured.events = lock(&events).clone();
+    conclude(&mut measured, result, &content, &target, before);
+    count(&mut measured, &server.records(name), client);
+    measured
+}
+
+fn prepare(server: &Server, folder: &Path, before: Option<&Vec<u8>>) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("target"))?;
+    std::fs::create_dir_all(folder.join("client"))?;
+    std::fs::write(folder.join("client/ca.pem"), server.ca())?;
+    before.map_or(Ok(()), |bytes| std::fs::write(folder.join("target/content"), bytes))
+}
+
+/// What the client lacks.
+fn missing(content: &Content, target: &Path) -> std::io::Result<u64> {
+    let index = gosync_io::index_from_bytes(&content.now.index, &OpenOptions::default());
+    let plan = index.and_then(|index| {
+        let source = Arc::new(MemorySource::new(content.now.bytes.clone()));
+        Job::new(Arc::new(index), Some(source), target, JobOptions::default())?.plan()
+    });
+    plan.map(|plan| plan.missing).map_err(std::io::Error::other)
+}
+
+/// Time-outs that a test can wait for, and a link on which ranges pay.
+fn options(server: &Server, client: &Client, folder: &Path, events: &Events) -> JobOptions {
+    let heard = Arc::clone(events);
+    let observer = Observer {
+        events: Some(Arc::new(move |event| lock(&heard).push((event.kind.to_owned(), event.message.clone())))),
+        ..Observer::default()
+    };
+    let wait = Duration::from_millis(client.wait_ms);
+    let http = HttpOptions {
+        connections: client.connections,
+        timeout: wait,
+        connect_timeout: Duration::from_secs(5),
+        first_byte_timeout: wait,
+        stall_timeout: wait,
+        bearer: client.has_credentials.then(|| "secret".to_owned()),
+        headers: if client.has_credentials { vec!["X-Token: secret".to_owned()] } else { Vec::new() },
+        proxy: Some(if client.uses_proxy { server.url(Listener::Proxy, "/") } else { String::new() }),
+        ca_file: client.trusts_ca.then(|| folder.join("client/ca.pem")),
+        ..HttpOptions::default()
+    };
+    let open = OpenOptions {
+        index_cache: (client.runs > 1).then(|| folder.join("client/index")),
+        retries: Some(client.retries),
+        http,
+        observer: observer.clone(),
+        ..OpenOptions::default()
+    };
+    JobOptions {
+        retries: Some(client.retries),
+        timeout: Duration::from_secs(5),
+        assume_rtt: Duration::from_millis(client.rtt_ms),
+        assume_rate: 1_000_000,
+        threads: 1,
+        open,
+        observer,
+        ..JobOptions::default()
+    }
+}
+
+fn run(server: &Server, name: &str, client: &Client, folder: &Path, events: &Events) -> Result<Statistics> {
+    let options = options(server, client, folder, events);
+    let path = format!("/{name}/{}", client.content);
+    let (late, at) = match client.listener {
+        Listener::Late => (true, Listener::Main),
+        listener => (false, listener),
+    };
+    let index = open_index(&server.url(at, &format!("{path}.gosync")), &options.open)?;
+    // The index names the content beside it; what is late is at a port of its own.
+    let source = if late { Some(open_source(&server.url(Listener::Late, &path), &options.open)?) } else { None };
+    Job::new(Arc::new(index), source, folder.join("target/content"), options)?.run()
+}
+
+/// The outcome, and what holds for every outcome.
+fn conclude(
+    measured: &mut Measured,
+    result: Result<Statistics>,
+    content: &Content,
+    target: &Path,
+    before: Option<&Vec<u8>>,
+) {
+    let is = std::fs::read(target).ok();
+    match result {
+        Ok(statistics) => {
+            measured.reason = statistics.reason;
+            let versions = [("exact", &content.now.bytes), ("next", &content.next.bytes)];
+            let found = versions.iter().find(|(_, bytes)| is.as_ref() == Some(*bytes));
+            measured.outcome = found.map_or("wrong", |(name, _)| name).to_owned();
+        }
+        Err(error) => {
+            measured.outcome = error.kind().to_string();
+            measured.message = format!("{error} {:?}", error.context());
+            if is.as_ref() != before {
+                measured.faults.push("the old target is not as it was".to_owned());
+            }
+        }
+    }
+    let folder = target.parent().unwrap_or(target);
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let others: Vec<_> = names.filter(|name| name != "content").collect();
+    if !others.is_empty() {
+        measured.faults.push(format!("left beside the target: {others:?}"));
+    }
+}
+
+fn count(measured: &mut Measured, records: &[Arc<Record>], client: &Client) {
+    for record in records {
+        let bytes = record.sent.load(Ordering::Relaxed);
+        match record.file {
+            File::Content => {
+                measured.requests += 1;
+                measured.bytes += bytes;
+            }
+            File::Index => {
+                measured.index_requests += 1;
+                measured.index_bytes += bytes;
+            }
+            File::Old => {}
+        }
+    }
+    let mut faults = Vec::new();
+    if records.iter().any(|record| record.credentials && record.listener == Listener::Other) {
+        faults.push("another origin has seen the credentials");
+    }
+    let own = || records.iter().filter(|record| record.listener != Listener::Other);
+    if client.has_credentials && !own().all(|record| record.credentials) {
+        faults.push("a request to the own origin lacks the credentials");
+    }
+    measured.faults.extend(faults.into_iter().map(str::to_owned));
+}
+
+/// What is not as expected.
+pub fn judge(expected: &Expected, measured: &Measured, server: &Server, name: &str) -> Vec<String> {
+    let mut wrong = measured.faults.clone();
+    let mut check = |is_right: bool, what: String| {
+        if !is_right {
+            wrong.push(what);
+        }
+    };
+    let (most, outcome) = (&expected.most, &measured.outcome);
+    check(expected.outcome.has(outcome), format!("outcome {outcome}, expected {:?}", expected.outcome));
+    let (length, index_length) = server
+        .content(&expected.client.content)
+        .map_or((0, 0), |content| (content.now.bytes.len(), content.now.index.len()));
+    let bytes = most.content * length as f64 + most.missing * measured.missing as f64 + most.more as f64;
+    check(
+        measured.bytes as f64 <= bytes,
+        format!("{} bytes of the content, expected {bytes:.0} at most", measured.bytes),
+    );
+    check(measured.requests <= most.requests, format!("{} requests, expected {}", measured.requests, most.requests));
+    if let Some(most) = most.index_requests {
+        let requests = measured.index_requests;
+        check(requests <= most, format!("{requests} requests for the index, expected {most}"));
+    }
+    if let Some(most) = most.index {
+        let most = most * index_length as f64;
+        check(
+            measured.index_bytes as f64 <= most,
+            format!("{} bytes of index, at most {most:.0}", measured.index_bytes),
+        );
+    }
+    let reason = expected.reason.as_deref().unwrap_or_default();
+    check(measured.reason.contains(reason), format!("the reason lacks {reason:?}"));
+    let message = expected.message.as_deref().unwrap_or_default();
+    check(measured.message.contains(message), format!("the error lacks {message:?}"));
+    if let Some(event) = &expected.event {
+        check(measured.events.iter().any(|(kind, _)| kind == event), format!("no event {event}"));
+    }
+    if let Some(pause) = expected.pause {
+        let times: Vec<f64> =
+            server.records(name).iter().filter(|record| record.file == File::Content).map(|record| record.at).collect();
+        let first = times.first().copied().unwrap_or(0.0);
+        // What was under way when the answer came is no fault.
+        let early = times.iter().filter(|at| (first + 0.2..first + pause * 0.98).contains(at)).count();
+        check(early == 0, format!("{early} requests within {pause} s of the first: {times:?}"));
+    }
+    wrong
+}

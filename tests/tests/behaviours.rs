@@ -1,0 +1,83 @@
+//! The conformance suite: one test for each behaviour of `tests/conformance/behaviours.json`, through the Rust library.
+//!
+//! What was measured is written to `conformance/measured.json` in Cargo's output folder.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gosync_tests::conformance::client::{Measured, judge, update};
+use gosync_tests::conformance::content::Content;
+use gosync_tests::conformance::expected::{self, Expected};
+use gosync_tests::conformance::{behaviours, server::Server};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// After this time an update counts as hanging.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+type Results = Arc<Mutex<BTreeMap<String, Measured>>>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let server = Server::start(Content::standard()).expect("a server");
+    let results = Results::default();
+    let all = expected::all();
+    let mut trials = vec![Trial::test("the data and the server have the same behaviours", {
+        let names: Vec<String> = all.iter().map(|expected| expected.name.clone()).collect();
+        move || same_names(&names)
+    })];
+    for expected in all {
+        let (server, results) = (server.clone(), results.clone());
+        trials.push(Trial::test(expected.name.clone(), move || behaves(&server, expected, &results)));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    write(&results);
+    conclusion.exit_code()
+}
+
+fn same_names(names: &[String]) -> Result<(), Failed> {
+    let served: Vec<&str> = behaviours::BEHAVIOURS.iter().map(|behaviour| behaviour.name).collect();
+    if names == served { Ok(()) } else { Err(format!("data: {names:?}\nserver: {served:?}").into()) }
+}
+
+fn behaves(server: &Server, expected: Expected, results: &Results) -> Result<(), Failed> {
+    let (sender, receiver) = channel();
+    let (on_thread, name, client) = (server.clone(), expected.name.clone(), expected.client.clone());
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().to_owned();
+    std::thread::spawn(move || sender.send(update(&on_thread, &name, &client, &path)));
+    let measured = match receiver.recv_timeout(WATCHDOG) {
+        Ok(measured) => measured,
+        Err(RecvTimeoutError::Timeout) => return Err(format!("{} hangs", expected.name).into()),
+        Err(RecvTimeoutError::Disconnected) => return Err(format!("{} panicked", expected.name).into()),
+    };
+    results.lock().unwrap_or_else(PoisonError::into_inner).insert(expected.name.clone(), measured.clone());
+    let wrong = judge(&expected, &measured, server, &expected.name);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let ranges: Vec<String> = server
+        .records(&expected.name)
+        .iter()
+        .map(|record| {
+            format!(
+                "{:.3} {} {} {:?} -> {} {:?}",
+                record.at, record.method, record.target, record.range, record.status, record.sent
+            )
+        })
+        .collect();
+    Err(format!("{}\n{measured:#?}\n{}", wrong.join("\n"), ranges.join("\n")).into())
+}
+
+/// Leaves the figures where people can look at them.
+fn write(results: &Results) {
+    let results = results.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = gosync_tests::target().join("conformance");
+    let text = serde_json::to_string_pretty(&*results).unwrap_or_default();
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("measured.json"), text));
+    if let Err(error) = written {
+        eprintln!("{}: {error}", folder.display());
+    }
+}
