@@ -34,6 +34,9 @@ The developers' door: cargo xtask TASK
   fuzz --replay    runs the committed inputs through the targets, on the stable toolchain
   bench [--quick] [--write]
                    side by side with zsync and rsync, over cp and b3sum; --write renews docs/bench/README.md
+  bench --net [--quick] [--write] [--only CASE]...
+                   over a slow link (as root, on Linux), beside zsync, bita and curl; --only takes the cases whose name
+                   has this in it and leaves the others' results; --write renews docs/bench/net.md and net.json
   install PREFIX   builds libgosync for release and installs it: library, header, pkg-config file, CMake package
   setup            installs what the other tasks need (Debian packages, Python and Node tools under target/)
   ci               setup, lint, test and fuzz --replay: all that a submission must pass

@@ -16,6 +16,10 @@ const DEBIAN: &[(&str, &str, &str)] = &[
     ("rsync", "rsync", "the benchmark"),
     ("zsync", "zsync", "the benchmark"),
     ("b3sum", "b3sum", "the benchmark"),
+    ("ip", "iproute2", "the benchmark over a slow link"),
+    ("curl", "curl", "the benchmark over a slow link"),
+    ("nginx", "nginx", "the benchmark over a slow link, and the tests with real servers"),
+    ("openssl", "openssl", "the benchmark over a slow link, and the tests with real servers"),
 ];
 
 /// The Python tools, with the versions that the results were seen with.

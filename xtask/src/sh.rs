@@ -145,7 +145,7 @@ fn how(status: std::process::ExitStatus) -> String {
     if status.code() == Some(124) { "did not end in time".to_owned() } else { status.to_string() }
 }
 
-/// The program's full path, looked for in the tasks' own tools and then in PATH.
+/// The program's full path, looked for in the tasks' own tools, in PATH, and where Debian keeps what serves.
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = crate::paths::tools();
@@ -153,6 +153,7 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
     places
         .into_iter()
         .chain(std::env::split_paths(&path))
+        .chain(["/usr/sbin".into(), "/sbin".into()])
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Instant;
 
 use wait4::Wait4;
@@ -19,10 +18,10 @@ pub(super) struct Usage {
     pub(super) peak_bytes: u64,
 }
 
-/// Runs it to its end; it must be successful. What it prints goes to a file beside `log`.
+/// Runs it to its end; it must be successful. What it says goes to `log`, what it prints to `log` with the ending `out`.
 pub(super) fn run(program: Sh, log: &Path) -> Result<Usage> {
     let (mut command, shown) = program.into_command();
-    command.stdout(Stdio::null()).stderr(File::create(log)?);
+    command.stdout(File::create(log.with_extension("out"))?).stderr(File::create(log)?);
     let started = Instant::now();
     let child = command.spawn()?;
     let ended = child.wait4()?;
@@ -60,6 +59,7 @@ mod tests {
         assert!((0.2..2.0).contains(&usage.seconds) && usage.processor_seconds < 0.2);
         assert!((100_000..100_000_000).contains(&usage.peak_bytes), "{}", usage.peak_bytes);
         assert!(run(crate::sh::sh("false"), &log).is_err());
+        std::fs::remove_file(log.with_extension("out")).expect("removed");
         std::fs::remove_file(log).expect("removed");
     }
 }

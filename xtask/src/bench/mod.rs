@@ -4,6 +4,8 @@
 
 mod corpus;
 mod measure;
+#[cfg(target_os = "linux")]
+mod net;
 mod report;
 mod tools;
 
@@ -61,13 +63,16 @@ struct Measured {
 
 /// Runs the benchmark with the options of the command line.
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
+    if let ["--net", options @ ..] = options {
+        return over_link(options);
+    }
     if let Some(unknown) = options.iter().find(|option| !matches!(**option, "--quick" | "--write")) {
         return fail(format!("bench has no option {unknown}"));
     }
     let (cases, rounds) = if options.contains(&"--quick") { QUICK } else { FULL };
     crate::setup::peers()?;
     let program = faces::program(Profile::Fast)?;
-    let folder = room()?;
+    let folder = room("files")?;
     let outcome: Result<Vec<Measured>> = cases.iter().try_fold(Vec::new(), |mut all, case| {
         all.extend(measure_case(case, rounds, &program, &folder)?);
         Ok(all)
@@ -83,13 +88,24 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
     Ok(!results.iter().any(|line| over(&line)))
 }
 
+#[cfg(target_os = "linux")]
+fn over_link(options: &[&str]) -> Result<bool> {
+    net::run(options)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn over_link(_: &[&str]) -> Result<bool> {
+    println!("skipped: bench --net: it needs the network namespaces of Linux");
+    Ok(true)
+}
+
 /// As a step of another task.
 pub(crate) fn quick_step() -> Result<()> {
     if run(&["--quick"])? { Ok(()) } else { fail("gosync took more memory than it may") }
 }
 
-/// Where the files lie: in memory where there is enough of it, so that no disk is measured.
-fn room() -> Result<PathBuf> {
+/// Where the files of this name lie: in memory where there is enough of it, so that no disk is measured.
+fn room(name: &str) -> Result<PathBuf> {
     const ENOUGH: u64 = 10 << 30;
     let printed = sh("df").args("--output=avail --block-size=1 /dev/shm").read().unwrap_or_default();
     let free: u64 = printed.lines().last().and_then(|line| line.trim().parse().ok()).unwrap_or(0);
@@ -97,10 +113,10 @@ fn room() -> Result<PathBuf> {
     let available = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"));
     let available = available.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) * 1024;
     if free.min(available) < ENOUGH {
-        return Ok(crate::paths::fresh("bench/files")?);
+        return Ok(crate::paths::fresh(&format!("bench/{name}"))?);
     }
     // Always the same, so that what a run that was killed has left goes with the next one.
-    let folder = PathBuf::from("/dev/shm/gosync-bench");
+    let folder = PathBuf::from("/dev/shm/gosync-bench").join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }

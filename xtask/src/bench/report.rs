@@ -106,7 +106,7 @@ fn as_json(line: &Measured) -> serde_json::Value {
 }
 
 /// Processor, cores and memory.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let read = |path: &str, key: &str| -> Option<String> {
         let text = std::fs::read_to_string(path).ok()?;
         let line = text.lines().find(|line| line.starts_with(key))?;

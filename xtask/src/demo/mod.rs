@@ -4,7 +4,7 @@
 //! Node package each update their own copy of the old one. What they report is shown beside what the server sent and
 //! beside the BLAKE3 of the result; any difference fails the demo.
 
-mod package;
+pub(crate) mod package;
 mod table;
 
 pub(crate) use table::grouped;
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<bool> {
     let started = Instant::now();
     let folder = target().join("demo");
     std::fs::create_dir_all(&folder)?;
-    let releases = package::releases(&folder)?;
+    let releases = package::releases(&package::DEMO, &folder)?;
     println!("\nbuilding and installing the faces");
     let faces = Faces::build(&folder)?;
     let ready = Instant::now();

@@ -1,28 +1,33 @@
-//! The demo's input: two adjacent releases of a package that many people have, as its publisher released them.
+//! Real input: two adjacent releases of a package that many people have, as its publisher released them.
 
 use std::path::{Path, PathBuf};
 
 use crate::sh::{Result, fail, need, sh};
 
+/// Two adjacent releases of a package.
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) old: &'static str,
+    pub(crate) new: &'static str,
+}
+
 /// Some 87 MB in 566 files once unpacked: descriptions of services, of which each release changes some.
-const NAME: &str = "google-api-python-client";
-const OLD: &str = "2.170.0";
-const NEW: &str = "2.171.0";
+pub(super) const DEMO: Package = Package { name: "google-api-python-client", old: "2.170.0", new: "2.171.0" };
 
 /// The two releases, each as one uncompressed tar.
-pub(super) struct Releases {
-    pub(super) old: PathBuf,
-    pub(super) new: PathBuf,
+pub(crate) struct Releases {
+    pub(crate) old: PathBuf,
+    pub(crate) new: PathBuf,
 }
 
 /// Gets and unpacks the releases; the second time they are there already.
-pub(super) fn releases(folder: &Path) -> Result<Releases> {
-    println!("the package: {NAME}, {OLD} to {NEW}");
-    Ok(Releases { old: release(folder, OLD)?, new: release(folder, NEW)? })
+pub(crate) fn releases(package: &Package, folder: &Path) -> Result<Releases> {
+    println!("the package: {}, {} to {}", package.name, package.old, package.new);
+    Ok(Releases { old: release(package.name, folder, package.old)?, new: release(package.name, folder, package.new)? })
 }
 
-fn release(folder: &Path, version: &str) -> Result<PathBuf> {
-    let tar = folder.join(format!("{NAME}-{version}.tar"));
+fn release(name: &str, folder: &Path, version: &str) -> Result<PathBuf> {
+    let tar = folder.join(format!("{name}-{version}.tar"));
     if tar.is_file() {
         return Ok(tar);
     }
@@ -31,7 +36,7 @@ fn release(folder: &Path, version: &str) -> Result<PathBuf> {
     sh(&python)
         .args("-m pip download --quiet --no-deps --only-binary :all: --dest")
         .arg(&packages)
-        .arg(format!("{NAME}=={version}"))
+        .arg(format!("{name}=={version}"))
         .run()?;
     let Some(wheel) = std::fs::read_dir(&packages)?.flatten().next() else {
         return fail(format!("pip left nothing in {}", packages.display()));
