@@ -6,10 +6,11 @@ use std::ops::Deref;
 
 use gosync_core::{Error, ErrorKind, Range, Result, Supply};
 use reqwest::Response;
-use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, RANGE};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE};
 
 use super::PIECE;
-use super::http::{Mode, Part, Shared};
+use super::http::{Mode, Part, Shared, Validators};
 use super::pending::{Pending, lock, unwanted};
 use super::reply::{Body, judge};
 
@@ -73,7 +74,12 @@ impl Shared {
     pub(super) async fn plain(&self, part: Part) {
         part.pending.count_exchange();
         let work = async {
-            match self.ask(None).await? {
+            let condition = lock(&self.state).condition.take();
+            let Some(answer) = self.ask_if(None, condition).await? else {
+                lock(&self.state).unchanged = true;
+                return Ok(());
+            };
+            match answer {
                 (mut response, Body::Whole(length)) => {
                     let end = self.copy(&mut response, &part.pending, 0, length).await?;
                     self.check_end(end, length)
@@ -88,6 +94,12 @@ impl Shared {
 
     /// Sends a request for `range`, or for everything, and judges the head of the answer.
     pub(super) async fn ask(&self, range: Option<Range>) -> Result<(Response, Body)> {
+        let answer = self.ask_if(range, None).await?;
+        answer.ok_or_else(|| self.placed(Error::new(ErrorKind::Source, "the server answers 304 Not Modified")))
+    }
+
+    /// As `ask`; nothing if the content is what the condition says.
+    async fn ask_if(&self, range: Option<Range>, condition: Option<Validators>) -> Result<Option<(Response, Body)>> {
         let mut request = self.client.get(self.url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(range) = range {
             let last = if range.is_to_end() { String::new() } else { range.end().saturating_sub(1).to_string() };
@@ -96,13 +108,27 @@ impl Shared {
                 request = request.header(IF_RANGE, validator);
             }
         }
+        let is_conditional = condition.is_some();
+        if let Some(Validators { etag, last_modified }) = condition {
+            let lines = [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, last_modified)];
+            for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                request = request.header(name, value);
+            }
+        }
         let response = match tokio::time::timeout(self.timeout, request.send()).await {
             Ok(sent) => sent.map_err(|cause| self.broken(cause))?,
             Err(_) => return Err(self.silent()),
         };
+        if is_conditional && response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
         let (body, pin) = judge(response.status(), response.headers(), range).map_err(|error| self.placed(error))?;
         {
             let mut state = lock(&self.state);
+            if range.is_none() {
+                let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+                state.validators = Some(Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) });
+            }
             // Everything in one answer is consistent in itself, whatever was there before.
             let is_new = range.is_none() && state.stream.is_none();
             match &mut state.pin {
@@ -110,7 +136,7 @@ impl Shared {
                 known => *known = Some(pin),
             }
         }
-        Ok((response, body))
+        Ok(Some((response, body)))
     }
 
     /// Supplies the body of an answer that is the range `answered`.

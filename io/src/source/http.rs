@@ -38,8 +38,21 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
 }
 
+/// What a server says to tell versions of a content apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// The ETag as it came, weak or strong.
+    pub etag: Option<String>,
+    /// The date of the last change, as it came.
+    pub last_modified: Option<String>,
+}
+
 #[derive(Default)]
 pub(super) struct State {
+    /// The next reading of everything is only wanted if the content is another one than this.
+    pub(super) condition: Option<Validators>,
+    pub(super) unchanged: bool,
+    pub(super) validators: Option<Validators>,
     pub(super) queue: VecDeque<Part>,
     live: Live,
     pub(super) mode: Mode,
@@ -114,6 +127,26 @@ impl HttpSource {
         };
         std::thread::Builder::new().name("gosync-http".into()).spawn(serve).map_err(no_thread)?;
         Ok(source)
+    }
+}
+
+impl HttpSource {
+    /// Makes the next request for everything (`[0, TO_END]`) conditional. If the content is still what `known` says, that
+    /// request is finished without any byte, and [`HttpSource::is_unchanged`] is true.
+    pub fn read_if_changed(&self, known: Validators) {
+        let mut state = lock(&self.shared.state);
+        state.condition = Some(known);
+        state.unchanged = false;
+    }
+
+    /// Whether the server said that the content is what [`HttpSource::read_if_changed`] was told.
+    pub fn is_unchanged(&self) -> bool {
+        lock(&self.shared.state).unchanged
+    }
+
+    /// What the server said about the version that was last begun to be read whole.
+    pub fn validators(&self) -> Option<Validators> {
+        lock(&self.shared.state).validators.clone()
     }
 }
 

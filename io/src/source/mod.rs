@@ -15,7 +15,7 @@ use gosync_core::{Error, ErrorKind};
 
 pub use blocking::{BlockingRead, BlockingSource};
 pub use file::FileSource;
-pub use http::HttpSource;
+pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
 
 /// Bytes that are read, or handed over, in one go.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gosync_io::source::HttpSource;
+use gosync_io::source::{HttpSource, Validators};
 use gosync_io::{ErrorKind, HttpOptions, Observer, Range, Source};
 
 use crate::server::{Answer, Asked, Cut, Server, good, whole};
@@ -84,6 +84,34 @@ fn everything_needs_no_range() {
     // Exactly at the end there is nothing, which is no failure.
     taker.get(&source, &[(700_000, TO_END)]).expect("an answer");
     assert_eq!(taker.kind(&source, &[(700_001, TO_END)]), ErrorKind::Source);
+}
+
+#[test]
+fn what_is_unchanged_is_not_sent_again() {
+    let content = noise(10_000);
+    let (server, source) = changed(&content, |asked, answer| match asked.header("if-none-match") {
+        Some("W/\"three\"") => Answer::status(304),
+        _ => answer.with("etag", "W/\"three\"").with("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    });
+    let taker = Taker::new();
+    let other = Validators { etag: Some("\"two\"".into()), last_modified: None };
+    source.read_if_changed(other);
+    taker.get(&source, &[(0, TO_END)]).expect("an answer");
+    assert!(!source.is_unchanged());
+    let known = source.validators().expect("validators");
+    assert_eq!(known.etag.as_deref(), Some("W/\"three\""));
+    assert_eq!(taker.taken(), 10_000);
+    source.read_if_changed(known);
+    taker.get(&source, &[(0, TO_END)]).expect("an answer");
+    assert!(source.is_unchanged());
+    assert_eq!(taker.taken(), 10_000);
+    let log = server.log();
+    assert_eq!(log[1].header("if-none-match"), Some("W/\"three\""));
+    assert_eq!(log[1].header("if-modified-since"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    // A condition holds for one request.
+    taker.get(&source, &[(0, TO_END)]).expect("an answer");
+    assert_eq!(server.log()[2].header("if-none-match"), None);
+    assert_eq!(taker.taken(), 20_000);
 }
 
 #[test]
