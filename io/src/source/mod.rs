@@ -1,13 +1,10 @@
 //! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP.
 
 mod blocking;
-mod exchange;
 mod file;
 mod http;
 mod memory;
 mod pending;
-mod reply;
-mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
