@@ -1,14 +1,11 @@
 //! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP, mirrors.
 
 mod blocking;
-mod exchange;
 mod file;
 mod http;
 mod memory;
 mod mirrors;
 mod pending;
-mod reply;
-mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -32,9 +32,9 @@ fn changed(content: &[u8], change: impl Fn(&Asked, Answer) -> Answer + Send + Sy
 #[test]
 fn ranges_are_fetched_in_parallel_over_few_connections() {
     let content = noise(2_000_000);
-    let (server, source) = changed(&content, |_, answer| {
+    let (server, source) = changed(&content, |asked, answer| {
         std::thread::sleep(Duration::from_millis(5));
-        answer
+        if asked.ranges().len() > 1 { Answer::status(501) } else { answer }
     });
     let taker = Taker::new();
     let ranges: Vec<(u64, u64)> = (0..40).map(|i| (i * 50_000, 40_000)).collect();
@@ -42,9 +42,14 @@ fn ranges_are_fetched_in_parallel_over_few_connections() {
     ids.into_iter().for_each(|id| taker.result(id).expect("an answer"));
     taker.check(&content, &ranges);
     assert_eq!(taker.taken(), 40 * 40_000);
-    assert_eq!(taker.exchanges(), 40);
+    // One of them is the first pair at once, which is refused.
+    assert_eq!(taker.exchanges(), 41);
     let log = server.log();
-    assert_eq!(log.len(), 40);
+    assert_eq!(log.len(), 41);
+    assert_eq!(log.iter().filter(|asked| asked.ranges().len() == 2).count(), 1);
+    let link = source.link();
+    assert_eq!((link.ranges, link.parallel), (Some(true), 4));
+    assert!(link.reason.is_some_and(|reason| reason.contains("501")));
     assert!((2..=4).contains(&server.most_at_once()), "{} at once", server.most_at_once());
     // The client may open one more while it waits for one to become free.
     assert!(server.connections() <= 8, "{} connections", server.connections());
@@ -158,7 +163,7 @@ fn a_server_without_ranges_sends_everything_once() {
     taker.check(&content, &[(0, 2_950_000)]);
     assert!(taker.taken() <= 3_000_000);
     assert_eq!(server.log().len(), 1);
-    assert_eq!(*events.lock().expect("events"), ["no_ranges"]);
+    assert_eq!(*events.lock().expect("events"), ["step_down"]);
     // What has passed is sent again only when somebody asks for it again.
     taker.get(&source, &[(0, 10)]).expect("an answer");
     assert_eq!(server.log().len(), 2);
@@ -532,6 +537,10 @@ fn a_redirect_loop_ends() {
     let server = Server::start(|_| Answer::status(302).with("location", "/content"));
     let source = open(&server);
     assert_eq!(Taker::new().kind(&source, &[(100, 100)]), ErrorKind::Source);
+    assert_eq!(server.log().len(), 1);
+    let server = Server::start(|asked| Answer::status(302).with("location", format!("/{}", asked.number)));
+    let error = Taker::new().get(&open(&server), &[(100, 100)]).expect_err("endless");
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Source, "the server redirects more than 10 times"));
     assert_eq!(server.log().len(), 11);
 }
 

@@ -19,10 +19,19 @@ impl Asked {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// First offset and, unless it goes to the end, last offset.
+    /// First offset and, unless it goes to the end, last offset. Of the first range, if there are several.
     pub(crate) fn range(&self) -> Option<(u64, Option<u64>)> {
-        let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
-        Some((first.parse().expect("a number"), last.parse().ok()))
+        self.ranges().first().copied()
+    }
+
+    /// All ranges.
+    pub(crate) fn ranges(&self) -> Vec<(u64, Option<u64>)> {
+        let one = |range: &str| {
+            let (first, last) = range.split_once('-').expect("a range");
+            (first.parse().expect("a number"), last.parse().ok())
+        };
+        let text = self.header("range").and_then(|text| text.strip_prefix("bytes="));
+        text.map(|text| text.split(',').map(one).collect()).unwrap_or_default()
     }
 }
 
@@ -69,6 +78,9 @@ impl Answer {
 /// What a good server does.
 pub(crate) fn good(asked: &Asked, content: &[u8]) -> Answer {
     let total = content.len();
+    if asked.ranges().len() > 1 {
+        return several(asked, content);
+    }
     match asked.range() {
         Some((first, _)) if first as usize >= total => {
             Answer::status(416).with("content-range", format!("bytes */{total}"))
@@ -82,6 +94,27 @@ pub(crate) fn good(asked: &Asked, content: &[u8]) -> Answer {
         }
         None => whole(content),
     }
+}
+
+/// The parts of a `multipart/byteranges` answer, each with its place.
+pub(crate) fn part(content: &[u8], first: u64, last: u64) -> Vec<u8> {
+    let head = format!("\r\n--SPLIT\r\nContent-Range: bytes {first}-{last}/{}\r\n\r\n", content.len());
+    [head.as_bytes(), &content[first as usize..=last as usize]].concat()
+}
+
+/// An answer of several parts.
+pub(crate) fn parts(parts: &[Vec<u8>]) -> Answer {
+    let answer = Answer::status(206).with("etag", "\"one\"");
+    let mut answer = answer.with("content-type", "multipart/byteranges; boundary=SPLIT");
+    answer.body = parts.concat();
+    answer.body.extend_from_slice(b"\r\n--SPLIT--\r\n");
+    answer
+}
+
+fn several(asked: &Asked, content: &[u8]) -> Answer {
+    let end = content.len() as u64 - 1;
+    let one = |&(first, last): &(u64, Option<u64>)| part(content, first, last.unwrap_or(end).min(end));
+    parts(&asked.ranges().iter().map(one).collect::<Vec<_>>())
 }
 
 /// Everything, whatever was asked for.

@@ -1,17 +1,18 @@
 //! A server without ranges: everything that waits rides on one body, which is streamed once from its beginning.
 //! Each byte is supplied once: to the request that asked for it, or else to the oldest one, whose taker may lack it too.
-
-use std::sync::Arc;
+//! A whole body that only answers several ranges is used in the same way, as far as that is quicker than asking again.
 
 use gosync_core::{Error, ErrorKind, Result};
-use reqwest::Response;
 
-use super::exchange::supply;
-use super::http::{Mode, Part, Shared};
-use super::pending::{Pending, lock, unwanted};
-use super::reply::Body;
-use super::too_short;
-use crate::report::Level;
+use super::Shared;
+use super::exchange::{shares, supply, whole};
+use super::queue::{Part, State};
+use super::wire::Incoming;
+use crate::source::pending::{lock, unwanted};
+use crate::source::too_short;
+
+/// A body that is not the only way is read on for at least so many bytes that nobody wants.
+const NEAR: u64 = 1 << 20;
 
 /// The body that is being streamed, and who rides on it.
 pub(super) struct Stream {
@@ -20,11 +21,18 @@ pub(super) struct Stream {
     riders: Vec<Part>,
     /// Those that came when their bytes had passed: they wait for another body.
     late: Vec<Part>,
+    /// Where ranges could be asked for instead: how far the next wanted byte may be.
+    near: Option<u64>,
 }
 
 impl Stream {
-    pub(super) fn new(riders: Vec<Part>) -> Self {
-        Stream { position: 0, riders, late: Vec::new() }
+    pub(super) fn new(riders: Vec<Part>, near: Option<u64>) -> Self {
+        Stream { position: 0, riders, late: Vec::new(), near }
+    }
+
+    /// Whether the server has no ranges.
+    pub(super) fn is_only_way(&self) -> bool {
+        self.near.is_none()
     }
 
     pub(super) fn join(&mut self, part: Part) {
@@ -41,28 +49,20 @@ impl Stream {
         self.riders.push(part);
         None
     }
+}
 
-    /// Who gets which part of the bytes from the position up to `end`: (taker, first, end), together all of them.
-    fn shares(&self, end: u64) -> Vec<(Arc<Pending>, u64, u64)> {
-        let start = self.position;
-        let own = |rider: &Part| {
-            let (from, to) = (rider.range.offset.max(start), rider.range.end().min(end));
-            (from < to).then(|| (Arc::clone(&rider.pending), from, to))
-        };
-        let mut shares: Vec<_> = self.riders.iter().filter_map(own).collect();
-        if let Some(oldest) = self.riders.first() {
-            let mut spans: Vec<(u64, u64)> = shares.iter().map(|(_, from, to)| (*from, *to)).collect();
-            spans.sort_unstable();
-            spans.push((end, end));
-            let mut covered = start;
-            for (from, to) in spans {
-                if from > covered {
-                    shares.push((Arc::clone(&oldest.pending), covered, from));
-                }
-                covered = covered.max(to);
-            }
-        }
-        shares
+impl State {
+    /// Whether the body is still worth its time; what waits for bytes that come soon gets on.
+    fn is_near(&mut self) -> bool {
+        let State { stream, queue, .. } = self;
+        let Some(stream) = stream else { return false };
+        let Some(near) = stream.near else { return true };
+        let soon = stream.position..=stream.position.saturating_add(near);
+        let (boarding, rest): (Vec<Part>, Vec<Part>) =
+            std::mem::take(queue).into_iter().partition(|part| soon.contains(&part.range.offset));
+        *queue = rest.into();
+        stream.riders.extend(boarding);
+        stream.riders.iter().any(|rider| rider.range.end() > *soon.start() && rider.range.offset <= *soon.end())
     }
 }
 
@@ -84,7 +84,7 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let stream = lock(&self.shared.state).stream.take();
-        let Some(Stream { riders, late, .. }) = stream else { return };
+        let Some(Stream { riders, late, position, .. }) = stream else { return };
         for part in riders {
             match &self.end {
                 End::Whole(total) => {
@@ -92,12 +92,12 @@ impl Drop for Ending<'_> {
                     part.pending.settle(result);
                 }
                 End::Failed(error) => part.pending.settle(Err(error.clone())),
-                // It came in the very last moment.
-                End::Abandoned => lock(&self.shared.state).enqueue(part),
+                // It came in the very last moment, or is so far away that it is asked for by itself.
+                End::Abandoned => lock(&self.shared.state).enqueue(part.from(position)),
             }
         }
         late.into_iter().for_each(|part| lock(&self.shared.state).enqueue(part));
-        self.shared.changed.notify_waiters();
+        self.shared.transport.changed.notify_waiters();
     }
 }
 
@@ -108,31 +108,41 @@ fn ended(part: &Part, total: u64) -> Result<()> {
 }
 
 impl Shared {
-    /// A range was answered with everything: that answer is used for all that waits, unless there is one already.
-    pub(super) async fn take_over(&self, part: Part, response: Response, length: Option<u64>) {
-        let (is_new, begun, passed) = {
+    /// Ranges were answered with everything: that answer is used for all that waits, unless there is one already.
+    pub(super) async fn take_over(&self, parts: Vec<Part>, incoming: Incoming, length: Option<u64>) {
+        let near = NEAR.max(self.target().origin.share());
+        let mut passed = Vec::new();
+        let begun = {
             let mut state = lock(&self.state);
-            let is_new = state.mode != Mode::Whole;
-            if let Some(stream) = &mut state.stream {
-                (is_new, false, stream.board(part))
-            } else {
-                state.queue.push_front(part);
-                state.begin_stream();
-                (is_new, true, None)
+            let has_ranges = state.ladder.ranges() == Some(true);
+            let State { stream, queue, .. } = &mut *state;
+            match stream {
+                Some(stream) => {
+                    if !has_ranges && !stream.is_only_way() {
+                        stream.near = None;
+                        queue.drain(..).for_each(|part| stream.join(part));
+                    }
+                    passed.extend(parts.into_iter().filter_map(|part| stream.board(part)));
+                    false
+                }
+                None if has_ranges => {
+                    *stream = Some(Stream::new(parts, Some(near)));
+                    true
+                }
+                None => {
+                    let riders = parts.into_iter().chain(queue.drain(..)).collect();
+                    *stream = Some(Stream::new(riders, None));
+                    true
+                }
             }
         };
-        self.changed.notify_waiters();
-        if is_new {
-            let message = "the server does not answer ranges; its one answer with everything is used";
-            self.observer.event(Level::Info, "no_ranges", message, &[("url", &self.name)]);
-        }
-        if let Some(part) = passed {
+        self.transport.changed.notify_waiters();
+        for part in passed {
             let message = "the server has no ranges, and its one answer had passed what was asked for";
-            let error = Error::new(ErrorKind::SourceTemporary, message);
-            part.pending.settle(Err(self.placed(error)));
+            part.pending.settle(Err(self.placed(Error::new(ErrorKind::SourceTemporary, message))));
         }
         if begun {
-            self.run(Some((response, length))).await;
+            self.run(Some((incoming, length))).await;
         }
     }
 
@@ -146,7 +156,7 @@ impl Shared {
         self.run(None).await;
     }
 
-    async fn run(&self, begun: Option<(Response, Option<u64>)>) {
+    async fn run(&self, begun: Option<(Incoming, Option<u64>)>) {
         let mut ending = Ending { shared: self, end: End::Abandoned };
         ending.end = tokio::select! {
             biased;
@@ -155,25 +165,24 @@ impl Shared {
         };
     }
 
-    async fn flow(&self, begun: Option<(Response, Option<u64>)>) -> Result<End> {
-        let (mut response, length) = match begun {
+    async fn flow(&self, begun: Option<(Incoming, Option<u64>)>) -> Result<End> {
+        let (mut incoming, length) = match begun {
             Some(begun) => begun,
-            None => match self.ask(None).await? {
-                (response, Body::Whole(length)) => (response, length),
-                _ => {
-                    return Err(self.placed(Error::new(
-                        ErrorKind::Source,
-                        "the server answered with a range that nobody asked for",
-                    )));
-                }
+            None => match self.ask(&[], None).await? {
+                Some((incoming, body)) => (incoming, whole(body).map_err(|error| self.placed(error))?),
+                None => return Ok(End::Abandoned),
             },
         };
         let mut position = 0;
-        while let Some(data) = self.receive(&mut response).await? {
+        while lock(&self.state).is_near() {
+            let Some(data) = self.receive(&mut incoming).await? else {
+                self.check_end(position, length)?;
+                return Ok(End::Whole(position));
+            };
             let mut rest = &data[..];
-            while !rest.is_empty() {
+            while !rest.is_empty() && lock(&self.state).is_near() {
                 // Whoever has got everything may want more: the body waits for that, rather than being sent twice.
-                if tokio::time::timeout(self.timeout, self.until_ridden()).await.is_err() {
+                if tokio::time::timeout(self.patience.stall, self.until_ridden()).await.is_err() {
                     return Ok(End::Abandoned);
                 }
                 let count = self.hand_out(position, rest).await;
@@ -182,8 +191,7 @@ impl Shared {
                 self.settle_riders();
             }
         }
-        self.check_end(position, length)?;
-        Ok(End::Whole(position))
+        Ok(End::Abandoned)
     }
 
     /// Supplies bytes of the body to those who ride on it, up to the last that anyone asks for. How many.
@@ -193,7 +201,7 @@ impl Shared {
             let Some(stream) = &mut state.stream else { return 0 };
             let end = stream.riders.iter().map(|rider| rider.range.end()).max().unwrap_or(0);
             let end = end.clamp(position, position + data.len() as u64);
-            let shares = stream.shares(end);
+            let shares = shares(&stream.riders, position, end);
             // Now, not afterwards: who joins while these bytes are handed out does not get them.
             stream.position = end;
             (shares, (end - position) as usize)
@@ -203,7 +211,7 @@ impl Shared {
             let bytes = &data[(from - position) as usize..(to - position) as usize];
             if supply(&pending, from, bytes).await.is_err() {
                 pending.stop();
-                self.changed.notify_waiters();
+                self.transport.changed.notify_waiters();
             }
         }
         count
@@ -222,7 +230,7 @@ impl Shared {
         };
         if !Vec::is_empty(&done) {
             // Perhaps only late ones are left.
-            self.changed.notify_waiters();
+            self.transport.changed.notify_waiters();
         }
         done.into_iter().for_each(|part: Part| part.pending.settle(Ok(())));
     }
@@ -230,7 +238,7 @@ impl Shared {
     /// Returns when somebody rides.
     async fn until_ridden(&self) {
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
+            let mut changed = std::pin::pin!(self.transport.changed.notified());
             changed.as_mut().enable();
             if lock(&self.state).stream.as_ref().is_none_or(|stream| !stream.riders.is_empty()) {
                 return;
@@ -242,7 +250,7 @@ impl Shared {
     /// Lets go of those who are cancelled; returns when that leaves nobody, or when only late ones wait.
     async fn until_unwanted(&self) {
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
+            let mut changed = std::pin::pin!(self.transport.changed.notified());
             changed.as_mut().enable();
             let (over, unwanted_now) = {
                 let mut state = lock(&self.state);

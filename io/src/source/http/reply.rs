@@ -1,17 +1,29 @@
 //! Judging the head of an HTTP answer: what its body is, whether it belongs to the content seen so far, and what
-//! an error means. Pure: no sockets here.
+//! an error means. Pure: no sockets and no clock here.
+
+use std::time::{Duration, SystemTime};
 
 use gosync_core::{Error, ErrorKind, Range, Result};
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
+use reqwest::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
+    LAST_MODIFIED, RETRY_AFTER,
+};
 
-use super::too_short;
+use super::Validators;
+use super::multipart::Multipart;
+use crate::source::too_short;
+
+/// The longest pause that a server can ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the body of an answer is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Body {
     /// A range of the content.
     Range(Range),
+    /// Ranges of the content, one behind the other.
+    Parts(Multipart),
     /// All of the content, and its length if the server says it.
     Whole(Option<u64>),
     /// Nothing, because what was asked for begins at the very end.
@@ -28,9 +40,14 @@ pub(super) struct Pin {
 
 impl Pin {
     fn of(headers: &HeaderMap, total: Option<u64>) -> Self {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let Validators { etag, last_modified } = validators(headers);
         // A weak ETag promises similar content, not the same bytes.
-        Pin { etag: text(ETAG).filter(|etag| etag.starts_with('"')), modified: text(LAST_MODIFIED), total }
+        Pin { etag: etag.filter(|etag| etag.starts_with('"')), modified: last_modified, total }
+    }
+
+    /// What is known when only the length is.
+    pub(super) fn of_length(total: Option<u64>) -> Self {
+        Pin { total, ..Pin::default() }
     }
 
     /// The value for `If-Range`.
@@ -43,10 +60,7 @@ impl Pin {
         let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
         let length_differs = matches!((self.total, later.total), (Some(a), Some(b)) if a != b);
         if differs(&self.etag, &later.etag) || differs(&self.modified, &later.modified) || length_differs {
-            return Err(Error::new(
-                ErrorKind::SourceChanged,
-                "the content on the server changed while it was being read",
-            ));
+            return Err(changed());
         }
         self.etag = self.etag.take().or(later.etag);
         self.modified = self.modified.take().or(later.modified);
@@ -55,21 +69,54 @@ impl Pin {
     }
 }
 
-/// Judges the answer to a request for `asked`, or for everything.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, asked: Option<Range>) -> Result<(Body, Pin)> {
-    match (status, asked) {
-        (StatusCode::PARTIAL_CONTENT, Some(asked)) => partial(headers, asked),
-        (StatusCode::OK, asked) => whole(headers, asked),
-        (StatusCode::RANGE_NOT_SATISFIABLE, Some(asked)) => not_satisfiable(headers, asked),
-        _ => Err(refused(status)),
+/// The error of content that is not what it was.
+pub(super) fn changed() -> Error {
+    Error::new(ErrorKind::SourceChanged, "the content on the server changed while it was being read")
+}
+
+fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// What an answer says about the version of its content.
+pub(super) fn validators(headers: &HeaderMap) -> Validators {
+    let text = |name| text_of(headers, name).map(str::to_owned);
+    Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
+}
+
+/// Whether an answer says that ranges can be asked for.
+pub(super) fn accepts_ranges(headers: &HeaderMap) -> bool {
+    text_of(headers, ACCEPT_RANGES).is_some_and(|units| units.trim().eq_ignore_ascii_case("bytes"))
+}
+
+/// Judges the answer to a request for `asked` (ascending), or for everything if that is empty. `now` is for a
+/// `Retry-After` that is a date.
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, asked: &[Range], now: SystemTime) -> Result<(Body, Pin)> {
+    let hull = hull(asked);
+    match (status, hull) {
+        (StatusCode::PARTIAL_CONTENT, Some(hull)) => partial(headers, hull),
+        (StatusCode::OK, hull) => whole(headers, hull),
+        (StatusCode::RANGE_NOT_SATISFIABLE, Some(hull)) => not_satisfiable(headers, hull),
+        _ => Err(with_pause(refused(status), headers, now)),
     }
 }
 
-fn partial(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
-    check_encoding(headers)?;
-    let Some((range, total)) = content_range(headers) else {
-        return Err(wrong("the server's partial answer does not say which range it is"));
-    };
+/// The range from the first to the last byte that is asked for.
+fn hull(asked: &[Range]) -> Option<Range> {
+    let (first, last) = (asked.first()?, asked.last()?);
+    let length = if last.is_to_end() { Range::TO_END } else { last.end() - first.offset };
+    Some(Range::new(first.offset, length))
+}
+
+/// Checks that a part of an answer is within what was asked for, and within the content.
+pub(super) fn check_part(range: Range, total: Option<u64>, asked: &[Range]) -> Result<()> {
+    match hull(asked) {
+        Some(hull) => check_range(range, total, hull),
+        None => Err(wrong("the server answered with a range that nobody asked for")),
+    }
+}
+
+fn check_range(range: Range, total: Option<u64>, asked: Range) -> Result<()> {
     if let Some(total) = total
         && !asked.is_to_end()
         && asked.end() > total
@@ -82,6 +129,20 @@ fn partial(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
             .with("offset", asked.offset)
             .with("answered", format!("{first}-{}", end - 1)));
     }
+    Ok(())
+}
+
+fn partial(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
+    check_encoding(headers)?;
+    if let Some(parts) = text_of(headers, CONTENT_TYPE).and_then(Multipart::of)
+        && !headers.contains_key(CONTENT_RANGE)
+    {
+        return Ok((Body::Parts(parts), Pin::of(headers, None)));
+    }
+    let Some((range, total)) = text_of(headers, CONTENT_RANGE).and_then(content_range) else {
+        return Err(wrong("the server's partial answer does not say which range it is"));
+    };
+    check_range(range, total, asked)?;
     if content_length(headers).is_some_and(|length| length > range.length) {
         return Err(wrong("the server's partial answer is longer than the range that it says it is"));
     }
@@ -92,7 +153,7 @@ fn whole(headers: &HeaderMap, asked: Option<Range>) -> Result<(Body, Pin)> {
     check_encoding(headers)?;
     let length = content_length(headers);
     // Some servers answer a range with the wrong status. The length tells that from a whole body with a stray header.
-    if let (Some(asked), Some((range, total))) = (asked, content_range(headers))
+    if let (Some(asked), Some((range, total))) = (asked, text_of(headers, CONTENT_RANGE).and_then(content_range))
         && length == Some(range.length)
         && length != total
     {
@@ -102,8 +163,8 @@ fn whole(headers: &HeaderMap, asked: Option<Range>) -> Result<(Body, Pin)> {
 }
 
 fn not_satisfiable(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
-    let text = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    let total = text.and_then(|text| text.trim().strip_prefix("bytes")?.trim().strip_prefix("*/")?.parse().ok());
+    let total = text_of(headers, CONTENT_RANGE);
+    let total = total.and_then(|text| text.trim().strip_prefix("bytes")?.trim().strip_prefix("*/")?.parse().ok());
     match total {
         Some(total) if asked.is_to_end() && asked.offset == total => {
             // The validators of an error page are not the content's.
@@ -121,11 +182,35 @@ fn not_satisfiable(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
 }
 
 /// What a status means that carries no content.
-fn refused(status: StatusCode) -> Error {
-    let passes = matches!(status.as_u16(), 408 | 425 | 429 | 500..);
+pub(super) fn refused(status: StatusCode) -> Error {
+    let passes = match status.as_u16() {
+        // Not implemented, and a version of HTTP that is not spoken: not now and not later.
+        501 | 505 => false,
+        408 | 425 | 429 | 500.. => true,
+        _ => false,
+    };
     let kind = if passes { ErrorKind::SourceTemporary } else { ErrorKind::Source };
     let name = status.canonical_reason().unwrap_or("an unknown status");
-    Error::new(kind, format!("the server answers {} {name}", status.as_u16())).with("status", status.as_u16())
+    let message = match status.as_u16() {
+        407 => String::from("the proxy asks for a user name and a password"),
+        number => format!("the server answers {number} {name}"),
+    };
+    Error::new(kind, message).with("status", status.as_u16())
+}
+
+/// Adds how long the server asks to be left alone: seconds, or a date by its own clock.
+fn with_pause(error: Error, headers: &HeaderMap, now: SystemTime) -> Error {
+    let Some(text) = text_of(headers, RETRY_AFTER).map(str::trim) else { return error };
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let until = || {
+        let its_now = text_of(headers, DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        let then = httpdate::parse_http_date(text).ok()?;
+        Some(then.duration_since(its_now).unwrap_or_default())
+    };
+    match seconds.or_else(until) {
+        Some(pause) if error.retryable() => error.with_pause(pause.min(LONGEST_PAUSE)),
+        _ => error,
+    }
 }
 
 fn wrong(message: &str) -> Error {
@@ -148,10 +233,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The range and the total length of a `Content-Range: bytes 0-9/100` (or `/*`) that makes sense.
-fn content_range(headers: &HeaderMap) -> Option<(Range, Option<u64>)> {
-    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim();
-    let (unit, rest) = text.split_once(' ')?;
+/// The range and the total length of a `Content-Range` of `bytes 0-9/100` (or `/*`) that makes sense.
+pub(super) fn content_range(text: &str) -> Option<(Range, Option<u64>)> {
+    let (unit, rest) = text.trim().split_once(' ')?;
     let (span, total) = rest.trim().split_once('/')?;
     let (first, last) = span.split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
@@ -178,8 +262,13 @@ mod tests {
     }
 
     fn outcome(status: u16, pairs: &[(&'static str, &'static str)], asked: Option<Range>) -> String {
-        match judge(StatusCode::from_u16(status).expect("a status"), &headers(pairs), asked) {
+        several(status, pairs, asked.as_slice())
+    }
+
+    fn several(status: u16, pairs: &[(&'static str, &'static str)], asked: &[Range]) -> String {
+        match judge(StatusCode::from_u16(status).expect("a status"), &headers(pairs), asked, SystemTime::UNIX_EPOCH) {
             Ok((Body::Range(range), pin)) => format!("{}+{} of {:?}", range.offset, range.length, pin.total),
+            Ok((Body::Parts(_), _)) => "parts".to_owned(),
             Ok((body, _)) => format!("{body:?}"),
             Err(error) => format!("{}", error.kind()),
         }
@@ -234,7 +323,7 @@ mod tests {
     #[test]
     fn a_status_says_whether_to_try_again() {
         let asked = Some(Range::new(10, 10));
-        for status in [300, 304, 400, 401, 403, 404, 410, 204, 416] {
+        for status in [300, 304, 400, 401, 403, 404, 407, 410, 204, 416, 501, 505] {
             assert_eq!(outcome(status, &[], asked), "SOURCE", "{status}");
         }
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
@@ -242,8 +331,47 @@ mod tests {
         }
         let total = [("content-range", "bytes */10")];
         assert_eq!(outcome(416, &total, Some(Range::new(10, Range::TO_END))), "Nothing");
-        let error = judge(StatusCode::RANGE_NOT_SATISFIABLE, &headers(&total), asked).expect_err("too short");
+        let error =
+            judge(StatusCode::RANGE_NOT_SATISFIABLE, &headers(&total), asked.as_slice(), SystemTime::UNIX_EPOCH)
+                .expect_err("too short");
         assert_eq!(error.message(), "the source has 10 bytes, fewer than the 20 that are needed");
+    }
+
+    #[test]
+    fn several_ranges_may_come_as_parts_or_merged() {
+        let asked = [Range::new(10, 10), Range::new(50, 10)];
+        let kind = ("content-type", "multipart/byteranges; boundary=x");
+        assert_eq!(several(206, &[kind], &asked), "parts");
+        assert_eq!(several(206, &[("content-range", "bytes 10-19/100")], &asked), "10+10 of Some(100)");
+        assert_eq!(several(206, &[("content-range", "bytes 10-59/100")], &asked), "10+50 of Some(100)");
+        assert_eq!(several(206, &[("content-range", "bytes 9-59/100")], &asked), "SOURCE");
+        assert_eq!(several(206, &[("content-range", "bytes 10-60/100")], &asked), "SOURCE");
+        assert_eq!(several(206, &[("content-type", "text/plain")], &asked), "SOURCE");
+        assert_eq!(several(200, &[("content-length", "100")], &asked), "Whole(Some(100))");
+        assert!(check_part(Range::new(50, 10), Some(60), &asked).is_ok());
+        assert!(check_part(Range::new(50, 10), Some(59), &asked).is_err());
+        assert!(check_part(Range::new(60, 1), None, &asked).is_err());
+    }
+
+    #[test]
+    fn a_pause_is_in_seconds_or_up_to_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let pause = |status: u16, pairs: &[(&'static str, &'static str)]| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            judge(status, &headers(pairs), &[], now).expect_err("a refusal").pause().map(|pause| pause.as_secs())
+        };
+        assert_eq!(pause(503, &[("retry-after", " 7 ")]), Some(7));
+        assert_eq!(pause(429, &[("retry-after", "0")]), Some(0));
+        // 1994, 08:49:37 is now.
+        assert_eq!(pause(503, &[("retry-after", "Sun, 06 Nov 1994 08:49:40 GMT")]), Some(3));
+        assert_eq!(pause(503, &[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), Some(0));
+        let (date, its_clock) = (("retry-after", "Sun, 06 Nov 1994 09:00:10 GMT"), "Sun, 06 Nov 1994 09:00:00 GMT");
+        assert_eq!(pause(503, &[date, ("date", its_clock)]), Some(10));
+        assert_eq!(pause(503, &[("retry-after", "99999999999")]), Some(24 * 60 * 60));
+        for odd in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
+            assert_eq!(pause(503, &[("retry-after", odd)]), None, "{odd}");
+        }
+        assert_eq!(pause(404, &[("retry-after", "7")]), None);
     }
 
     #[test]

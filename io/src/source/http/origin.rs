@@ -1,0 +1,253 @@
+//! What is known of an origin (scheme, host, port), shared by all sources of a pool that read from it: how it may be
+//! asked, how many exchanges run, how long its way is and how wide.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use reqwest::Version;
+use tokio::sync::Notify;
+use url::Url;
+
+use super::ladder::Several;
+use crate::source::pending::lock;
+
+/// Exchanges at once on one HTTP/2 connection.
+const STREAMS: usize = 100;
+/// Origins that are remembered although nobody uses them.
+const MOST_IDLE: usize = 64;
+/// How long bytes are counted before they make a rate.
+const WINDOW: Duration = Duration::from_millis(200);
+/// The shortest busy time that tells something about the rate.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// The fewest bytes that do.
+const FEWEST: u64 = 128 * 1024;
+
+/// An origin, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Origin {
+    connections: usize,
+    /// Told when an exchange ends.
+    changed: Arc<Notify>,
+    facts: Mutex<Facts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    http2: bool,
+    ranges: bool,
+    several: Several,
+    /// Exchanges that run.
+    busy: usize,
+    round_trip: Option<Duration>,
+    meter: Meter,
+}
+
+/// Best recent throughput.
+#[derive(Clone, Debug, Default)]
+struct Meter {
+    /// Since when bytes are counted, and how many have come.
+    window: Option<(Instant, u64)>,
+    /// Bytes per second.
+    best: f64,
+}
+
+impl Meter {
+    fn count(&mut self, bytes: u64, now: Instant) {
+        let Some((since, counted)) = &mut self.window else {
+            // The first bytes came before they could be timed.
+            self.window = Some((now, 0));
+            return;
+        };
+        *counted += bytes;
+        let (time, counted) = (now - *since, *counted);
+        if time >= WINDOW {
+            self.window = Some((now, 0));
+            self.sample(counted, time);
+        }
+    }
+
+    /// Nothing is under way any more.
+    fn rest(&mut self, now: Instant) {
+        if let Some((since, counted)) = self.window.take()
+            && now - since >= SHORTEST
+            && counted >= FEWEST
+        {
+            self.sample(counted, now - since);
+        }
+    }
+
+    fn sample(&mut self, bytes: u64, time: Duration) {
+        let rate = bytes as f64 / time.as_secs_f64();
+        self.best = if rate >= self.best { rate } else { self.best * 0.98 + rate * 0.02 };
+    }
+
+    fn rate(&self) -> Option<u64> {
+        (self.best >= 1.0).then_some(self.best as u64)
+    }
+}
+
+/// The right to run one exchange; gives it back when dropped.
+pub(super) struct Slot {
+    origin: Arc<Origin>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        {
+            let mut facts = lock(&self.origin.facts);
+            facts.busy -= 1;
+            if facts.busy == 0 {
+                facts.meter.rest(Instant::now());
+            }
+        }
+        self.origin.changed.notify_waiters();
+    }
+}
+
+impl Origin {
+    fn new(connections: usize, changed: Arc<Notify>) -> Self {
+        Origin { connections, changed, facts: Mutex::default() }
+    }
+
+    /// Exchanges that may run at once, and whether that is on one connection.
+    pub(super) fn slots(&self) -> (usize, bool) {
+        let http2 = lock(&self.facts).http2;
+        (if http2 { STREAMS } else { self.connections }, http2)
+    }
+
+    /// Exchanges that may begin now.
+    pub(super) fn free(&self) -> usize {
+        let (slots, _) = self.slots();
+        slots.saturating_sub(lock(&self.facts).busy)
+    }
+
+    /// Begins an exchange. Only the pool's thread does, after it saw that there is room.
+    pub(super) fn slot(self: &Arc<Self>) -> Slot {
+        lock(&self.facts).busy += 1;
+        Slot { origin: Arc::clone(self) }
+    }
+
+    /// The head of an answer has come, `round_trip` after it was asked for on an open connection.
+    pub(super) fn answered(&self, version: Version, round_trip: Duration) {
+        let mut facts = lock(&self.facts);
+        facts.http2 = version == Version::HTTP_2;
+        facts.round_trip = Some(facts.round_trip.map_or(round_trip, |known| known.min(round_trip)));
+    }
+
+    /// Bytes of a body have come.
+    pub(super) fn arrived(&self, bytes: usize) {
+        lock(&self.facts).meter.count(bytes as u64, Instant::now());
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        lock(&self.facts).round_trip
+    }
+
+    pub(super) fn rate(&self) -> Option<u64> {
+        lock(&self.facts).meter.rate()
+    }
+
+    /// What is known about ranges: whether they are answered, and several at once.
+    pub(super) fn known(&self) -> (bool, Several) {
+        let facts = lock(&self.facts);
+        (facts.ranges, facts.several)
+    }
+
+    /// It answers ranges, or says so.
+    pub(super) fn has_ranges(&self) {
+        lock(&self.facts).ranges = true;
+    }
+
+    /// What was learned about several ranges in one exchange.
+    pub(super) fn remember(&self, several: Several) {
+        if matches!(several, Several::Proven | Several::Refused) {
+            let mut facts = lock(&self.facts);
+            // One URL for which they go wrong is enough.
+            if facts.several != Several::Refused {
+                facts.several = several;
+            }
+        }
+    }
+
+    /// Bytes that one slot brings within a round trip: what is much shorter costs more on the way than in bytes.
+    pub(super) fn share(&self) -> u64 {
+        let facts = lock(&self.facts);
+        let slots = if facts.http2 { 1 } else { self.connections as u64 };
+        match (facts.meter.rate(), facts.round_trip) {
+            (Some(rate), Some(round_trip)) => (rate as f64 * round_trip.as_secs_f64()) as u64 / slots,
+            _ => 0,
+        }
+    }
+}
+
+/// All origins of a pool.
+#[derive(Debug)]
+pub(super) struct Origins {
+    connections: usize,
+    changed: Arc<Notify>,
+    known: Mutex<HashMap<String, Arc<Origin>>>,
+}
+
+impl Origins {
+    pub(super) fn new(connections: usize, changed: Arc<Notify>) -> Self {
+        Origins { connections, changed, known: Mutex::default() }
+    }
+
+    /// What is known of the origin of `url`.
+    pub(super) fn of(&self, url: &Url) -> Arc<Origin> {
+        let mut known = lock(&self.known);
+        if known.len() > MOST_IDLE {
+            known.retain(|_, origin| Arc::strong_count(origin) > 1);
+        }
+        let new = || Arc::new(Origin::new(self.connections, Arc::clone(&self.changed)));
+        Arc::clone(known.entry(url.origin().ascii_serialization()).or_insert_with(new))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_the_best_of_late() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut meter = Meter::default();
+        assert_eq!(meter.rate(), None);
+        (0..=10).for_each(|i| meter.count(100_000, at(i * 20)));
+        assert_eq!(meter.rate(), Some(5_000_000));
+        meter.rest(at(201));
+        // Too short to tell.
+        meter.count(1, at(1000));
+        meter.count(1_000_000, at(1010));
+        meter.rest(at(1020));
+        assert_eq!(meter.rate(), Some(5_000_000));
+        // Slower for long: it follows slowly.
+        (0..=20).for_each(|i| meter.count(100_000, at(2000 + i * 100)));
+        let rate = meter.rate().expect("a rate");
+        assert!((4_000_000..5_000_000).contains(&rate), "{rate}");
+        meter.rest(at(4000));
+        meter.count(1, at(5000));
+        meter.count(1_000_000, at(5050));
+        meter.rest(at(5100));
+        assert_eq!(meter.rate(), Some(10_000_000));
+    }
+
+    #[test]
+    fn there_are_as_many_slots_as_connections_or_streams() {
+        let origins = Origins::new(2, Arc::default());
+        let url = |text| Url::parse(text).expect("a URL");
+        let origin = origins.of(&url("http://h/x"));
+        assert!(Arc::ptr_eq(&origin, &origins.of(&url("http://H:80/y"))));
+        assert!(!Arc::ptr_eq(&origin, &origins.of(&url("https://h/x"))));
+        let slots = [origin.slot(), origin.slot()];
+        assert_eq!(origin.free(), 0);
+        drop(slots);
+        assert_eq!(origin.free(), 2);
+        origin.answered(Version::HTTP_2, Duration::from_millis(7));
+        origin.answered(Version::HTTP_2, Duration::from_millis(9));
+        assert_eq!(origin.round_trip(), Some(Duration::from_millis(7)));
+        assert_eq!(origin.free(), STREAMS);
+    }
+}

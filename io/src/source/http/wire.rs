@@ -1,0 +1,211 @@
+//! One request on the wire, and the bytes of its answer: time-outs, stale connections, what is measured on the way.
+//! What is asked for and what an answer means is for others (`exchange`, `redirect`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gosync_core::{Error, ErrorKind, Result};
+use reqwest::{RequestBuilder, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::failure::{broken, is_stale};
+use super::limit::Limiter;
+use super::origin::Origin;
+use crate::source::pending::lock;
+
+/// An answer's body of at most this many bytes that nobody needs is read to its end, which keeps the connection.
+const MOST_DRAINED: usize = 64 * 1024;
+
+tokio::task_local! {
+    /// The clock of the request that this task is sending.
+    static CLOCK: Arc<Clock>;
+}
+
+/// When a request could really begin.
+#[derive(Debug)]
+struct Clock(Mutex<Times>);
+
+#[derive(Debug)]
+struct Times {
+    /// When it was sent, as far as that is known.
+    sent: Instant,
+    /// A connection is being made for it.
+    connecting: bool,
+    /// It goes over a connection that was made for it.
+    fresh: bool,
+}
+
+impl Clock {
+    fn new() -> Arc<Self> {
+        Arc::new(Clock(Mutex::new(Times { sent: Instant::now(), connecting: false, fresh: false })))
+    }
+
+    /// When it was sent; nothing while it waits for its connection.
+    fn sent(&self) -> Option<Instant> {
+        let times = lock(&self.0);
+        (!times.connecting).then_some(times.sent)
+    }
+
+    fn is_fresh(&self) -> bool {
+        lock(&self.0).fresh
+    }
+
+    fn begin_connect(&self) {
+        lock(&self.0).connecting = true;
+    }
+
+    /// A connect has ended; `own` if it is still this request that waited for it, and not one that got another connection.
+    fn end_connect(&self, own: bool) {
+        let mut times = lock(&self.0);
+        times.connecting = false;
+        if own {
+            (times.sent, times.fresh) = (Instant::now(), true);
+        }
+    }
+}
+
+/// Tells the time that making a connection takes from the time that an answer takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed;
+
+/// A connector whose connects are timed.
+#[derive(Clone, Debug)]
+pub(super) struct TimedConnector<S>(S);
+
+impl<S> Layer<S> for Timed {
+    type Service = TimedConnector<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TimedConnector(inner)
+    }
+}
+
+impl<S, R> Service<R> for TimedConnector<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::result::Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, destination: R) -> Self::Future {
+        let connecting = self.0.call(destination);
+        let clock = CLOCK.try_with(Arc::clone).ok();
+        Box::pin(async move {
+            if let Some(clock) = &clock {
+                clock.begin_connect();
+            }
+            let result = connecting.await;
+            if let Some(clock) = &clock {
+                // A connect that lost against a connection that became free ends in a task of its own.
+                clock.end_connect(CLOCK.try_with(|own| Arc::ptr_eq(own, clock)).unwrap_or(false));
+            }
+            result
+        })
+    }
+}
+
+/// Sends what `request` makes and waits for the head of the answer. A connection that had been used before and turns out
+/// to be closed is no failure: the request goes over another one, up to `tries` times.
+pub(super) async fn send(
+    request: impl Fn() -> RequestBuilder,
+    patience: Duration,
+    tries: usize,
+    origin: &Origin,
+) -> Result<Response> {
+    let mut stale = 0;
+    loop {
+        let clock = Clock::new();
+        let sending = CLOCK.scope(Arc::clone(&clock), request().send());
+        match within(sending, patience, &clock).await? {
+            Ok(response) => {
+                if let Some(sent) = clock.sent() {
+                    origin.answered(response.version(), sent.elapsed());
+                }
+                return Ok(response);
+            }
+            Err(cause) if stale < tries && !clock.is_fresh() && is_stale(&cause) => stale += 1,
+            Err(cause) => return Err(broken(cause)),
+        }
+    }
+}
+
+/// Waits for the head of an answer, but not longer than `patience` once the request is on its way.
+async fn within<T>(sending: impl Future<Output = T>, patience: Duration, clock: &Clock) -> Result<T> {
+    let mut sending = std::pin::pin!(sending);
+    loop {
+        let end = clock.sent().unwrap_or_else(Instant::now) + patience;
+        tokio::select! {
+            biased;
+            result = &mut sending => return Ok(result),
+            () = tokio::time::sleep_until(end.into()) => {
+                if clock.sent().is_some_and(|sent| sent.elapsed() >= patience) {
+                    return Err(silent(patience));
+                }
+            }
+        }
+    }
+}
+
+fn silent(patience: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("the server was silent for {} seconds", patience.as_secs_f64()))
+}
+
+/// The body of an answer, as it arrives.
+pub(super) struct Incoming {
+    response: Response,
+    origin: Arc<Origin>,
+    limiter: Arc<Limiter>,
+    patience: Duration,
+    /// What has arrived and is handed on in smaller pieces.
+    held: Bytes,
+}
+
+impl Incoming {
+    pub(super) fn new(response: Response, origin: Arc<Origin>, limiter: Arc<Limiter>, patience: Duration) -> Self {
+        Incoming { response, origin, limiter, patience, held: Bytes::new() }
+    }
+
+    /// The next bytes, nothing at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.held.is_empty() {
+            match tokio::time::timeout(self.patience, self.response.chunk()).await {
+                Ok(Ok(Some(bytes))) => {
+                    self.origin.arrived(bytes.len());
+                    self.held = bytes;
+                }
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(cause)) => return Err(broken(cause)),
+                Err(_) => return Err(silent(self.patience)),
+            }
+        }
+        let piece = self.held.split_to(self.held.len().min(self.limiter.slice()));
+        self.limiter.pay(piece.len()).await;
+        Ok(Some(piece))
+    }
+
+    /// Reads what little is left of an answer that nobody needs, so that its connection can be used again.
+    pub(super) fn drain(mut self) {
+        if self.response.content_length().is_some_and(|length| length <= MOST_DRAINED as u64) {
+            tokio::spawn(async move {
+                let mut left = MOST_DRAINED;
+                while let Ok(Some(bytes)) = self.next().await {
+                    left = left.saturating_sub(bytes.len());
+                    if left == 0 {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}
