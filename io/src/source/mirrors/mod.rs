@@ -232,8 +232,8 @@ impl State {
         let mut lacking = RangeSet::new();
         ranges.iter().for_each(|range| lacking.insert(*range));
         let whole = ranges.first().is_some_and(|range| range.offset == 0 && range.is_to_end());
-        let wrong = Set(verdict.wrong.0 | verdict.doubtful.0);
-        let need = Need { bytes: 0, whole, failed: Set::default(), wrong, silent: verdict.silent };
+        let notes::Verdict { wrong, doubtful, silent } = verdict;
+        let need = Need { bytes: 0, whole, failed: Set::default(), wrong, doubtful, silent };
         let (errors, number) = (Vec::new(), 0);
         let effort = Effort { pending, asker, lacking, need, errors, mirror: 0, number, since: now, reckoned: 0 };
         self.begin(shared, effort, now, &mut after);

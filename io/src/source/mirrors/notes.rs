@@ -67,24 +67,26 @@ impl Notes {
         self.asker(who).clear(range);
     }
 
-    /// What is known of `ranges` that `who` asks for now. Bytes are found wrong by the unit, so only a unit that is asked
-    /// for as a whole tells something: smaller parts may be gaps that are fetched along.
+    /// What is known of `ranges` that `who` asks for now. Whoever asks wants the first and the last byte of a range; what
+    /// is between may be a gap that is fetched along. So bytes were wrong if they are asked for again at an end of a range,
+    /// or with all of their unit, which is what bytes are verified by.
     pub(super) fn judge(&mut self, who: &Weak<dyn Sink>, ranges: &[Range]) -> Verdict {
         let asker = self.asker(who);
         let mut verdict = Verdict::default();
         for range in ranges {
-            for (part, run) in asker.over(*range) {
+            for (first, part, run) in asker.over(*range) {
                 if !run.answered {
                     verdict.silent.add(run.mirror);
                     continue;
                 }
                 for unit in part.offset / UNIT..part.end().div_ceil(UNIT) {
-                    let (start, end) = (unit * UNIT, (unit + 1).saturating_mul(UNIT).min(range.end()));
-                    if start < range.offset {
-                        continue;
+                    let (start, end) = (unit * UNIT, (unit + 1).saturating_mul(UNIT));
+                    let at_first = part.offset == range.offset && start <= range.offset;
+                    let at_last = part.end() == range.end() && end >= range.end();
+                    if at_first || at_last || (start >= range.offset && end <= range.end()) {
+                        let whole = first <= start && run.end >= end.min(range.end());
+                        if whole { &mut verdict.wrong } else { &mut verdict.doubtful }.add(run.mirror);
                     }
-                    let whole = part.offset <= start && part.end() >= end;
-                    if whole { &mut verdict.wrong } else { &mut verdict.doubtful }.add(run.mirror);
                 }
             }
         }
@@ -109,12 +111,12 @@ impl Notes {
 }
 
 impl Asker {
-    /// The runs that overlap `range`, cut to it.
-    fn over(&self, range: Range) -> impl Iterator<Item = (Range, Run)> {
+    /// The runs that overlap `range`: where they begin, and what they have of it.
+    fn over(&self, range: Range) -> impl Iterator<Item = (u64, Range, Run)> {
         let start = self.runs.range(..=range.offset).next_back().map_or(range.offset, |(&start, _)| start);
         self.runs.range(start..range.end().max(start)).filter_map(move |(&start, &run)| {
             let (low, high) = (start.max(range.offset), run.end.min(range.end()));
-            (low < high).then(|| (Range::new(low, high - low), run))
+            (low < high).then(|| (start, Range::new(low, high - low), run))
         })
     }
 
@@ -172,9 +174,15 @@ mod tests {
         assert_eq!(judge(unit(3)), Verdict { doubtful: set(&[1]), ..Verdict::default() });
         assert_eq!(judge(unit(4)), Verdict { silent: set(&[1]), ..Verdict::default() });
         assert_eq!(judge(unit(5)), Verdict::default());
-        // A gap that is fetched along, and the last unit, which may be short.
-        assert_eq!(judge(Range::new(UNIT / 2, 1000)), Verdict::default());
+        // A gap that is fetched along, a unit that is asked for in two requests, and the last one, which may be short.
+        assert_eq!(judge(Range::new(3 * UNIT - 1000, 1000)), Verdict { wrong: set(&[0]), ..Verdict::default() });
+        assert_eq!(judge(Range::new(UNIT, 1000)), Verdict { wrong: set(&[0]), ..Verdict::default() });
         assert_eq!(judge(Range::new(3 * UNIT, 1000)), Verdict { wrong: set(&[1]), ..Verdict::default() });
+        let mut gap = Notes::default();
+        gap.set(&who, Range::new(1000, UNIT), 0, true);
+        assert_eq!(gap.judge(&who, &[Range::new(0, UNIT - 1), Range::new(UNIT, 5000)]).wrong, Set::default());
+        assert_eq!(gap.judge(&who, &[Range::new(0, UNIT - 1)]).doubtful, set(&[0]));
+        assert_eq!(gap.judge(&who, &[Range::new(500, UNIT + 5000)]), Verdict::default());
         notes.set(&who, unit(1), 2, true);
         notes.clear(&who, unit(2));
         let verdict = notes.judge(&who, &[Range::new(0, 3 * UNIT)]);

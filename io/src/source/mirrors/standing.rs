@@ -83,6 +83,8 @@ pub(super) struct Need {
     pub(super) failed: Set,
     /// Who has given wrong bytes for it.
     pub(super) wrong: Set,
+    /// Who has given some of its bytes, of which some were wrong.
+    pub(super) doubtful: Set,
     /// Who was asked for it in vain.
     pub(super) silent: Set,
 }
@@ -227,9 +229,10 @@ pub(super) fn choose(standings: &[Standing], need: Need, now: Instant) -> Option
         .filter(|at| standings[*at].pause(now).is_none())
         .collect();
     // Whoever was wrong about it is wrong again: worth it only if waiting for those who failed helps nobody.
-    let only_wrong = possible.iter().all(|at| need.wrong.has(*at));
+    let suspect = |at: usize| need.wrong.has(at) || need.doubtful.has(at);
+    let only_wrong = possible.iter().all(|at| suspect(*at));
     let failed = |(at, standing): (usize, &Standing)| {
-        let hopeful = !need.wrong.has(at) && !standing.is_down();
+        let hopeful = !suspect(at) && !standing.is_down();
         hopeful && (standing.pause(now).is_some() || need.failed.has(at))
     };
     if only_wrong && standings.iter().enumerate().any(failed) {
@@ -240,6 +243,8 @@ pub(super) fn choose(standings: &[Standing], need: Need, now: Instant) -> Option
         let standing = &standings[at];
         let against = (
             need.wrong.has(at),
+            // Of several that may have been it, the one with the better name.
+            need.doubtful.has(at).then_some(standing.marks),
             need.silent.has(at),
             standing.rests(now),
             !need.whole && standing.link.ranges == Some(false),
