@@ -3,11 +3,13 @@
 //! as the protocol allows. Not for any other use.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::conformance::request::{Head, ranges};
 
 /// How the server behaves.
 #[derive(Clone, Debug, Default)]
@@ -99,44 +101,6 @@ impl Server {
     }
 }
 
-/// What matters of a request's head.
-#[derive(Default)]
-struct Head {
-    method: String,
-    path: String,
-    range: Option<String>,
-    if_range: Option<String>,
-    close: bool,
-}
-
-impl Head {
-    /// Reads one; `None` at the end of the connection.
-    fn read(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
-        let mut head = Head::default();
-        let first = line(reader)?;
-        let mut words = first.split(' ');
-        let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
-        (head.method, head.path) = (method.to_owned(), path.to_owned());
-        loop {
-            let line = line(reader)?;
-            let Some((name, value)) = line.split_once(':') else { return Ok(Some(head)) };
-            let value = value.trim().to_owned();
-            match name.to_ascii_lowercase().as_str() {
-                "range" => head.range = Some(value),
-                "if-range" => head.if_range = Some(value),
-                "connection" => head.close = value.eq_ignore_ascii_case("close"),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn line(reader: &mut impl BufRead) -> io::Result<String> {
-    let mut text = String::new();
-    reader.take(16 * 1024).read_line(&mut text)?;
-    Ok(text.trim_end().to_owned())
-}
-
 impl Shared {
     /// Answers requests until the client has enough.
     fn converse(&self, stream: TcpStream) -> io::Result<()> {
@@ -145,11 +109,12 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         while let Some(head) = Head::read(&mut reader)? {
             let (status, bytes, result) = self.answer(&head, &mut out);
-            let record = Record { method: head.method, path: head.path, range: head.range, status, bytes };
+            let (is_last, range) = (head.closes(), head.header("range").map(str::to_owned));
+            let record = Record { method: head.method, path: head.target, range, status, bytes };
             (self.listener)(&record);
             self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
             result?;
-            if head.close {
+            if is_last {
                 break;
             }
         }
@@ -166,14 +131,14 @@ impl Shared {
         if head.method != "GET" && head.method != "HEAD" {
             return empty(out, 405, "Method Not Allowed", "Allow: GET, HEAD\r\n");
         }
-        match self.find(&head.path) {
+        match self.find(head.path_and_query().0) {
             Ok((file, length, tag)) => self.send(head, file, length, &tag, out),
             Err(_) => empty(out, 404, "Not Found", ""),
         }
     }
 
     fn find(&self, path: &str) -> io::Result<(File, u64, String)> {
-        let name = decoded(path.split('?').next().unwrap_or_default().trim_start_matches('/'));
+        let name = decoded(path.trim_start_matches('/'));
         let is_plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
         if !is_plain || name.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
@@ -188,15 +153,15 @@ impl Shared {
     }
 
     fn send(&self, head: &Head, file: File, length: u64, tag: &str, out: &mut TcpStream) -> (u16, u64, io::Result<()>) {
-        let is_current = head.if_range.as_deref().is_none_or(|known| known == tag);
-        let asked = head.range.as_deref().filter(|_| is_current && !self.options.no_ranges);
-        let (status, reason, first, count) = match asked.map(|text| range(text, length)) {
-            Some(Asked::One(first, count)) => (206, "Partial Content", first, count),
-            Some(Asked::Beyond) => {
+        let is_current = head.header("if-range").is_none_or(|known| known == tag);
+        let asked = head.header("range").filter(|_| is_current && !self.options.no_ranges);
+        let (status, reason, first, count) = match asked.and_then(|text| ranges(text, length)).as_deref() {
+            Some([(first, end)]) => (206, "Partial Content", *first, end - first),
+            Some([]) => {
                 let header = format!("Content-Range: bytes */{length}\r\n");
                 return empty(out, 416, "Range Not Satisfiable", &header);
             }
-            Some(Asked::Other) | None => (200, "OK", 0, length),
+            Some(_) | None => (200, "OK", 0, length),
         };
         let mut header = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: {count}\r\nETag: {tag}\r\n");
         if !self.options.no_ranges {
@@ -232,29 +197,6 @@ fn copy(mut file: File, first: u64, count: u64, out: &mut TcpStream, sent: &mut 
             }
         }
     }
-}
-
-/// What a `Range` header asks for.
-enum Asked {
-    /// One range: offset and number of bytes.
-    One(u64, u64),
-    /// Nothing that there is.
-    Beyond,
-    /// Several ranges, or what cannot be read: answered as if it were not there.
-    Other,
-}
-
-fn range(text: &str, length: u64) -> Asked {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|text| text.split_once('-')) else {
-        return Asked::Other;
-    };
-    let (first, end) = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if last >= first => (first, length.min(last.saturating_add(1))),
-        (Ok(first), _) if last.is_empty() => (first, length),
-        (_, Ok(suffix)) if first.is_empty() => (length.saturating_sub(suffix), length),
-        _ => return Asked::Other,
-    };
-    if first < end { Asked::One(first, end - first) } else { Asked::Beyond }
 }
 
 /// The path without its percent signs.

@@ -1,4 +1,5 @@
-//! What takes longer than a submission waits for: many random cases, fuzzing, huge files, the quick benchmark.
+//! What takes longer than a submission waits for: many random cases, servers that fail at random, fuzzing, huge files,
+//! the quick benchmark.
 //! Prints the seed that the random cases started from, so that a failure can be had again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +9,9 @@ use crate::steps::Steps;
 
 /// Random cases for each property, where a plain run takes a few hundred at the most.
 const CASES: &str = "20000";
+
+/// Updates over servers that fail at random, where a plain run makes 1,000.
+const UPDATES: &str = "10000";
 
 /// Seconds for each fuzz target.
 const FUZZING: &str = "180";
@@ -26,6 +30,10 @@ pub(crate) fn run() -> Result<bool> {
         let test =
             cargo().args("test --quiet --no-fail-fast --workspace --exclude gosync-python --exclude gosync-node");
         test.args("-- --ignored").run()
+    });
+    steps.step("updates over servers that fail at random", || {
+        let test = cargo().args("test --quiet -p gosync-tests --test random -- --nocapture");
+        test.env("GOSYNC_RANDOM_COUNT", UPDATES).env("GOSYNC_RANDOM_SEED", &seed).run()
     });
     steps.step("fuzz", || crate::fuzz::all(FUZZING));
     steps.step("benchmark, quick", crate::bench::quick_step);

@@ -5,6 +5,7 @@
 //! Prints the addresses and what there is to ask for, and serves it on 127.0.0.1 until it is ended.
 //! What each behaviour is, and which outcome is right: docs/conformance.md.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use gosync_tests::conformance::content::Content;
@@ -30,8 +31,9 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
         port = value.parse().map_err(|error| format!("--port: {error}"))?;
     }
     let server = Server::start_at(Content::standard(), port).map_err(|error| error.to_string())?;
-    println!("{}", server.url(Listener::Main, "/"));
-    println!("{}", server.listing());
+    // Nobody may be reading any more; the answers go on.
+    let mut out = std::io::stdout();
+    let _ = write!(out, "{}\n{}", server.url(Listener::Main, "/"), server.listing()).and_then(|()| out.flush());
     loop {
         std::thread::park();
     }

@@ -113,7 +113,10 @@ impl Answer {
     /// Broken off after `bytes` of the body, or at its end where that comes before.
     #[must_use]
     pub fn cut(mut self, bytes: usize, end: End) -> Answer {
-        (self.cut, self.end) = (Some(bytes), end);
+        // An answer that was complete before is none that stops.
+        if end != End::Stall || bytes < self.body.len() {
+            (self.cut, self.end) = (Some(bytes), end);
+        }
         self
     }
 

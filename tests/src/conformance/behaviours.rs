@@ -164,7 +164,7 @@ fn wrong_content_range(ask: &Ask<'_>) -> Answer {
     })
 }
 
-/// At most a thousand bytes of what was asked for, and it says so.
+/// At most ten thousand bytes of what was asked for, and it says so.
 fn short_ranges(ask: &Ask<'_>) -> Answer {
     let entity = entity(ask);
     match ask.want(&entity) {
@@ -253,7 +253,9 @@ fn changed(ask: &Ask<'_>, has_index: bool) -> Answer {
 }
 
 fn slow_drip(ask: &Ask<'_>) -> Answer {
-    honest(ask).paced(1024, Duration::from_millis(6))
+    let answer = honest(ask);
+    let piece = (answer.body.len() / 500).max(100);
+    answer.paced(piece, Duration::from_millis(6))
 }
 
 /// Refuses until so much time has passed since the first request.
@@ -506,8 +508,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     content("reset-midway", |ask| first(ask, 3, |answer| answer.cut(10_000, End::Reset))),
     content("reset-always", |_| Answer::none(End::Reset)),
     content("stall-once", |ask| first(ask, 1, |answer| answer.cut(10_000, End::Stall))),
+    content("stall-midway", |ask| honest(ask).cut(10_000, End::Stall)),
     content("stall-always", |ask| honest(ask).cut(0, End::Stall)),
     content("never-answers", |_| Answer::none(End::Stall)),
+    both("index-never-answers", |_| Answer::none(End::Stall)),
+    both("connect-hangs", honest),
     content("slow-drip", slow_drip),
     content("whole-cut-once", |ask| {
         let answer = no_ranges(ask);

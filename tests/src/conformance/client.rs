@@ -96,7 +96,7 @@ fn options(server: &Server, client: &Client, folder: &Path, events: &Events) -> 
     let http = HttpOptions {
         connections: client.connections,
         timeout: wait,
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: wait.saturating_mul(4),
         first_byte_timeout: wait,
         stall_timeout: wait,
         bearer: client.has_credentials.then(|| "secret".to_owned()),

@@ -32,6 +32,8 @@ pub enum Listener {
     Proxy,
     /// Plain HTTP that refuses connections until 0.4 seconds after `refused-then-up` was first asked for an index.
     Late,
+    /// An `https:` address that takes connections and says nothing, ever.
+    Mute,
     /// HTTPS with a certificate of a private authority.
     Tls,
     /// HTTPS with a certificate of that authority that has expired.
@@ -41,11 +43,12 @@ pub enum Listener {
 }
 
 impl Listener {
-    const ALL: [Listener; 7] = [
+    const ALL: [Listener; 8] = [
         Listener::Main,
         Listener::Other,
         Listener::Proxy,
         Listener::Late,
+        Listener::Mute,
         Listener::Tls,
         Listener::TlsExpired,
         Listener::TlsWrongName,
@@ -219,7 +222,7 @@ impl Wire for StreamOwned<ServerConnection, TcpStream> {
 impl Shared {
     pub(super) fn url(&self, listener: Listener, path: &str) -> String {
         let scheme = match listener {
-            Listener::Tls | Listener::TlsExpired | Listener::TlsWrongName => "https",
+            Listener::Mute | Listener::Tls | Listener::TlsExpired | Listener::TlsWrongName => "https",
             _ => "http",
         };
         format!("{scheme}://127.0.0.1:{}{path}", self.ports[&listener])
@@ -256,7 +259,11 @@ impl Shared {
         });
     }
 
-    fn converse(self: &Arc<Self>, listener: Listener, stream: TcpStream) -> io::Result<()> {
+    fn converse(self: &Arc<Self>, listener: Listener, mut stream: TcpStream) -> io::Result<()> {
+        if listener == Listener::Mute {
+            while stream.read(&mut [0; 1024])? > 0 {}
+            return Ok(());
+        }
         stream.set_nodelay(true)?;
         // Little room in the system, so that what counts as sent is what the client took, or nearly.
         SockRef::from(&stream).set_send_buffer_size(16 * 1024)?;
