@@ -77,6 +77,8 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_job_proof(NULL) == NULL && gosync_job_reason(NULL) == NULL);
     CHECK(gosync_plan_total(NULL) == 0 && gosync_plan_from_seeds(NULL) == 0 && gosync_plan_missing(NULL) == 0);
     CHECK(gosync_plan_to_fetch(NULL) == 0 && gosync_plan_ranges(NULL) == 0 && gosync_plan_index_size(NULL) == 0);
+    CHECK(gosync_plan_strategy(NULL) == NULL && gosync_plan_rate(NULL) == 0 && !(gosync_plan_time_ms(NULL) > 0));
+    CHECK(!(gosync_plan_round_trip_ms(NULL) > 0) && !(gosync_plan_time_whole_ms(NULL) > 0));
     CHECK(!gosync_plan_up_to_date(NULL) && gosync_plan_reason(NULL) == NULL && gosync_plan_piece_count(NULL) == 0);
     CHECK(strcmp(gosync_status_name(-1), "UNKNOWN") == 0 && !gosync_status_retryable(-1));
     CHECK(strcmp(gosync_phase_name(99), "unknown") == 0 && strcmp(gosync_level_name(99), "unknown") == 0);
@@ -158,6 +160,8 @@ static void test_null_for_the_rest(void) {
     REFUSED(gosync_job_new(some_index, source, in("target"), NULL, NULL, &error));
     REFUSED(gosync_job_add_seed(NULL, in("file"), &error));
     REFUSED(gosync_job_add_seed(job, NULL, &error));
+    REFUSED(gosync_job_add_mirror(NULL, source, &error));
+    REFUSED(gosync_job_add_mirror(job, NULL, &error));
     LEAVES_NULL(gosync_plan, gosync_job_plan(NULL, &out, &error));
     REFUSED(gosync_job_plan(job, NULL, &error));
     REFUSED(gosync_job_run(NULL, &error));
@@ -323,6 +327,11 @@ static void test_options(void) {
     options.reserved = 0;
     options.retries = -2;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
+    options.retries = 0;
+    options.assume_rtt_ms = -0.5;
+    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
+    options.assume_rtt_ms = 1e300;
+    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     verify.reserved = 1;
     LEAVES_NULL(gosync_verification, gosync_index_verify(some_index, in("file"), &verify, &out, &error));
     build.block_size = 3;
@@ -330,6 +339,57 @@ static void test_options(void) {
     build.block_size = 0;
     build.source = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+}
+
+/* Each text of the opening options, none of which may be wrong however little it would be needed. */
+static void test_open_options(void) {
+    gosync_open_options options = GOSYNC_OPEN_OPTIONS_INIT;
+    const char **texts[6];
+    const char *lines[] = {"Name: value", "not UTF-8: \xff", NULL};
+    size_t i;
+    texts[0] = &options.user;
+    texts[1] = &options.bearer;
+    texts[2] = &options.proxy;
+    texts[3] = &options.no_proxy;
+    texts[4] = &options.ca_file;
+    texts[5] = &options.index_cache;
+    for (i = 0; i < 6; i++) {
+        *texts[i] = i < 4 ? "not UTF-8: \xff" : ""; /* paths are bytes, but an empty one is none */
+        LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
+        *texts[i] = NULL;
+    }
+    options.retries = -2;
+    LEAVES_NULL(gosync_index, gosync_index_open(in("file"), &options, &out, &error));
+    options.retries = -1;
+    options.header_count = 1;
+    LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
+    options.headers = lines;
+    options.header_count = SIZE_MAX;
+    LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
+    options.header_count = 2;
+    LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
+    lines[1] = lines[2];
+    LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
+    options.header_count = 1;
+    open_and_free(&options);
+}
+
+/* The structures as they were before they grew: what comes behind their end is not looked at. */
+static void test_older_structures(void) {
+    gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
+    open.retries = -2;
+    open.header_count = 7;
+    LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &open, &out, &error));
+    open.struct_size = offsetof(gosync_open_options, index_cache);
+    CHECK(sizeof(void *) != 8 || open.struct_size == 32);
+    open_and_free(&open);
+    options.open = &open;
+    options.assume_rtt_ms = -1;
+    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
+    options.struct_size = offsetof(gosync_job_options, max_gap);
+    CHECK(sizeof(void *) != 8 || options.struct_size == 56);
+    job_and_free(&options);
 }
 
 /* The functions of a request, from within a real one. */
@@ -380,6 +440,8 @@ int main(int argc, char **argv) {
     test_sizes();
     test_sizes_of_outputs();
     test_options();
+    test_open_options();
+    test_older_structures();
     test_request();
     test_token_is_shared();
 

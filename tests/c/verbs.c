@@ -137,6 +137,32 @@ static void test_index(void) {
     free(encoded);
 }
 
+/* What the plan reckons with is what it was told to assume. */
+static void check_assumptions(const gosync_index *index) {
+    gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
+    gosync_source *source = NULL;
+    gosync_job *job = NULL;
+    gosync_plan *plan = NULL;
+    double slow, fast;
+    unsigned i;
+    OK(gosync_source_from_memory(target, LENGTH, &source, &error));
+    for (i = 1; i <= 2; i++) {
+        options.assume_rtt_ms = 100.5;
+        options.assume_rate = 100000 * i;
+        OK(gosync_job_new(index, source, in("app"), &options, &job, &error));
+        OK(gosync_job_plan(job, &plan, &error));
+        CHECK(gosync_plan_rate(plan) == 100000 * i);
+        CHECK(gosync_plan_round_trip_ms(plan) > 100.4 && gosync_plan_round_trip_ms(plan) < 100.6);
+        CHECK(gosync_plan_time_ms(plan) > 100.4 && gosync_plan_time_whole_ms(plan) > 1000.0 * LENGTH / 100000 / i / 2);
+        CHECK(strcmp(gosync_plan_strategy(plan), "ranges") == 0 || strcmp(gosync_plan_strategy(plan), "whole") == 0);
+        *(i == 1 ? &slow : &fast) = gosync_plan_time_ms(plan);
+        gosync_plan_free(plan);
+        gosync_job_free(job);
+    }
+    CHECK(fast < slow);
+    gosync_source_free(source);
+}
+
 static void check_plan(const gosync_job *job) {
     gosync_plan *plan = NULL;
     uint64_t covered = 0, missing = 0;
@@ -171,6 +197,7 @@ static void test_update(size_t old_length) {
     write_file(in("app"), old, old_length);
     options.observer = &observer;
     OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    check_assumptions(index);
     OK(gosync_source_open(in("new"), NULL, &source, &error));
     OK(gosync_job_new(index, source, in("app"), &options, &job, &error));
     gosync_index_free(index); /* the job keeps what it needs */

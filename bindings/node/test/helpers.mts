@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,12 +63,17 @@ export async function failure(promise: Promise<unknown>): Promise<GosyncError> {
   throw new Error('this should have failed');
 }
 
-/** An HTTP server on loopback that knows single ranges. */
-export async function serve(files: Record<string, Uint8Array>): Promise<string> {
+/** An HTTP server on loopback that knows single ranges; puts the headers of each request into `heads`. */
+export async function serve(files: Record<string, Uint8Array>, heads: IncomingHttpHeaders[] = []): Promise<string> {
   const answer = (request: IncomingMessage, response: ServerResponse) => {
-    const data = files[request.url ?? ''];
+    heads.push(request.headers);
+    const data = files[(request.url ?? '').replace(/\?.*/, '')];
     if (!data) {
       response.writeHead(404).end();
+      return;
+    }
+    if (request.headers['if-none-match'] === '"1"') {
+      response.writeHead(304, { etag: '"1"' }).end();
       return;
     }
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');

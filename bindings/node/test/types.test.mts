@@ -14,8 +14,12 @@ export async function compiles(bytes: Uint8Array, signal: AbortSignal | undefine
     same<Awaited<ReturnType<typeof update>>, Statistics>(true);
     await update({ target: 'file', index: made, source, seeds: ['a', new URL('file:///b')], signal, onProgress: ({ phase }) => void phase });
   }
-  const { pieces } = await plan({ target: new URL('file:///t'), index: bytes });
+  await update({ target: 'file', index: made, mirrors: sources, headers: new Set(['Name: value']), proxy: new URL('http://p'), caFile: new URL('file:///ca') });
+  const { pieces, strategy, roundTrip, rate, time, timeWhole } = await plan({ target: new URL('file:///t'), index: bytes });
   const seedOf = (piece: Piece): number | undefined => (piece.isMissing ? undefined : piece.seedOffset);
+  same<typeof strategy, 'local' | 'ranges' | 'whole'>(true);
+  same<typeof time, number | undefined>(true);
+  void [roundTrip, rate, timeWhole];
   pieces.map(seedOf);
   const options: UpdateOptions = { target: 't', index: await info(bytes), onEvent: (event) => event.fields['path']?.length };
   await verify(options);
@@ -31,6 +35,8 @@ export async function mustNotCompile(made: Index): Promise<void> {
   await plan({ target: 't' });
   // @ts-expect-error: a misspelled option
   await update({ target: 't', index: made, onprogress() {} });
+  // @ts-expect-error: a mirror that is no source
+  await update({ target: 't', index: made, mirrors: [1] });
   // @ts-expect-error: readAt without bytes
   await update({ target: 't', index: made, source: { readAt: () => 'text' } });
   // @ts-expect-error: not a kind

@@ -5,6 +5,7 @@ The tests run against the installed package, so that what is tested is what peop
 
 from __future__ import annotations
 
+import email.message
 import http.server
 import os
 import pathlib
@@ -91,9 +92,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Server)
         server.requests.append(self.path)
-        content = server.content.get(self.path)
+        server.headers.append(self.headers)
+        content = server.content.get(self.path.partition("?")[0])
         if content is None:
             self.send_error(404)
+            return
+        if self.headers.get("If-None-Match") == '"one"':
+            self.send_response(304)
+            self.send_header("ETag", '"one"')
+            self.end_headers()
             return
         start, end, status = 0, len(content), 200
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -113,7 +120,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` by ranges on loopback; `requests` are the paths that it was asked for."""
+    """Serves `content` by ranges on loopback; `requests` and `headers` are the paths and heads that it was asked with."""
 
     daemon_threads = True
 
@@ -121,6 +128,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.headers: list[email.message.Message] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: object, client_address: object) -> None:

@@ -212,7 +212,7 @@ def test_a_temporary_failure_is_survived(files: Files, base: Any) -> None:
     files.publish()
     failures = [gosync.SourceError("busy", kind="SOURCE_TEMPORARY"), ConnectionResetError("gone")]
 
-    class Flaky(base):  # type: ignore[misc]
+    class Flaky(base):  # type: ignore[misc]  # the base is a parameter of the test
         def read_at(self, offset: int, length: int) -> Any:
             if failures:
                 raise failures.pop()

@@ -131,7 +131,7 @@ def test_results_are_values(files: Files) -> None:
     assert one != index.verify("target")
     assert repr(one).startswith("<gosync.Verification match")
     with pytest.raises(AttributeError):
-        one.length = 3  # type: ignore[misc]
+        one.length = 3  # type: ignore[misc]  # what must not be written is what is tested
 
 
 def test_the_index_may_not_name_any_source(files: Files, server: Server) -> None:

@@ -43,12 +43,28 @@ def run(folder: pathlib.Path) -> list[str]:
     blocking: gosync.BlockingSource = OwnReader(content)
     fetching: gosync.AsyncSource = OwnFetcher(content)
     plan: gosync.Plan = gosync.plan(target, index=index, source=blocking, seeds=[published])
+    strategy: str = plan.strategy
+    seconds: float | None = plan.time
+    rate: int | None = plan.rate
+    heard.append(f"{strategy} {seconds} {rate} {plan.round_trip} {plan.time_whole}")
     missing: int = sum(piece.length for piece in plan.pieces if piece.is_missing)
     assert missing == plan.missing
 
     cancel = gosync.Cancel()
     done: gosync.Statistics = gosync.update(
-        target, index=OwnFetcher(bytes(index)), source=fetching, progress=on_progress, events=on_event, cancel=cancel, timeout=2.5
+        target,
+        index=OwnFetcher(bytes(index)),
+        source=fetching,
+        mirrors=[blocking, published, content],
+        headers=("X-One: 1",),
+        ca_file=None,
+        proxy="",
+        rate_limit=10_000_000,
+        assume_rtt=0.1,
+        progress=on_progress,
+        events=on_event,
+        cancel=cancel,
+        timeout=2.5,
     )
     assert done.written == len(content)
     found: gosync.Verification = gosync.verify(str(target), index=gosync.info(str(folder / "app.bin.gosync")))

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_source;
+mod fetching;
 mod interrupt;
 mod main_job;
 mod output;

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+/// The validator of every file.
+const TAG: &str = "\"v1\"";
+
 /// How the server answers for one file.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Habit {
@@ -34,6 +37,7 @@ struct Shared {
     files: Mutex<HashMap<String, (Vec<u8>, Habit)>>,
     bytes: AtomicU64,
     asked: Mutex<Vec<String>>,
+    heads: Mutex<Vec<String>>,
 }
 
 impl Server {
@@ -66,6 +70,11 @@ impl Server {
         self.shared.bytes.load(Ordering::SeqCst)
     }
 
+    /// The heads of the requests so far, in lower case.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.shared.heads.lock().unwrap().clone()
+    }
+
     /// Waits until somebody asks for `name`.
     pub(crate) fn wait_for(&self, name: &str) {
         let path = format!("/{name}");
@@ -83,26 +92,33 @@ impl Shared {
     fn serve(&self, mut stream: TcpStream) -> Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         loop {
-            let (mut first, mut range) = (String::new(), None);
+            let (mut first, mut range, mut known) = (String::new(), None, false);
             if reader.read_line(&mut first)? == 0 {
                 return Ok(());
             }
+            let mut head = first.clone();
             loop {
                 let mut line = String::new();
                 reader.read_line(&mut line)?;
+                head += &line;
                 if line.trim().is_empty() {
                     break;
                 }
-                if let Some((name, value)) = line.split_once(':')
-                    && name.eq_ignore_ascii_case("range")
-                {
-                    range = parse_range(value.trim());
+                match line.split_once(':') {
+                    Some((name, value)) if name.eq_ignore_ascii_case("range") => range = parse_range(value.trim()),
+                    Some((name, value)) if name.eq_ignore_ascii_case("if-none-match") => known = value.trim() == TAG,
+                    _ => {}
                 }
             }
             let mut words = first.split_whitespace();
             let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let path = path.split('?').next().unwrap_or_default();
+            self.heads.lock().unwrap().push(head.to_ascii_lowercase());
             self.asked.lock().unwrap().push(path.to_owned());
+            if known {
+                write!(stream, "HTTP/1.1 304 Not Modified\r\nETag: {TAG}\r\n\r\n")?;
+                continue;
+            }
             self.answer(&mut stream, method == "HEAD", path, range)?;
         }
     }
@@ -124,7 +140,7 @@ impl Shared {
             None => ("200 OK", String::new(), &content[..]),
         };
         let length = body.len();
-        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"v1\"\r\n{extra}\r\n")?;
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: {TAG}\r\n{extra}\r\n")?;
         if head { Ok(()) } else { self.send(stream, body, habit) }
     }
 

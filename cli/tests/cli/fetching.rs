@@ -1,0 +1,95 @@
+//! How servers are talked to: credentials, certificates, rates, mirrors, the kept index, and what a plan reckons with.
+
+use crate::server::{Habit, Server};
+use crate::support::{Folder, Release};
+
+/// A folder with a release, and a server that has its content and its index.
+fn published() -> (Folder, Release, Server) {
+    let (folder, release) = Folder::with_release();
+    let server = Server::start();
+    server.publish("new", release.new.clone(), Habit::Good);
+    server.publish("new.gosync", folder.read("new.gosync"), Habit::Good);
+    (folder, release, server)
+}
+
+#[test]
+fn a_plan_reckons_with_what_it_is_told() {
+    let (folder, _) = Folder::with_release();
+    let plan = |args: &[&str]| {
+        let all = [&["plan", "app", "--index", "new.gosync", "--assume-rtt", "100ms"], args].concat();
+        folder.gosync(all).expect_code(0)
+    };
+    let slow = plan(&["--json", "--assume-rate", "125kB"]).last();
+    let fast = plan(&["--json", "--assume-rate", "12.5MB/s"]).last();
+    for (last, rate) in [(&slow, 125_000), (&fast, 12_500_000)] {
+        assert_eq!(last["strategy"], "ranges", "{last}");
+        assert_eq!((last["round_trip"].as_f64(), last["rate"].as_u64()), (Some(0.1), Some(rate)));
+        assert_eq!((last["assume_rtt"].as_f64(), last["assume_rate"].as_u64()), (Some(0.1), Some(rate)));
+    }
+    let seconds = |last: &serde_json::Value, key: &str| last[key].as_f64().unwrap_or_else(|| panic!("{key}: {last}"));
+    for key in ["time", "time_whole"] {
+        assert!(seconds(&fast, key) > 0.1 && seconds(&slow, key) > seconds(&fast, key), "{slow} {fast}");
+    }
+    assert!(seconds(&slow, "time_whole") > seconds(&slow, "time"), "{slow}");
+    assert!(slow["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+
+    let text = plan(&["--assume-rate", "12.5MB"]).stdout;
+    for expected in ["100 ms, assumed", "12.50 MB/s, assumed", "by ranges", "in one go", "strategy", "reason"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+
+    let last = folder.gosync(["plan", "app", "--index", "new.gosync", "--json"]).expect_code(0).last();
+    assert!(last["assume_rtt"].is_null() && last["assume_rate"].is_null(), "{last}");
+    let last = folder.gosync(["plan", "new", "--index", "new.gosync", "--json"]).expect_code(0).last();
+    assert_eq!((last["strategy"].as_str(), last["up_to_date"].as_bool()), (Some("local"), Some(true)));
+    assert!(last["time"].is_null() && last["time_whole"].is_null(), "{last}");
+}
+
+#[test]
+fn credentials_of_a_url_arrive_and_are_shown_nowhere() {
+    let (folder, _, server) = published();
+    let secret = server.url("new.gosync").replace("http://", "http://name:hunter2@") + "?token=hunter2";
+    let run = folder.gosync(["update", "app", "--index", &secret, "-vv", "--json"]).expect_code(0);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"), "{}{}", run.stdout, run.stderr);
+    // What `name:hunter2` is in base64, in the lower case that the server keeps.
+    let credentials = "authorization: basic bmftztpodw50zxiy";
+    assert!(server.heads().iter().all(|head| head.contains(credentials)), "{:?}", server.heads());
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let (folder, _) = Folder::with_release();
+    let cases = [
+        ["--rate-limit", "fast"],
+        ["--rate-limit", "-1"],
+        ["--rate-limit", "1.5.5MB"],
+        ["--rate-limit", "0.1"],
+        ["--assume-rate", "12,5MB"],
+        ["--assume-rtt", "soon"],
+        ["--connect-timeout", "-1"],
+        ["--first-byte-timeout", "x"],
+        ["--stall-timeout", "1e300"],
+        ["--max-gap", "1.5MiB"],
+    ];
+    for case in cases {
+        let args = [&["plan", "app", "--index", "new.gosync"], &case[..]].concat();
+        assert_eq!(folder.gosync(args).expect_code(2).stdout, "", "{case:?}");
+    }
+    for case in [["--user", "@missing"], ["--bearer", "@missing"], ["-H", "@missing"]] {
+        let args = [&["plan", "app", "--index", "new.gosync"], &case[..]].concat();
+        assert!(folder.gosync(args).expect_code(3).error().contains("missing"), "{case:?}");
+    }
+    let args = ["update", "app", "--index", "new.gosync", "--mirror", "missing"];
+    assert!(folder.gosync(args).expect_code(3).error().contains("missing"));
+}
+
+#[test]
+fn limits_of_fetching_are_passed_on() {
+    let (folder, release, server) = published();
+    let index = server.url("new.gosync");
+    let mut args = vec!["update", "app", "--index", &index, "--max-gap", "64KiB", "--retries", "1"];
+    args.extend(["--connect-timeout", "20s", "--first-byte-timeout", "20s", "--stall-timeout", "20"]);
+    args.extend(["--rate-limit", "100MB/s", "--proxy", "", "--no-proxy", "*"]);
+    folder.gosync(args).expect_code(0);
+    assert_eq!(folder.read("app"), release.new);
+}
