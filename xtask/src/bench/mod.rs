@@ -116,7 +116,7 @@ fn room(name: &str) -> Result<PathBuf> {
         return Ok(crate::paths::fresh(&format!("bench/{name}"))?);
     }
     // Always the same, so that what a run that was killed has left goes with the next one.
-    let folder = PathBuf::from("/dev/shm/gosync-bench").join(name);
+    let folder = PathBuf::from(format!("/dev/shm/gosync-bench-{name}"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
