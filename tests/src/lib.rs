@@ -8,6 +8,8 @@ use std::process::Command;
 pub mod c;
 pub mod conformance;
 pub mod data;
+#[cfg(target_os = "linux")]
+pub mod real;
 pub mod server;
 
 /// The root of the tree.
