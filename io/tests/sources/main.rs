@@ -5,5 +5,8 @@ mod http;
 mod index;
 mod job;
 mod local;
+mod options;
+mod redirect;
 mod server;
+mod several;
 mod sink;
