@@ -7,5 +7,8 @@ mod index;
 mod job;
 mod local;
 mod mirrors;
+mod options;
+mod redirect;
 mod server;
+mod several;
 mod sink;

@@ -302,10 +302,6 @@ impl Shared {
                 break;
             }
         }
-        if !multipart.is_over() && !taking.is_whole() {
-            let text = "the server's answer is shorter than what was asked for";
-            return Err(self.placed(Error::new(ErrorKind::SourceTemporary, text)));
-        }
         if let Some(total) = self.total() {
             taking.ends_at(total);
         }
