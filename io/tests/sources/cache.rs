@@ -11,7 +11,8 @@ use crate::server::{Answer, Asked, Server, whole};
 use crate::sink::noise;
 
 fn index_of(length: usize) -> (Index, Vec<u8>) {
-    let index = index_bytes(&noise(length), &IndexOptions::default()).unwrap();
+    let options = IndexOptions { source: Some("content.bin".into()), ..IndexOptions::default() };
+    let index = index_bytes(&noise(length), &options).unwrap();
     let bytes = index.encode();
     (index, bytes)
 }
@@ -190,6 +191,14 @@ fn a_cache_that_cannot_be_used_is_read_anew() {
     unusable("binary", replace(|_| noise(100_000)), damage);
     unusable("another format", replace(|bytes| [b"x", &bytes[..]].concat()), damage);
     unusable("no header's end", replace(|_| b"gosync-index-cache 1\n".repeat(10_000)), damage);
+    // A part of the index that its own checks do not cover.
+    let rename = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = bytes.windows(11).position(|name| name == b"content.bin").unwrap();
+        bytes[at] = b'C';
+        std::fs::write(path, bytes).unwrap();
+    };
+    unusable("another source", rename, damage);
     // Well made, but no index.
     let no_index = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
