@@ -11,7 +11,8 @@ use crate::server::{Answer, Asked, Server, whole};
 use crate::sink::noise;
 
 fn index_of(length: usize) -> (Index, Vec<u8>) {
-    let index = index_bytes(&noise(length), &IndexOptions::default()).unwrap();
+    let options = IndexOptions { source: Some("content.bin".into()), ..IndexOptions::default() };
+    let index = index_bytes(&noise(length), &options).unwrap();
     let bytes = index.encode();
     (index, bytes)
 }
@@ -190,14 +191,19 @@ fn a_cache_that_cannot_be_used_is_read_anew() {
     unusable("binary", replace(|_| noise(100_000)), damage);
     unusable("another format", replace(|bytes| [b"x", &bytes[..]].concat()), damage);
     unusable("no header's end", replace(|_| b"gosync-index-cache 1\n".repeat(10_000)), damage);
+    // What nothing vouches for, but is checked for damage like everything.
+    let rename = |path: &Path| {
+        let mut bytes = std::fs::read(path).unwrap();
+        let at = bytes.windows(11).position(|name| name == b"content.bin").unwrap();
+        bytes[at] = b'C';
+        std::fs::write(path, bytes).unwrap();
+    };
+    unusable("another source", rename, damage);
     // Well made, but no index.
     let no_index = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap();
-        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let digest = gosync_io::Digest::of(b"no index");
-        let (head, _) = head.split_once("\nblake3: ").unwrap();
-        std::fs::write(path, format!("{head}\nblake3: {digest}\n\nno index")).unwrap();
+        std::fs::write(path, [&bytes[..end + 2], b"no index"].concat()).unwrap();
     };
     unusable("no index", no_index, damage);
     let cache = unusable("gone", |path| std::fs::remove_file(path).unwrap(), &["index_read"]);
