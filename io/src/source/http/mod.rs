@@ -161,8 +161,9 @@ impl Shared {
         let (slots, _) = origin.slots();
         let at_once = match (state.ladder.ranges(), state.ladder.several()) {
             (Some(false), _) => 1,
-            (_, Several::Proven) => slots.saturating_mul(MOST_RANGES),
-            _ => slots,
+            (_, Several::Refused) => slots,
+            // Not tried yet, they are reckoned with: a gap that was fetched needlessly does not come back.
+            _ => slots.saturating_mul(MOST_RANGES),
         };
         Link {
             round_trip: origin.round_trip(),
