@@ -51,7 +51,7 @@ pub(super) fn run(server: &Server, name: &str, client: &Client, folder: &Path, e
         match line["event"].as_str() {
             Some("log") => lock(events).push((text(&line["kind"]), text(&line["message"]))),
             Some("error") => ended = Err((text(&line["kind"]), format!("{} {}", text(&line["text"]), line["context"]))),
-            Some("done") => ended = Ok(text(&line["reason"])),
+            Some("result") => ended = Ok(text(&line["reason"])),
             _ => {}
         }
     }
