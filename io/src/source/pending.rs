@@ -13,9 +13,17 @@ pub(super) struct Pending {
     request: Option<Request>,
     /// Parts of the answer that have not come to an end.
     unsettled: AtomicUsize,
-    stopped: AtomicBool,
     failed: AtomicBool,
     failure: Mutex<Option<Error>>,
+    signal: Arc<Signal>,
+}
+
+/// What whoever works on a request is told. May be held longer than the request, which it does not keep from its end.
+#[derive(Default)]
+pub(super) struct Signal {
+    stopped: AtomicBool,
+    /// The request is finished.
+    finished: AtomicBool,
     resumes: AtomicU64,
     wake: Notify,
 }
@@ -26,11 +34,9 @@ impl Pending {
         Arc::new(Pending {
             request: Some(request),
             unsettled: AtomicUsize::new(parts),
-            stopped: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
-            resumes: AtomicU64::new(0),
-            wake: Notify::new(),
+            signal: Arc::default(),
         })
     }
 
@@ -63,12 +69,16 @@ impl Pending {
 
     /// Nobody wants the answer any more: whoever works on it stops soon.
     pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.wake.notify_waiters();
+        self.signal.stopped.store(true, Ordering::Release);
+        self.signal.wake.notify_waiters();
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.signal.is_stopped()
+    }
+
+    pub(super) fn signal(&self) -> Arc<Signal> {
+        Arc::clone(&self.signal)
     }
 
     /// Whether to begin another part is pointless: it was stopped, or another part failed already.
@@ -78,23 +88,39 @@ impl Pending {
 
     /// How often it was told to go on. Look before a supply; if that says AGAIN, a change since is a reason to try again at once.
     pub(super) fn resumes(&self) -> u64 {
-        self.resumes.load(Ordering::Acquire)
+        self.signal.resumes.load(Ordering::Acquire)
     }
 
     /// What is waiting may go on.
     pub(super) fn resume(&self) {
-        self.resumes.fetch_add(1, Ordering::AcqRel);
-        self.wake.notify_waiters();
-    }
-
-    /// Returns when it is stopped.
-    pub(super) async fn until_stopped(&self) {
-        self.until(|| self.is_stopped()).await;
+        self.signal.resumes.fetch_add(1, Ordering::AcqRel);
+        self.signal.wake.notify_waiters();
     }
 
     /// Returns when it was told to go on since `resumes` was looked at, or is stopped.
     pub(super) async fn until_resumed(&self, seen: u64) {
-        self.until(|| self.resumes() != seen || self.is_stopped()).await;
+        self.signal.until(|| self.resumes() != seen || self.is_stopped()).await;
+    }
+}
+
+impl Signal {
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Acquire)
+    }
+
+    /// Returns when nobody wants any more of what these requests wait for: each is stopped or finished, and not all came
+    /// to their end by themselves.
+    pub(super) async fn until_unwanted(signals: &[Arc<Signal>]) {
+        for signal in signals {
+            signal.until(|| signal.is_stopped() || signal.is_finished()).await;
+        }
+        if signals.iter().all(|signal| signal.is_finished() && !signal.is_stopped()) {
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn until(&self, done: impl Fn() -> bool) {
@@ -121,6 +147,8 @@ impl Drop for Pending {
         if let Some(request) = self.request.take() {
             request.finish(result);
         }
+        self.signal.finished.store(true, Ordering::Release);
+        self.signal.wake.notify_waiters();
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gosync_io::source::HttpSource;
 use gosync_io::{ErrorKind, HttpOptions, Observer, Range, Source};
 
-use crate::server::{Answer, Asked, Server, good, part, parts, whole};
+use crate::server::{Answer, Asked, Cut, Server, good, part, parts, whole};
 use crate::sink::{Taker, noise};
 
 fn options() -> HttpOptions {
@@ -284,4 +284,43 @@ fn a_server_that_says_it_has_ranges_is_not_probed() {
     let source = open(&server);
     taker.get(&source, &[(0, 100), (50_000, 100), (100_000, 100), (150_000, 100)]).expect("an answer");
     assert_eq!(server.most_at_once(), 4);
+}
+
+#[test]
+fn ranges_that_touch_are_asked_for_as_one() {
+    let content = noise(3_000_000);
+    let served = content.clone();
+    let server = Server::start(move |asked| {
+        std::thread::sleep(Duration::from_millis(20));
+        good(asked, &served)
+    });
+    let (source, taker) = (open(&server), Taker::new());
+    let ranges: Vec<(u64, u64)> = (0..30).map(|i| (i * 100_000, 100_000)).collect();
+    get_all(&source, &taker, &ranges);
+    taker.check(&content, &ranges);
+    assert_eq!(taker.taken(), 3_000_000);
+    let log = server.log();
+    assert!(log.len() <= 12, "{} requests", log.len());
+    assert!(log.iter().all(|asked| asked.ranges().len() == 1), "{log:?}");
+}
+
+#[test]
+fn a_request_is_finished_when_it_is_there_and_not_when_its_exchange_ends() {
+    let content = noise(200_000);
+    let served = content.clone();
+    let server = Server::start(move |asked| {
+        let answer = good(asked, &served);
+        // All but the end of whatever has more than the first range.
+        let length = answer.body.len();
+        if length > 1000 { answer.cut(length - 600, Cut::Stall) } else { answer }
+    });
+    let one = HttpOptions { connections: 1, ..options() };
+    let source = HttpSource::open(&server.url("/content"), &one, &Observer::default()).expect("a source");
+    let taker = Taker::new();
+    taker.get(&source, &[(0, 100)]).expect("an answer");
+    let ids = [taker.ask(&source, &[(1000, 1000)]), taker.ask(&source, &[(2000, 1000)])];
+    taker.result(ids[0]).expect("an answer");
+    assert!(!taker.is_finished(ids[1]));
+    source.cancel(ids[1]);
+    assert_eq!(taker.error(ids[1]).kind(), ErrorKind::Cancelled);
 }

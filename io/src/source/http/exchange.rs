@@ -13,12 +13,12 @@ use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 
 use super::ladder::Answer;
 use super::multipart::{Multipart, Piece};
-use super::queue::{Part, Sent};
+use super::queue::{Part, Sent, joined};
 use super::reply::{Body, Pin, accepts_ranges, changed, check_part, judge, refused, validators};
 use super::wire::Incoming;
 use super::{Shared, Validators};
 use crate::source::PIECE;
-use crate::source::pending::{Pending, lock, unwanted};
+use crate::source::pending::{Pending, Signal, lock, unwanted};
 
 /// The ranges of one exchange, and what of them has not come.
 struct Taking {
@@ -44,7 +44,20 @@ impl Taking {
             }
         }
         self.lacking.remove(Range::new(offset, end - offset));
-        if self.parts.iter().all(|part| part.pending.is_stopped()) { Err(unwanted()) } else { Ok(()) }
+        self.settle_whole();
+        let nobody = !self.parts.is_empty() && self.parts.iter().all(|part| part.pending.is_stopped());
+        if nobody { Err(unwanted()) } else { Ok(()) }
+    }
+
+    /// Ends those that have come, so that their takers can ask for more meanwhile.
+    fn settle_whole(&mut self) {
+        let is_lacking = |part: &Part| self.lacking.touches(part.range);
+        if self.parts.iter().all(is_lacking) {
+            return;
+        }
+        let (left, whole) = std::mem::take(&mut self.parts).into_iter().partition(is_lacking);
+        self.parts = left;
+        whole.into_iter().for_each(|part: Part| part.pending.settle(Ok(())));
     }
 
     /// The content ends at `total`: nothing behind that is lacking.
@@ -58,25 +71,27 @@ impl Taking {
         self.lacking.is_empty()
     }
 
-    /// Ends those that have come, and gives back the others, cut down to what they lack.
-    fn settle_whole(self) -> Vec<Part> {
+    /// Those that have not come, cut down to what they lack.
+    fn left(mut self) -> Vec<Part> {
+        self.settle_whole();
         let Taking { parts, lacking } = self;
-        let mut left = Vec::new();
-        for part in parts {
-            let first = lacking.iter().find(|range| range.end() > part.range.offset && range.offset < part.range.end());
-            match first {
-                None => part.pending.settle(Ok(())),
-                Some(first) => left.push(part.from(first.offset)),
-            }
-        }
-        left
+        let first = |part: &Part| {
+            lacking.iter().find(|range| range.end() > part.range.offset && range.offset < part.range.end())
+        };
+        parts
+            .into_iter()
+            .map(|part| {
+                let at = first(&part).map_or(0, |range| range.offset);
+                part.from(at)
+            })
+            .collect()
     }
 }
 
 impl Shared {
     /// Asks for ranges (ascending, apart from each other) in one exchange and supplies what comes.
     pub(super) async fn ranges(&self, parts: Vec<Part>) {
-        let asked: Vec<Range> = parts.iter().map(|part| part.range).collect();
+        let asked = joined(&parts);
         let mut sent = Sent::new(self, asked.len());
         if let Some(first) = parts.first() {
             first.pending.count_exchange();
@@ -88,31 +103,30 @@ impl Shared {
                 return self.take_over(taking.parts, incoming, length).await;
             }
             Ok(Some((incoming, body))) => {
-                let pendings: Vec<Arc<Pending>> = taking.parts.iter().map(|part| Arc::clone(&part.pending)).collect();
+                let signals: Vec<Arc<Signal>> = taking.parts.iter().map(|part| part.pending.signal()).collect();
                 if asked.len() == 1 && !matches!(body, Body::Nothing) {
                     // It answers ranges, whatever becomes of this one.
                     sent.tell(Answer::Right);
                 }
                 tokio::select! {
                     biased;
-                    () = until_stopped(pendings.iter()) => Err(unwanted()),
+                    () = Signal::until_unwanted(&signals) => Err(unwanted()),
                     result = self.take(&mut taking, &asked, incoming, body) => result,
                 }
             }
             Ok(None) => Err(self.placed(refused(StatusCode::NOT_MODIFIED))),
             Err(error) => Err(error),
         };
-        self.end(taking, result, &mut sent);
+        self.end(taking, result, &mut sent, asked.len() > 1);
     }
 
     /// What becomes of an exchange's ranges.
-    fn end(&self, taking: Taking, result: Result<()>, sent: &mut Sent<'_>) {
-        let is_several = taking.parts.len() > 1;
+    fn end(&self, taking: Taking, result: Result<()>, sent: &mut Sent<'_>, is_several: bool) {
         let is_refusal = |error: &Error| matches!(error.kind(), ErrorKind::Source | ErrorKind::SourceUnsupported);
         match result {
             Ok(()) if taking.is_whole() => {
                 sent.tell(Answer::Right);
-                taking.settle_whole();
+                drop(taking.left());
             }
             Ok(()) if is_several => {
                 sent.tell(Answer::Wrong("the server leaves out some of several ranges".into()));
@@ -125,18 +139,18 @@ impl Shared {
             Ok(()) => {
                 let text = "the server's answer is shorter than what was asked for";
                 let error = self.placed(Error::new(ErrorKind::SourceTemporary, text));
-                taking.settle_whole().into_iter().for_each(|part| part.pending.settle(Err(error.clone())));
+                taking.left().into_iter().for_each(|part| part.pending.settle(Err(error.clone())));
             }
             Err(error) => {
                 sent.tell(Answer::Nothing);
-                taking.settle_whole().into_iter().for_each(|part| part.pending.settle(Err(error.clone())));
+                taking.left().into_iter().for_each(|part| part.pending.settle(Err(error.clone())));
             }
         }
     }
 
     /// What did not come with others is asked for by itself, before all that waits.
     fn again_alone(&self, taking: Taking) {
-        let left = taking.settle_whole();
+        let left = taking.left();
         {
             let mut state = lock(&self.state);
             left.into_iter().rev().for_each(|part| state.queue.push_front(Part { alone: true, ..part }));
@@ -371,18 +385,12 @@ pub(super) fn shares(parts: &[Part], start: u64, end: u64) -> Vec<(Arc<Pending>,
     shares
 }
 
-/// Returns when all of them are stopped.
-async fn until_stopped(pendings: impl Iterator<Item = &Arc<Pending>>) {
-    for pending in pendings {
-        pending.until_stopped().await;
-    }
-}
-
 /// Does `work` until every request that it is for is stopped; then drops it, and its exchange with it, at once.
 async fn unless_stopped<T>(parts: &[Part], work: impl Future<Output = Result<T>>) -> Result<T> {
+    let signals: Vec<Arc<Signal>> = parts.iter().map(|part| part.pending.signal()).collect();
     tokio::select! {
         biased;
-        () = until_stopped(parts.iter().map(|part| &part.pending)) => Err(unwanted()),
+        () = Signal::until_unwanted(&signals) => Err(unwanted()),
         result = work => result,
     }
 }

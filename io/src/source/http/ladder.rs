@@ -148,6 +148,13 @@ impl Ladder {
         }
     }
 
+    /// What `next` took for several ranges was one.
+    pub(super) fn withdrawn(&mut self) {
+        if self.several == Several::Trying {
+            self.several = Several::Unknown;
+        }
+    }
+
     /// An exchange that asked for `count` ranges was answered. What that makes worse.
     pub(super) fn answered(&mut self, count: usize, answer: Answer) -> Option<StepDown> {
         if count > 1 { self.answered_several(answer) } else { self.answered_one(answer) }

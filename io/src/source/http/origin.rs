@@ -1,7 +1,7 @@
 //! What is known of an origin (scheme, host, port), shared by all sources of a pool that read from it: how it may be
 //! asked, how many exchanges run, how long its way is and how wide.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ const MOST_IDLE: usize = 64;
 const WINDOW: Duration = Duration::from_millis(200);
 /// The shortest busy time that tells something about the rate.
 const SHORTEST: Duration = Duration::from_millis(50);
+/// Samples of the rate that count.
+const SAMPLES: usize = 20;
 /// The fewest bytes that do.
 const FEWEST: u64 = 128 * 1024;
 
@@ -43,13 +45,16 @@ struct Facts {
     meter: Meter,
 }
 
-/// Best recent throughput.
+/// Throughput of late: what the better part of recent samples had. Not the best of them, because what a lost packet held
+/// up comes all at once.
 #[derive(Clone, Debug, Default)]
 struct Meter {
     /// Since when bytes are counted, and how many have come.
     window: Option<(Instant, u64)>,
-    /// Bytes per second.
-    best: f64,
+    /// The window before, if nothing was in between.
+    before: Option<(Duration, u64)>,
+    /// Bytes per second, the latest last.
+    samples: VecDeque<u64>,
 }
 
 impl Meter {
@@ -63,13 +68,16 @@ impl Meter {
         let (time, counted) = (now - *since, *counted);
         if time >= WINDOW {
             self.window = Some((now, 0));
-            self.sample(counted, time);
+            let (time_before, counted_before) = self.before.replace((time, counted)).unwrap_or_default();
+            self.sample(counted + counted_before, time + time_before);
         }
     }
 
     /// Nothing is under way any more.
     fn rest(&mut self, now: Instant) {
+        let is_first = self.before.take().is_none();
         if let Some((since, counted)) = self.window.take()
+            && is_first
             && now - since >= SHORTEST
             && counted >= FEWEST
         {
@@ -78,12 +86,18 @@ impl Meter {
     }
 
     fn sample(&mut self, bytes: u64, time: Duration) {
-        let rate = bytes as f64 / time.as_secs_f64();
-        self.best = if rate >= self.best { rate } else { self.best * 0.98 + rate * 0.02 };
+        if self.samples.len() == SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((bytes as f64 / time.as_secs_f64()) as u64);
     }
 
+    /// The sample that three out of ten are better than; of few samples the best, because a connection begins slowly.
     fn rate(&self) -> Option<u64> {
-        (self.best >= 1.0).then_some(self.best as u64)
+        let mut samples: Vec<u64> = self.samples.iter().copied().collect();
+        samples.sort_unstable();
+        let place = (samples.len().saturating_sub(1) * 7).div_ceil(10);
+        samples.get(place).copied().filter(|rate| *rate > 0)
     }
 }
 
@@ -210,24 +224,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_the_best_of_late() {
+    fn the_rate_is_what_most_of_the_better_samples_had() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut meter = Meter::default();
         assert_eq!(meter.rate(), None);
-        (0..=10).for_each(|i| meter.count(100_000, at(i * 20)));
+        // 5 MB/s for a second; then nothing for a while, and what was held up all at once.
+        (0..=50).for_each(|i| meter.count(100_000, at(i * 20)));
         assert_eq!(meter.rate(), Some(5_000_000));
-        meter.rest(at(201));
-        // Too short to tell.
-        meter.count(1, at(1000));
-        meter.count(1_000_000, at(1010));
-        meter.rest(at(1020));
-        assert_eq!(meter.rate(), Some(5_000_000));
-        // Slower for long: it follows slowly.
-        (0..=20).for_each(|i| meter.count(100_000, at(2000 + i * 100)));
+        meter.count(3_000_000, at(1600));
+        (0..=50).for_each(|i| meter.count(100_000, at(1620 + i * 20)));
         let rate = meter.rate().expect("a rate");
-        assert!((4_000_000..5_000_000).contains(&rate), "{rate}");
-        meter.rest(at(4000));
+        assert!((4_900_000..5_200_000).contains(&rate), "{rate}");
+        meter.rest(at(2700));
+        // Too short to tell.
+        meter.count(1, at(3000));
+        meter.count(1_000_000, at(3010));
+        meter.rest(at(3020));
+        assert_eq!(meter.rate(), Some(rate));
+        // Slower for long: it follows.
+        (0..=60).for_each(|i| meter.count(100_000, at(4000 + i * 100)));
+        assert_eq!(meter.rate(), Some(1_000_000));
+        // A short answer tells something when there is nothing better.
+        let mut meter = Meter::default();
         meter.count(1, at(5000));
         meter.count(1_000_000, at(5050));
         meter.rest(at(5100));

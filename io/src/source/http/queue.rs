@@ -16,10 +16,12 @@ use crate::source::pending::{Live, Pending, lock, unwanted};
 
 /// Bytes of a `Range` header that no server finds too long.
 const MOST_HEADER: usize = 4000;
-/// Bytes in one exchange of several ranges.
-const MOST_BYTES: u64 = 4 << 20;
-/// Ranges up to this length are short on any way.
-const SHORT: u64 = 64 * 1024;
+/// Bytes in one exchange that are not too many on any way, and on none too few.
+const MIDDLING: u64 = 1 << 20;
+const MOST_BYTES: u64 = 16 << 20;
+/// Ranges up to this length are short on any way, and above the other on none.
+const SHORT: u64 = 256 * 1024;
+const LONG: u64 = 4 << 20;
 
 /// One range of a request.
 pub(super) struct Part {
@@ -48,7 +50,7 @@ impl Part {
     }
 
     fn is_short(&self, share: u64) -> bool {
-        !self.alone && !self.range.is_to_end() && self.range.length <= share.clamp(SHORT, MOST_BYTES)
+        !self.alone && !self.range.is_to_end() && self.range.length <= share.saturating_mul(4).clamp(SHORT, LONG)
     }
 }
 
@@ -117,8 +119,14 @@ impl State {
         self.learn(origin);
         let share = origin.share();
         match self.ladder.next(&self.view(origin, share)) {
-            Step::Single => self.queue.pop_front().map(|part| Work::Ranges(vec![part])),
-            Step::Several(count) => Some(Work::Ranges(self.take(count, share))),
+            Step::Single => Some(Work::Ranges(self.take_run(origin, share))),
+            Step::Several(count) => {
+                let parts = self.take(count, share);
+                if joined(&parts).len() < 2 {
+                    self.ladder.withdrawn();
+                }
+                Some(Work::Ranges(parts))
+            }
             Step::Stream if self.stream.is_none() => {
                 self.stream = Some(Stream::new(self.queue.drain(..).collect(), None));
                 Some(Work::Stream)
@@ -140,18 +148,39 @@ impl State {
         }
     }
 
+    /// The first range that waits, and those that continue it: not more than the other slots leave, and not more than
+    /// makes the way there cheap.
+    fn take_run(&mut self, origin: &Origin, share: u64) -> Vec<Part> {
+        let waiting = self.queue.iter().fold(0_u64, |sum, part| sum.saturating_add(part.range.length));
+        let most = (waiting / origin.free().max(1) as u64).min(most_bytes(share));
+        let mut run: Vec<Part> = self.queue.pop_front().into_iter().collect();
+        while let (Some(first), Some(last), Some(next)) = (run.first(), run.last(), self.queue.front())
+            && !(last.alone || next.alone || last.range.is_to_end())
+            && next.range.offset == last.range.end()
+            && next.range.end() - first.range.offset <= most
+        {
+            run.extend(self.queue.pop_front());
+        }
+        run
+    }
+
     /// Up to `most` short ranges that fit in one exchange, ascending and apart from each other. Not none, if any waits.
     fn take(&mut self, most: usize, share: u64) -> Vec<Part> {
         let (mut taken, mut passed) = (Vec::<Part>::new(), Vec::new());
-        let (mut header, mut bytes) = (0, 0);
-        while taken.len() < most
-            && let Some(part) = self.queue.pop_front()
-        {
+        let (mut ranges, mut header, mut bytes) = (0, 0, 0_u64);
+        while let Some(part) = self.queue.pop_front() {
+            // What continues the last range makes it longer, and not one more.
+            let is_new = taken.last().is_none_or(|last| last.range.end() != part.range.offset);
+            if is_new && ranges == most {
+                self.queue.push_front(part);
+                break;
+            }
             let Range { offset, length } = part.range;
             let cost = digits(offset) + digits(part.range.end()) + 2;
-            let fits = header + cost <= MOST_HEADER && bytes + length <= MOST_BYTES && part.is_short(share);
+            let total = bytes.saturating_add(length);
+            let fits = header + cost <= MOST_HEADER && total <= most_bytes(share) && part.is_short(share);
             if taken.is_empty() || fits {
-                (header, bytes) = (header + cost, bytes + length.min(MOST_BYTES));
+                (ranges, header, bytes) = (ranges + usize::from(is_new), header + cost, total);
                 taken.push(part);
             } else {
                 passed.push(part);
@@ -171,8 +200,27 @@ impl State {
     }
 }
 
+/// Bytes in one exchange, at most: the way costs about a tenth of the time then.
+fn most_bytes(share: u64) -> u64 {
+    share.saturating_mul(8).clamp(MIDDLING, MOST_BYTES)
+}
+
 fn digits(number: u64) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+/// The ranges of parts (ascending, apart from each other), those that touch made one.
+pub(super) fn joined(parts: &[Part]) -> Vec<Range> {
+    let mut joined: Vec<Range> = Vec::new();
+    for Part { range, .. } in parts {
+        match joined.last_mut() {
+            Some(last) if last.end() == range.offset && !last.is_to_end() => {
+                last.length = if range.is_to_end() { Range::TO_END } else { range.end() - last.offset };
+            }
+            _ => joined.push(*range),
+        }
+    }
+    joined
 }
 
 /// An exchange of ranges that the ladder waits to hear of; unheard of when dropped, it came to nothing.
