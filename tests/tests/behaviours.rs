@@ -1,4 +1,5 @@
-//! The conformance suite: one test for each behaviour of `tests/conformance/behaviours.json`, through the Rust library.
+//! The conformance suite: one test for each behaviour of `tests/conformance/behaviours.json`, through the Rust library;
+//! a few of them through the program too.
 //!
 //! What was measured is written to `conformance/measured.json` in Cargo's output folder.
 
@@ -8,14 +9,31 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gosync_tests::conformance::client::{Measured, judge, update};
+use gosync_tests::conformance::client::{Door, Measured, judge, update};
 use gosync_tests::conformance::content::Content;
 use gosync_tests::conformance::expected::{self, Expected};
+use gosync_tests::conformance::program::program;
 use gosync_tests::conformance::{behaviours, server::Server};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// After this time an update counts as hanging.
 const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// Those that are tried with the program too: each has another option or another end.
+const WITH_PROGRAM: &[&str] = &[
+    "honest",
+    "no-ranges",
+    "several-501",
+    "change-midway",
+    "status-404",
+    "status-429-seconds",
+    "redirect-other-origin",
+    "wrong-bytes",
+    "proxy-strips-range",
+    "tls-private-ca",
+    "refused-then-up",
+    "index-unchanged",
+];
 
 type Results = Arc<Mutex<BTreeMap<String, Measured>>>;
 
@@ -29,8 +47,15 @@ fn main() -> ExitCode {
         move || same_names(&names)
     })];
     for expected in all {
-        let (server, results) = (server.clone(), results.clone());
-        trials.push(Trial::test(expected.name.clone(), move || behaves(&server, expected, &results)));
+        let mut doors = vec![(Door::Library, expected.name.clone())];
+        if WITH_PROGRAM.contains(&&*expected.name) {
+            doors.push((Door::Program, format!("program: {}", expected.name)));
+        }
+        for (door, title) in doors {
+            let (server, results, expected) = (server.clone(), results.clone(), expected.clone());
+            let key = title.clone();
+            trials.push(Trial::test(title, move || behaves(&server, &expected, door, (&key, &results))));
+        }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     write(&results);
@@ -42,24 +67,29 @@ fn same_names(names: &[String]) -> Result<(), Failed> {
     if names == served { Ok(()) } else { Err(format!("data: {names:?}\nserver: {served:?}").into()) }
 }
 
-fn behaves(server: &Server, expected: Expected, results: &Results) -> Result<(), Failed> {
+fn behaves(server: &Server, expected: &Expected, door: Door, to: (&str, &Results)) -> Result<(), Failed> {
+    if door == Door::Program {
+        program();
+    }
     let (sender, receiver) = channel();
-    let (on_thread, name, client) = (server.clone(), expected.name.clone(), expected.client.clone());
+    // The program's behaviours have a memory of their own.
+    let name = if door == Door::Program { format!("{}@1", expected.name) } else { expected.name.clone() };
+    let (on_thread, known_as, client) = (server.clone(), name.clone(), expected.client.clone());
     let folder = tempfile::tempdir()?;
     let path = folder.path().to_owned();
-    std::thread::spawn(move || sender.send(update(&on_thread, &name, &client, &path)));
+    std::thread::spawn(move || sender.send(update(&on_thread, &known_as, &client, &path, door)));
     let measured = match receiver.recv_timeout(WATCHDOG) {
         Ok(measured) => measured,
-        Err(RecvTimeoutError::Timeout) => return Err(format!("{} hangs", expected.name).into()),
-        Err(RecvTimeoutError::Disconnected) => return Err(format!("{} panicked", expected.name).into()),
+        Err(RecvTimeoutError::Timeout) => return Err(format!("{name} hangs").into()),
+        Err(RecvTimeoutError::Disconnected) => return Err(format!("{name} panicked").into()),
     };
-    results.lock().unwrap_or_else(PoisonError::into_inner).insert(expected.name.clone(), measured.clone());
-    let wrong = judge(&expected, &measured, server, &expected.name);
+    to.1.lock().unwrap_or_else(PoisonError::into_inner).insert(to.0.to_owned(), measured.clone());
+    let wrong = judge(expected, &measured, server, &name);
     if wrong.is_empty() {
         return Ok(());
     }
     let ranges: Vec<String> = server
-        .records(&expected.name)
+        .records(&name)
         .iter()
         .map(|record| {
             format!(

@@ -1,4 +1,5 @@
 //! gosync as the suite's client: one update against one behaviour, what came of it, and whether that is right.
+//! It is the Rust library; `program` is the same with the program.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -6,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gosync_io::source::MemorySource;
-use gosync_io::{HttpOptions, Job, JobOptions, Observer, OpenOptions, Result, Statistics, open_index, open_source};
+use gosync_io::{HttpOptions, Job, JobOptions, Observer, OpenOptions, open_index, open_source};
 use serde::Serialize;
 
 use super::behaviours::File;
 use super::content::Content;
 use super::expected::{Client, Expected};
+use super::program;
 use super::server::{Listener, Record, Server, lock};
 
 /// What came of an update.
@@ -41,11 +43,23 @@ pub struct Measured {
     pub faults: Vec<String>,
 }
 
-/// The events of an update.
-type Events = Arc<Mutex<Vec<(String, String)>>>;
+/// The events of an update: kinds and texts.
+pub(super) type Events = Arc<Mutex<Vec<(String, String)>>>;
+
+/// How an update ended: with a reason, or with an error's kind and text.
+pub(super) type Ended = Result<String, (String, String)>;
+
+/// What makes the update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The Rust library.
+    Library,
+    /// The `gosync` program.
+    Program,
+}
 
 /// An update of a file in `folder` from the server, `name` being a behaviour with or without a token.
-pub fn update(server: &Server, name: &str, client: &Client, folder: &Path) -> Measured {
+pub fn update(server: &Server, name: &str, client: &Client, folder: &Path, door: Door) -> Measured {
     let content = server.content(&client.content).unwrap_or_default();
     let start = Instant::now();
     let mut measured = Measured::default();
@@ -57,9 +71,12 @@ pub fn update(server: &Server, name: &str, client: &Client, folder: &Path) -> Me
         Err(why) => measured.faults.push(format!("cannot prepare: {why}")),
     }
     let events = Events::default();
-    let mut result = Ok(Statistics::default());
+    let mut result = Ok(String::new());
     for _ in 0..client.runs {
-        result = run(server, name, client, folder, &events);
+        result = match door {
+            Door::Library => run(server, name, client, folder, &events),
+            Door::Program => program::run(server, name, client, folder, &events),
+        };
     }
     measured.seconds = start.elapsed().as_secs_f64();
     measured.events = lock(&events).clone();
@@ -124,38 +141,44 @@ fn options(server: &Server, client: &Client, folder: &Path, events: &Events) -> 
     }
 }
 
-fn run(server: &Server, name: &str, client: &Client, folder: &Path, events: &Events) -> Result<Statistics> {
-    let options = options(server, client, folder, events);
+/// Where the index is, and the content where that is not beside it.
+pub(super) fn addresses(server: &Server, name: &str, client: &Client) -> (String, Option<String>) {
     let path = format!("/{name}/{}", client.content);
-    let (late, at) = match client.listener {
-        Listener::Late => (true, Listener::Main),
-        listener => (false, listener),
+    match client.listener {
+        // What is late is at a port of its own.
+        Listener::Late => {
+            (server.url(Listener::Main, &format!("{path}.gosync")), Some(server.url(Listener::Late, &path)))
+        }
+        listener => (server.url(listener, &format!("{path}.gosync")), None),
+    }
+}
+
+fn run(server: &Server, name: &str, client: &Client, folder: &Path, events: &Events) -> Ended {
+    let options = options(server, client, folder, events);
+    let (index, source) = addresses(server, name, client);
+    let work = || {
+        let index = open_index(&index, &options.open)?;
+        let source = source.map(|source| open_source(&source, &options.open)).transpose()?;
+        Job::new(Arc::new(index), source, folder.join("target/content"), options)?.run()
     };
-    let index = open_index(&server.url(at, &format!("{path}.gosync")), &options.open)?;
-    // The index names the content beside it; what is late is at a port of its own.
-    let source = if late { Some(open_source(&server.url(Listener::Late, &path), &options.open)?) } else { None };
-    Job::new(Arc::new(index), source, folder.join("target/content"), options)?.run()
+    work().map(|statistics| statistics.reason).map_err(|error| {
+        // What the error says of itself, and the facts around it.
+        (error.kind().to_string(), format!("{error} {:?}", error.context()))
+    })
 }
 
 /// The outcome, and what holds for every outcome.
-fn conclude(
-    measured: &mut Measured,
-    result: Result<Statistics>,
-    content: &Content,
-    target: &Path,
-    before: Option<&Vec<u8>>,
-) {
+fn conclude(measured: &mut Measured, result: Ended, content: &Content, target: &Path, before: Option<&Vec<u8>>) {
     let is = std::fs::read(target).ok();
     match result {
-        Ok(statistics) => {
-            measured.reason = statistics.reason;
+        Ok(reason) => {
+            measured.reason = reason;
             let versions = [("exact", &content.now.bytes), ("next", &content.next.bytes)];
             let found = versions.iter().find(|(_, bytes)| is.as_ref() == Some(*bytes));
             measured.outcome = found.map_or("wrong", |(name, _)| name).to_owned();
         }
-        Err(error) => {
-            measured.outcome = error.kind().to_string();
-            measured.message = format!("{error} {:?}", error.context());
+        Err((kind, message)) => {
+            (measured.outcome, measured.message) = (kind, message);
             if is.as_ref() != before {
                 measured.faults.push("the old target is not as it was".to_owned());
             }

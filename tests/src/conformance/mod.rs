@@ -9,6 +9,7 @@ pub mod behaviours;
 pub mod client;
 pub mod content;
 pub mod expected;
+pub mod program;
 pub mod random;
 pub mod request;
 pub mod server;

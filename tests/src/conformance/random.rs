@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::behaviours::BEHAVIOURS;
-use super::client::{Measured, update};
+use super::client::{Door, Measured, update};
 use super::content::Content;
 use super::expected::{self, Client, Expected};
 use super::server::{Listener, Server, lock};
@@ -143,7 +143,7 @@ pub fn run(seed: u64, first: u64, count: u64) -> Outcome {
 }
 
 fn one(server: &Server, case: &Case, folder: &Path) -> Measured {
-    let measured = update(server, &case.name, &case.client, folder);
+    let measured = update(server, &case.name, &case.client, folder, Door::Library);
     // The next one begins anew.
     server.forget(&case.name);
     let _ = std::fs::remove_dir_all(folder.join("target"));
