@@ -14,6 +14,7 @@ mod queue;
 mod redirect;
 mod reply;
 mod stream;
+mod taking;
 mod wire;
 
 use std::sync::{Arc, Mutex};

@@ -199,8 +199,11 @@ fn garbled(what: &str) -> Error {
 mod tests {
     use super::*;
 
-    /// Everything that is read from `body` in pieces of `step` bytes: (parts, bytes by offset, whether it ended).
-    fn read(kind: &str, body: &[u8], step: usize) -> Result<(Vec<Range>, Vec<(u64, u8)>, bool)> {
+    /// Parts, bytes by offset, whether it ended.
+    type Read = (Vec<Range>, Vec<(u64, u8)>, bool);
+
+    /// Everything that is read from `body` in pieces of `step` bytes.
+    fn read(kind: &str, body: &[u8], step: usize) -> Result<Read> {
         let mut parser = Multipart::of(kind).expect("a boundary");
         let (mut parts, mut bytes) = (Vec::new(), Vec::new());
         for mut input in body.chunks(step) {

@@ -5,8 +5,9 @@
 use gosync_core::{Error, ErrorKind, Result};
 
 use super::Shared;
-use super::exchange::{shares, supply, whole};
+use super::exchange::whole;
 use super::queue::{Part, State};
+use super::taking::{shares, supply};
 use super::wire::Incoming;
 use crate::source::pending::{lock, unwanted};
 use crate::source::too_short;
