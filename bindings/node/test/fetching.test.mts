@@ -80,3 +80,49 @@ test('the origin is shown without secrets', async () => {
   assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
   assert.ok(made.heads.every((head) => head.authorization?.startsWith('Basic ')));
 });
+
+test('credentials arrive', async () => {
+  const made = await published();
+  const heard: unknown[] = [];
+  const headers = new Set(['X-One: hunter2-one', 'X-Two: hunter2-two']);
+  await update({ target: made.target, index: made.url, bearer: 'hunter2', headers, onEvent: (event) => heard.push(event) });
+  assert.ok(made.heads.length >= 2);
+  for (const head of made.heads) {
+    assert.deepEqual([head.authorization, head['x-one'], head['x-two']], ['Bearer hunter2', 'hunter2-one', 'hunter2-two']);
+  }
+  assert.ok(!JSON.stringify(heard).includes('hunter2'));
+  made.heads.length = 0;
+  await info(made.url, { user: 'name:hunter2' });
+  assert.ok(made.heads.every((head) => head.authorization === 'Basic bmFtZTpodW50ZXIy'));
+});
+
+test('a CA file that cannot be read is a clear error', async () => {
+  const made = await published();
+  const error = await failure(info(made.url, { caFile: pathToFileURL(made.at('missing.pem')) }));
+  assert.equal(error.code, 'GOSYNC_NOT_FOUND');
+  assert.ok(error.message.includes('missing.pem'), error.message);
+});
+
+test('mirrors stand in, also several of the caller\'s own', async () => {
+  const made = await published();
+  const reads: number[] = [0, 0];
+  const counted = (number: number) => ({
+    readAt(offset: number, length: number) {
+      reads[number]! += 1;
+      return readAt(made.fresh).readAt(offset, length);
+    },
+  });
+  const broken = { readAt: (): never => { throw new Error('the disk is on fire'); } };
+  await update({ target: made.target, index: made.index, source: broken, mirrors: [`${made.base}/missing`, counted(0), counted(1)] });
+  assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
+  assert.ok(reads[0]! + reads[1]! > 0);
+});
+
+test('a kept index is one conditional request', async () => {
+  const made = await published();
+  for (let i = 0; i < 2; i += 1) {
+    made.heads.length = 0;
+    assert.equal((await info(made.url, { indexCache: made.at('kept') })).root, made.index.root);
+  }
+  assert.deepEqual(made.heads.map((head) => head['if-none-match']), ['"1"']);
+});

@@ -7,7 +7,7 @@ from typing import Any
 
 import gosync
 import pytest
-from conftest import Files, Server
+from conftest import Fetcher, Files, Reader, Server
 
 
 def test_a_plan_reckons_with_what_it_is_told(files: Files) -> None:
@@ -108,3 +108,47 @@ def test_the_origin_is_shown_without_secrets(files: Files, server: Server) -> No
     gosync.update("target", index=opened)
     assert pathlib.Path("target").read_bytes() == files.new
     assert all(headers.get("Authorization", "").startswith("Basic ") for headers in server.headers)
+
+
+def test_credentials_arrive(files: Files, server: Server) -> None:
+    index = files.publish()
+    server.content = {"/new.gosync": bytes(index), "/new": files.new}
+    heard: list[str] = []
+
+    def events(event: gosync.Event) -> None:
+        heard.append(f"{event.message} {event.fields}")
+
+    lines = (line for line in ["X-One: hunter2-one", "X-Two: hunter2-two"])
+    gosync.update("target", index=f"{server.url}/new.gosync", bearer="hunter2", headers=lines, events=events)
+    assert set(server.requests) == {"/new.gosync", "/new"}
+    for headers in server.headers:
+        assert (headers["Authorization"], headers["X-One"], headers["X-Two"]) == ("Bearer hunter2", "hunter2-one", "hunter2-two")
+    assert "hunter2" not in "".join(heard)
+    server.headers.clear()
+    gosync.info(f"{server.url}/new.gosync", user="name:hunter2")
+    assert {headers["Authorization"] for headers in server.headers} == {"Basic bmFtZTpodW50ZXIy"}
+
+
+def test_a_ca_file_that_cannot_be_read_is_a_clear_error(server: Server) -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        gosync.info(f"{server.url}/new.gosync", ca_file=pathlib.Path("missing.pem"))
+    assert "missing.pem" in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [Reader, Fetcher])
+def test_a_mirror_stands_in(files: Files, server: Server, kind: Any) -> None:
+    index = files.publish()
+    mirror = kind(files.new)
+    done = gosync.update("target", index=index, source=f"{server.url}/missing", mirrors=[mirror])
+    assert pathlib.Path("target").read_bytes() == files.new
+    assert mirror.asked
+    assert done.fetched < 100_000
+
+
+def test_a_kept_index_is_one_conditional_request(files: Files, server: Server) -> None:
+    index = files.publish()
+    server.content = {"/new.gosync": bytes(index)}
+    for _ in range(2):
+        server.headers.clear()
+        assert gosync.info(f"{server.url}/new.gosync", index_cache=pathlib.Path("kept")).root == index.root
+    assert [headers["If-None-Match"] for headers in server.headers] == ['"one"']

@@ -93,3 +93,92 @@ fn limits_of_fetching_are_passed_on() {
     folder.gosync(args).expect_code(0);
     assert_eq!(folder.read("app"), release.new);
 }
+
+#[test]
+fn credentials_arrive_and_are_shown_nowhere() {
+    let (folder, release, server) = published();
+    folder.write("token", b"hunter2-token\n");
+    folder.write("lines", b"X-One: hunter2-one\nX-Two: hunter2-two\n");
+    let index = server.url("new.gosync");
+    let mut args = vec!["update", "app", "--index", &index, "--bearer", "@token", "-H", "@lines"];
+    args.extend(["--header", "X-Three: hunter2-three", "-vv", "--log", "log", "--json"]);
+    let run = folder.gosync(args).expect_code(0);
+    assert_eq!(folder.read("app"), release.new);
+    let heads = server.heads();
+    assert!(heads.iter().any(|head| head.contains("/new.gosync ")) && heads.iter().any(|head| head.contains("/new ")));
+    for head in heads {
+        let lines = ["authorization: bearer hunter2-token", "x-one: hunter2-one", "x-two: hunter2-two"];
+        for line in lines.into_iter().chain(["x-three: hunter2-three"]) {
+            assert!(head.contains(line), "{line}: {head}");
+        }
+    }
+    let log = String::from_utf8(folder.read("log")).expect("text");
+    assert!(!format!("{}{}{log}", run.stdout, run.stderr).contains("hunter2"), "{}{}{log}", run.stdout, run.stderr);
+
+    let before = server.heads().len();
+    folder.gosync(["info", &index, "--user", "name:hunter2"]).expect_code(0);
+    let heads = server.heads().split_off(before);
+    // What `name:hunter2` is in base64, in the lower case that the server keeps.
+    assert!(heads.iter().all(|head| head.contains("authorization: basic bmftztpodw50zxiy")), "{heads:?}");
+
+    let run = folder.gosync(["info", &index, "-H", "no colon: but\nhunter2: a second line", "-vv"]).expect_code(2);
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+}
+
+#[test]
+fn a_ca_file_that_cannot_be_read_is_a_clear_error() {
+    let (folder, _, server) = published();
+    let index = server.url("new.gosync");
+    let run = folder.gosync(["info", &index, "--ca-file", "missing.pem"]).expect_code(3);
+    assert!(run.error().contains("missing.pem"));
+    folder.write("bad.pem", b"this is no certificate");
+    let run = folder.gosync(["info", &index, "--ca-file", "bad.pem"]).expect_one_of(&[2, 3]);
+    assert!(run.error().contains("bad.pem"));
+}
+
+#[test]
+fn a_mirror_stands_in() {
+    let (folder, release, server) = published();
+    server.publish("broken", Vec::new(), Habit::Fails(500));
+    server.publish("wrong", crate::support::noise(9, release.new.len()), Habit::Good);
+    for bad in ["broken", "wrong"] {
+        folder.write("app", &release.old);
+        let (bad, good) = (server.url(bad), server.url("new"));
+        let mut args = vec!["update", "app", "--index", "new.gosync", "--source", &bad, "--mirror", &good];
+        args.extend(["--retries", "2"]);
+        folder.gosync(args).expect_code(0);
+        assert_eq!(folder.read("app"), release.new);
+    }
+}
+
+#[test]
+fn a_kept_index_is_one_conditional_request() {
+    let (folder, _, server) = published();
+    let index = server.url("new.gosync");
+    let args = ["info", &index, "--index-cache", "kept", "--json"];
+    let first = folder.gosync(args).expect_code(0).last();
+    let (requests, bytes) = (server.heads().len(), server.bytes());
+    let again = folder.gosync(args).expect_code(0).last();
+    assert_eq!(again["root"], first["root"]);
+    let heads = server.heads().split_off(requests);
+    assert_eq!((heads.len(), server.bytes()), (1, bytes), "{heads:?}");
+    assert!(heads[0].contains("if-none-match: \"v1\""), "{heads:?}");
+    // Damage is noticed, and read again.
+    let mut kept = folder.read("kept");
+    let middle = kept.len() / 2;
+    kept[middle] ^= 1;
+    folder.write("kept", &kept);
+    assert_eq!(folder.gosync(args).expect_code(0).last()["root"], first["root"]);
+}
+
+#[test]
+fn a_rate_limit_limits() {
+    let (folder, release, server) = published();
+    let index = server.url("new.gosync");
+    let started = std::time::Instant::now();
+    let args = ["update", "app", "--index", &index, "--ignore-target", "--rate-limit", "1MB"];
+    folder.gosync(args).expect_code(0);
+    assert_eq!(folder.read("app"), release.new);
+    // Three megabytes; one may come at once.
+    assert!(started.elapsed().as_secs_f64() > 1.5, "{:?}", started.elapsed());
+}
