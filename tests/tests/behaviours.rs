@@ -93,8 +93,8 @@ fn behaves(server: &Server, expected: &Expected, door: Door, to: (&str, &Results
         .iter()
         .map(|record| {
             format!(
-                "{:.3} {} {} {:?} -> {} {:?}",
-                record.at, record.method, record.target, record.range, record.status, record.sent
+                "{:.3} {} {} {:?} if {:?} -> {} {:?}",
+                record.at, record.method, record.target, record.range, record.if_range, record.status, record.sent
             )
         })
         .collect();

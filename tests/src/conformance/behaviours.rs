@@ -79,8 +79,12 @@ impl Ask<'_> {
             entity.etag.as_deref().is_some_and(|etag| etag == known && etag.starts_with('"'))
                 || entity.modified == Some(known)
         });
-        let asked = self.head.header("range").filter(|_| is_current);
-        match asked.and_then(|text| ranges(text, entity.bytes.len() as u64)) {
+        if is_current { self.want_anyway(entity) } else { Want::Whole }
+    }
+
+    /// As [`Ask::want`], whatever the client says that it has.
+    fn want_anyway(&self, entity: &Entity<'_>) -> Want {
+        match self.head.header("range").and_then(|text| ranges(text, entity.bytes.len() as u64)) {
             None => Want::Whole,
             Some(list) => match list[..] {
                 [] => Want::Beyond,
@@ -118,11 +122,11 @@ pub(super) fn one(entity: &Entity<'_>, (first, end): (u64, u64)) -> Answer {
 }
 
 /// A right answer.
-pub(super) fn serve(ask: &Ask<'_>, entity: &Entity<'_>, want: &Want) -> Answer {
+pub(super) fn serve(entity: &Entity<'_>, want: &Want) -> Answer {
     match want {
         Want::Whole => entity.validators(Answer::new(200, entity.bytes.to_vec())),
         Want::One(range) => one(entity, *range),
-        Want::Several(list) => several::right(ask, list),
+        Want::Several(list) => several::right(entity, list),
         Want::Beyond => Answer::empty(416).with("Content-Range", format!("bytes */{}", entity.bytes.len())),
         Want::Nothing => entity.validators(Answer::empty(304)),
     }
@@ -130,12 +134,12 @@ pub(super) fn serve(ask: &Ask<'_>, entity: &Entity<'_>, want: &Want) -> Answer {
 
 pub(super) fn honest(ask: &Ask<'_>) -> Answer {
     let entity = entity(ask);
-    serve(ask, &entity, &ask.want(&entity))
+    serve(&entity, &ask.want(&entity))
 }
 
 /// Everything, to whatever request; without a word of ranges.
 fn no_ranges(ask: &Ask<'_>) -> Answer {
-    serve(ask, &entity(ask), &Want::Whole).without("Accept-Ranges")
+    serve(&entity(ask), &Want::Whole).without("Accept-Ranges")
 }
 
 /// The first `count` requests for the content are answered badly, the others well.
@@ -169,7 +173,7 @@ fn short_ranges(ask: &Ask<'_>) -> Answer {
     let entity = entity(ask);
     match ask.want(&entity) {
         Want::One((first, end)) => one(&entity, (first, end.min(first + 10_000))),
-        want => serve(ask, &entity, &want),
+        want => serve(&entity, &want),
     }
 }
 
@@ -189,18 +193,21 @@ fn length_too_large(ask: &Ask<'_>) -> Answer {
     })
 }
 
+/// Of several ranges, the first.
 fn content_range_on_200(ask: &Ask<'_>) -> Answer {
-    ranged(ask, |mut answer| {
-        answer.status = 200;
-        answer
-    })
+    let entity = entity(ask);
+    match ask.want(&entity) {
+        Want::One(range) => Answer { status: 200, ..one(&entity, range) },
+        Want::Several(list) => Answer { status: 200, ..one(&entity, list[0]) },
+        want => serve(&entity, &want),
+    }
 }
 
 fn weak_etag(ask: &Ask<'_>) -> Answer {
     let mut entity = entity(ask);
     entity.etag = entity.etag.map(|etag| format!("W/{etag}"));
     entity.modified = None;
-    serve(ask, &entity, &ask.want(&entity))
+    serve(&entity, &ask.want(&entity))
 }
 
 fn no_validator(ask: &Ask<'_>) -> Answer {
@@ -215,26 +222,16 @@ fn date_only(ask: &Ask<'_>) -> Answer {
 fn changing_etag(ask: &Ask<'_>) -> Answer {
     let mut entity = entity(ask);
     entity.modified = None;
-    let list = ask.head.header("range").and_then(|text| ranges(text, entity.bytes.len() as u64));
     entity.etag = Some(format!("\"machine-{}\"", ask.number));
-    let want = match list.as_deref() {
-        Some([one]) => Want::One(*one),
-        _ => Want::Whole,
-    };
-    serve(ask, &entity, &want)
+    serve(&entity, &ask.want_anyway(&entity))
 }
 
 fn lost_etag(ask: &Ask<'_>) -> Answer {
     let mut entity = entity(ask);
-    let list = ask.head.header("range").and_then(|text| ranges(text, entity.bytes.len() as u64));
     if ask.number > 0 {
         (entity.etag, entity.modified) = (None, None);
     }
-    let want = match list.as_deref() {
-        Some([one]) => Want::One(*one),
-        _ => Want::Whole,
-    };
-    serve(ask, &entity, &want)
+    serve(&entity, &ask.want_anyway(&entity))
 }
 
 /// The next version from the third request for the content on.
@@ -248,7 +245,7 @@ fn changed(ask: &Ask<'_>, has_index: bool) -> Answer {
     let entity = of(ask, if is_next { &ask.content.next } else { &ask.content.now });
     match ask.want(&entity) {
         Want::Several(list) => one(&entity, list[0]),
-        want => serve(ask, &entity, &want),
+        want => serve(&entity, &want),
     }
 }
 
@@ -352,7 +349,7 @@ fn wrong_byte(ask: &Ask<'_>, is_wrong: impl FnOnce() -> bool) -> Answer {
     let (range, mut answer) = match ask.want(&entity) {
         Want::One(range) => (range, one(&entity, range)),
         Want::Several(list) => (list[0], one(&entity, list[0])),
-        want => ((0, entity.bytes.len() as u64), serve(ask, &entity, &want)),
+        want => ((0, entity.bytes.len() as u64), serve(&entity, &want)),
     };
     let spot = spot(ask.content) as u64;
     if (range.0..range.1).contains(&spot) && is_wrong() {
@@ -378,7 +375,7 @@ fn resized(ask: &Ask<'_>, is_longer: bool) -> Answer {
     let entity = Entity { bytes: &bytes, etag: Some("\"resized\"".to_owned()), modified: None };
     match ask.want(&entity) {
         Want::Several(list) => one(&entity, list[0]),
-        want => serve(ask, &entity, &want),
+        want => serve(&entity, &want),
     }
 }
 
@@ -386,7 +383,7 @@ fn plain_gets_half(ask: &Ask<'_>) -> Answer {
     let entity = entity(ask);
     match ask.want(&entity) {
         Want::Whole => one(&entity, (0, entity.bytes.len() as u64 / 2)),
-        want => serve(ask, &entity, &want),
+        want => serve(&entity, &want),
     }
 }
 
@@ -394,7 +391,7 @@ fn plain_gets_206(ask: &Ask<'_>) -> Answer {
     let entity = entity(ask);
     match ask.want(&entity) {
         Want::Whole => one(&entity, (0, entity.bytes.len() as u64)),
-        want => serve(ask, &entity, &want),
+        want => serve(&entity, &want),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(server: &Server, name: &str, client: &Client, folder: &Path, e
     let wait = format!("{}ms", client.wait_ms);
     let proxy = if client.uses_proxy { server.url(Listener::Proxy, "/") } else { String::new() };
     let mut command = Command::new(program());
-    command.arg("--json").arg("update").arg(folder.join("target/content")).args(["--index", &index]);
+    command.args(["--json", "-vv", "update"]).arg(folder.join("target/content")).args(["--index", &index]);
     command.args(["--connections", &client.connections.to_string(), "--retries", &client.retries.to_string()]);
     command.args(["--first-byte-timeout", &wait, "--stall-timeout", &wait, "--proxy", &proxy]);
     command.args(["--assume-rtt", &format!("{}ms", client.rtt_ms), "--assume-rate", "1MB"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::{Answer, End};
-use super::behaviours::{Ask, Want, entity, honest, one, serve};
+use super::behaviours::{Ask, Entity, Want, entity, honest, one, serve};
 
 /// How a `multipart/byteranges` body is written.
 struct Style {
@@ -28,8 +28,7 @@ fn ranges(ask: &Ask<'_>) -> Result<Vec<(u64, u64)>, Box<Answer>> {
     }
 }
 
-fn multipart(ask: &Ask<'_>, list: &[(u64, u64)], style: &Style) -> Answer {
-    let entity = entity(ask);
+fn multipart(entity: &Entity<'_>, list: &[(u64, u64)], style: &Style) -> Answer {
     let (end, length) = (style.line_end, entity.bytes.len() as u64);
     let mut body = Vec::new();
     for (number, (first, last)) in list.iter().map(|(first, end)| (first, end - 1)).enumerate() {
@@ -51,12 +50,12 @@ fn multipart(ask: &Ask<'_>, list: &[(u64, u64)], style: &Style) -> Answer {
 }
 
 /// All parts, as they should be.
-pub(super) fn right(ask: &Ask<'_>, list: &[(u64, u64)]) -> Answer {
-    multipart(ask, list, &RIGHT)
+pub(super) fn right(entity: &Entity<'_>, list: &[(u64, u64)]) -> Answer {
+    multipart(entity, list, &RIGHT)
 }
 
 fn styled(ask: &Ask<'_>, style: &Style) -> Answer {
-    ranges(ask).map_or_else(|answer| *answer, |list| multipart(ask, &list, style))
+    ranges(ask).map_or_else(|answer| *answer, |list| multipart(&entity(ask), &list, style))
 }
 
 fn refused(ask: &Ask<'_>, status: u16) -> Answer {
@@ -77,7 +76,7 @@ pub(super) fn status_416(ask: &Ask<'_>) -> Answer {
 
 /// A server that has single ranges only may take the header for one it does not know.
 pub(super) fn ignored(ask: &Ask<'_>) -> Answer {
-    ranges(ask).map_or_else(|answer| *answer, |_| serve(ask, &entity(ask), &Want::Whole))
+    ranges(ask).map_or_else(|answer| *answer, |_| serve(&entity(ask), &Want::Whole))
 }
 
 pub(super) fn first_only(ask: &Ask<'_>) -> Answer {
@@ -89,7 +88,7 @@ pub(super) fn merged(ask: &Ask<'_>) -> Answer {
     let merge = |list: Vec<(u64, u64)>| {
         let pairs: Vec<(u64, u64)> =
             list.chunks(2).filter_map(|pair| Some((pair.first()?.0, pair.last()?.1))).collect();
-        if let [pair] = pairs[..] { one(&entity(ask), pair) } else { multipart(ask, &pairs, &RIGHT) }
+        if let [pair] = pairs[..] { one(&entity(ask), pair) } else { multipart(&entity(ask), &pairs, &RIGHT) }
     };
     ranges(ask).map_or_else(|answer| *answer, merge)
 }
@@ -97,7 +96,7 @@ pub(super) fn merged(ask: &Ask<'_>) -> Answer {
 pub(super) fn reordered(ask: &Ask<'_>) -> Answer {
     let reverse = |mut list: Vec<(u64, u64)>| {
         list.reverse();
-        multipart(ask, &list, &RIGHT)
+        multipart(&entity(ask), &list, &RIGHT)
     };
     ranges(ask).map_or_else(|answer| *answer, reverse)
 }
@@ -112,7 +111,10 @@ pub(super) fn bare_lf(ask: &Ask<'_>) -> Answer {
 
 /// Small packets: boundaries and heads arrive in pieces.
 pub(super) fn split(ask: &Ask<'_>) -> Answer {
-    ranges(ask).map_or_else(|answer| *answer, |list| multipart(ask, &list, &RIGHT).paced(61, Duration::from_micros(20)))
+    ranges(ask).map_or_else(
+        |answer| *answer,
+        |list| multipart(&entity(ask), &list, &RIGHT).paced(61, Duration::from_micros(20)),
+    )
 }
 
 pub(super) fn garbage(ask: &Ask<'_>) -> Answer {
@@ -130,7 +132,7 @@ pub(super) fn wrong_total(ask: &Ask<'_>) -> Answer {
 /// The connection closes in the middle of the parts.
 pub(super) fn truncated(ask: &Ask<'_>) -> Answer {
     let cut = |list: Vec<(u64, u64)>| {
-        let answer = multipart(ask, &list, &RIGHT);
+        let answer = multipart(&entity(ask), &list, &RIGHT);
         let half = answer.body.len() / 2;
         answer.cut(half, End::Close)
     };
