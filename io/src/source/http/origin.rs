@@ -46,42 +46,52 @@ struct Facts {
 }
 
 /// Throughput of late: what the better part of recent samples had. Not the best of them, because what a lost packet held
-/// up comes all at once.
+/// up comes all at once. Time counts while a body is under way: the way of a request says nothing about the rate.
 #[derive(Clone, Debug, Default)]
 struct Meter {
-    /// Since when bytes are counted, and how many have come.
-    window: Option<(Instant, u64)>,
-    /// The window before, if nothing was in between.
-    before: Option<(Duration, u64)>,
+    /// Bodies that are under way, and since when there is one.
+    bodies: usize,
+    since: Option<Instant>,
+    /// Time and bytes of this window, and of the one before.
+    time: Duration,
+    bytes: u64,
+    before: (Duration, u64),
     /// Bytes per second, the latest last.
     samples: VecDeque<u64>,
 }
 
 impl Meter {
+    /// The first bytes of a body have come. They were under way before they could be timed.
+    fn begin(&mut self, now: Instant) {
+        self.bodies += 1;
+        self.since.get_or_insert(now);
+    }
+
+    /// More of a body has come.
     fn count(&mut self, bytes: u64, now: Instant) {
-        let Some((since, counted)) = &mut self.window else {
-            // The first bytes came before they could be timed.
-            self.window = Some((now, 0));
-            return;
-        };
-        *counted += bytes;
-        let (time, counted) = (now - *since, *counted);
-        if time >= WINDOW {
-            self.window = Some((now, 0));
-            let (time_before, counted_before) = self.before.replace((time, counted)).unwrap_or_default();
-            self.sample(counted + counted_before, time + time_before);
+        self.bytes += bytes;
+        if let Some(since) = self.since.replace(now) {
+            self.time += now - since;
+        }
+        if self.time >= WINDOW {
+            let (time, bytes) = (std::mem::take(&mut self.time), std::mem::take(&mut self.bytes));
+            let (time_before, bytes_before) = std::mem::replace(&mut self.before, (time, bytes));
+            self.sample(bytes + bytes_before, time + time_before);
         }
     }
 
-    /// Nothing is under way any more.
-    fn rest(&mut self, now: Instant) {
-        let is_first = self.before.take().is_none();
-        if let Some((since, counted)) = self.window.take()
-            && is_first
-            && now - since >= SHORTEST
-            && counted >= FEWEST
-        {
-            self.sample(counted, now - since);
+    /// A body has ended.
+    fn end(&mut self, now: Instant) {
+        self.bodies = self.bodies.saturating_sub(1);
+        if self.bodies > 0 {
+            return;
+        }
+        if let Some(since) = self.since.take() {
+            self.time += now - since;
+        }
+        // Little is better than nothing.
+        if self.samples.is_empty() && self.time >= SHORTEST && self.bytes >= FEWEST {
+            self.sample(self.bytes, self.time);
         }
     }
 
@@ -109,11 +119,7 @@ pub(super) struct Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         {
-            let mut facts = lock(&self.origin.facts);
-            facts.busy -= 1;
-            if facts.busy == 0 {
-                facts.meter.rest(Instant::now());
-            }
+            lock(&self.origin.facts).busy -= 1;
         }
         self.origin.changed.notify_waiters();
     }
@@ -149,7 +155,17 @@ impl Origin {
         facts.round_trip = Some(facts.round_trip.map_or(round_trip, |known| known.min(round_trip)));
     }
 
-    /// Bytes of a body have come.
+    /// The first bytes of a body have come.
+    pub(super) fn begins(&self) {
+        lock(&self.facts).meter.begin(Instant::now());
+    }
+
+    /// A body that had begun has ended.
+    pub(super) fn ends(&self) {
+        lock(&self.facts).meter.end(Instant::now());
+    }
+
+    /// More of a body has come.
     pub(super) fn arrived(&self, bytes: usize) {
         lock(&self.facts).meter.count(bytes as u64, Instant::now());
     }
@@ -229,27 +245,41 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut meter = Meter::default();
         assert_eq!(meter.rate(), None);
+        meter.begin(at(0));
         // 5 MB/s for a second; then nothing for a while, and what was held up all at once.
-        (0..=50).for_each(|i| meter.count(100_000, at(i * 20)));
+        (1..=50).for_each(|i| meter.count(100_000, at(i * 20)));
         assert_eq!(meter.rate(), Some(5_000_000));
         meter.count(3_000_000, at(1600));
-        (0..=50).for_each(|i| meter.count(100_000, at(1620 + i * 20)));
+        (1..=50).for_each(|i| meter.count(100_000, at(1600 + i * 20)));
         let rate = meter.rate().expect("a rate");
         assert!((4_900_000..5_200_000).contains(&rate), "{rate}");
-        meter.rest(at(2700));
-        // Too short to tell.
-        meter.count(1, at(3000));
-        meter.count(1_000_000, at(3010));
-        meter.rest(at(3020));
-        assert_eq!(meter.rate(), Some(rate));
         // Slower for long: it follows.
-        (0..=60).for_each(|i| meter.count(100_000, at(4000 + i * 100)));
+        (1..=70).for_each(|i| meter.count(100_000, at(2600 + i * 100)));
         assert_eq!(meter.rate(), Some(1_000_000));
+        meter.end(at(9600));
+    }
+
+    #[test]
+    fn the_way_of_a_request_says_nothing_about_the_rate() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut meter = Meter::default();
+        // Bodies of 10 ms, two at a time, each pair 200 ms after the other.
+        for i in 0..40 {
+            let begin = i * 200;
+            meter.begin(at(begin));
+            meter.begin(at(begin));
+            meter.count(25_000, at(begin + 5));
+            meter.count(25_000, at(begin + 10));
+            meter.end(at(begin + 10));
+            meter.end(at(begin + 10));
+        }
+        assert_eq!(meter.rate(), Some(5_000_000));
         // A short answer tells something when there is nothing better.
         let mut meter = Meter::default();
-        meter.count(1, at(5000));
-        meter.count(1_000_000, at(5050));
-        meter.rest(at(5100));
+        meter.begin(at(0));
+        meter.count(1_000_000, at(100));
+        meter.end(at(100));
         assert_eq!(meter.rate(), Some(10_000_000));
     }
 

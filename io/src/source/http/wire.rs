@@ -169,11 +169,12 @@ pub(super) struct Incoming {
     patience: Duration,
     /// What has arrived and is handed on in smaller pieces.
     held: Bytes,
+    has_begun: bool,
 }
 
 impl Incoming {
     pub(super) fn new(response: Response, origin: Arc<Origin>, limiter: Arc<Limiter>, patience: Duration) -> Self {
-        Incoming { response, origin, limiter, patience, held: Bytes::new() }
+        Incoming { response, origin, limiter, patience, held: Bytes::new(), has_begun: false }
     }
 
     /// The next bytes, nothing at the end.
@@ -181,7 +182,10 @@ impl Incoming {
         if self.held.is_empty() {
             match tokio::time::timeout(self.patience, self.response.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
-                    self.origin.arrived(bytes.len());
+                    match std::mem::replace(&mut self.has_begun, true) {
+                        false => self.origin.begins(),
+                        true => self.origin.arrived(bytes.len()),
+                    }
                     self.held = bytes;
                 }
                 Ok(Ok(None)) => return Ok(None),
@@ -206,6 +210,14 @@ impl Incoming {
                     }
                 }
             });
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.has_begun {
+            self.origin.ends();
         }
     }
 }
