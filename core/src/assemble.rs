@@ -147,7 +147,8 @@ impl Assembler {
 
     /// From how many places the content can be asked for: so many, and one more, may send a unit wrong.
     pub fn set_copies(&mut self, copies: u32) {
-        self.copies = copies.max(1);
+        // Places that were given up count as well: their chance has been had.
+        self.copies = self.copies.max(copies);
     }
 
     /// Bytes in memory that belong to units which still lack some.

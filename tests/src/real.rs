@@ -175,7 +175,8 @@ fn configuration(site: &Path, folder: &Path, [http, https, proxy]: [u16; 3]) -> 
          ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; }}\n\
          server {{ server_name proxy; listen 127.0.0.1:{proxy};\n\
          location / {{ slice 64k; proxy_cache slices; proxy_cache_key $uri$slice_range; proxy_cache_valid 200 206 1h;\n\
-         proxy_set_header Range $slice_range; proxy_http_version 1.1; proxy_pass http://127.0.0.1:{http}; }} }}\n\
+         proxy_set_header Range $slice_range; proxy_http_version 1.1;\n\
+         proxy_cache_lock on; proxy_pass http://127.0.0.1:{http}; }} }}\n\
          }}\n"
     )
 }

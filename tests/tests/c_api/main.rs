@@ -2,4 +2,5 @@
 
 mod artefacts;
 mod examples;
+mod fetching;
 mod programs;
