@@ -20,10 +20,11 @@ fn updates_over_failing_servers_end_in_the_content_or_in_a_clear_error() {
     let start = Instant::now();
     let outcome = run(seed, first, count);
     println!(
-        "{count} updates, seed {seed}: {:?}, {:.1} s in all, the longest {:.1} s",
+        "{count} updates, seed {seed}: {:?}, {:.1} s in all, the longest {:.1} s ({})",
         outcome.ends,
         start.elapsed().as_secs_f64(),
-        outcome.longest
+        outcome.longest.0,
+        outcome.longest.1
     );
     assert!(
         outcome.faults.is_empty(),

@@ -1,9 +1,12 @@
 //! The test server, as the tests in other languages use it: a program that tells its port and logs what it sends.
+//! And the conformance server, as another client than gosync would use it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use gosync_tests::conformance::content::Content;
+use gosync_tests::conformance::server::{Listener, Server};
 use gosync_tests::data::pattern;
 use serde_json::Value;
 
@@ -79,4 +82,40 @@ fn it_can_be_told_to_misbehave() {
     let answers: Vec<_> = (0..4).map(|_| server.ask(&range)).collect();
     assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [200, 503, 200, 503]);
     assert!(answers.iter().all(|answer| !answer.1.contains("Accept-Ranges")));
+}
+
+/// Status and body of the conformance server's answer.
+fn get(server: &Server, path: &str, header: &str) -> (u16, Vec<u8>) {
+    let url = server.url(Listener::Main, "");
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("a connection");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n").expect("a request");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let status = std::str::from_utf8(&answer[9..12]).ok().and_then(|text| text.parse().ok());
+    (status.expect("a status"), answer[end..].to_vec())
+}
+
+#[test]
+fn the_conformance_server_serves_files_and_a_log() {
+    let server = Server::start(Content::standard()).expect("a server");
+    let few = server.content("few").expect("the content");
+    assert_eq!(get(&server, "/honest/few", ""), (200, few.now.bytes.clone()));
+    assert_eq!(get(&server, "/honest/few.old", ""), (200, few.old.clone()));
+    assert_eq!(get(&server, "/never-answers/few.gosync", "").1, few.now.index);
+    assert_eq!(get(&server, "/honest@5/few", "Range: bytes=10-19\r\n"), (206, few.now.bytes[10..20].to_vec()));
+    assert_eq!(get(&server, "/honest@5/few", "Range: bytes=2000000-\r\n").0, 416);
+    let (status, parts) = get(&server, "/honest@5/few", "Range: bytes=1-2,5-6\r\n");
+    let text = String::from_utf8_lossy(&parts);
+    assert!(status == 206 && text.contains("Content-Range: bytes 5-6/1060921\r\n\r\n"), "{status} {text}");
+    assert_eq!(get(&server, "/no-ranges/few", "Range: bytes=10-19\r\n"), (200, few.now.bytes.clone()));
+    assert_eq!(get(&server, "/status-404/few", "").0, 404);
+    assert_eq!(get(&server, "/no-such-behaviour/few", "").0, 404);
+    let log: Value = serde_json::from_slice(&get(&server, "/honest@5/log", "").1).expect("a log");
+    let sent: Vec<u64> = log.as_array().expect("a list").iter().filter_map(|record| record["sent"].as_u64()).collect();
+    assert_eq!(sent, [10, 0, parts.len() as u64]);
+    assert_eq!(log[0]["range"], "bytes=10-19");
+    let listing = String::from_utf8(get(&server, "/", "").1).expect("text");
+    assert!(listing.contains("/several-501/") && listing.contains("https://127.0.0.1:"), "{listing}");
+    assert!(get(&server, "/ca.pem", "").1.starts_with(b"-----BEGIN CERTIFICATE-----"));
 }

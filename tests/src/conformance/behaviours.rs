@@ -506,7 +506,11 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     content("reset-midway", |ask| first(ask, 3, |answer| answer.cut(10_000, End::Reset))),
     content("reset-always", |_| Answer::none(End::Reset)),
     content("stall-once", |ask| first(ask, 1, |answer| answer.cut(10_000, End::Stall))),
-    content("stall-midway", |ask| honest(ask).cut(10_000, End::Stall)),
+    content("stall-midway", |ask| {
+        let answer = honest(ask);
+        let part = (answer.body.len() / 8).max(10_000);
+        answer.cut(part, End::Stall)
+    }),
     content("stall-always", |ask| honest(ask).cut(0, End::Stall)),
     content("never-answers", |_| Answer::none(End::Stall)),
     both("index-never-answers", |_| Answer::none(End::Stall)),

@@ -86,8 +86,8 @@ pub struct Outcome {
     pub ends: BTreeMap<String, u64>,
     /// What must not be, with the number that makes it happen again.
     pub faults: Vec<String>,
-    /// The longest update, in seconds.
-    pub longest: f64,
+    /// The longest update: seconds, and which it was.
+    pub longest: (f64, String),
 }
 
 /// Contents of 100 kB to 2 MB whose old versions differ in all sorts of ways.
@@ -158,7 +158,9 @@ fn note(outcome: &mut Outcome, number: u64, case: &Case, measured: Measured) {
     if !clear.contains(&measured.outcome.as_str()) || !measured.faults.is_empty() {
         outcome.faults.push(format!("update {number}: {case:?}\n{measured:#?}"));
     }
-    outcome.longest = outcome.longest.max(measured.seconds);
+    if measured.seconds > outcome.longest.0 {
+        outcome.longest = (measured.seconds, format!("update {number}: {case:?}, {}", measured.outcome));
+    }
     *outcome.ends.entry(measured.outcome).or_default() += 1;
 }
 
