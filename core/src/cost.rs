@@ -19,8 +19,10 @@ pub struct Way {
     pub round_trip: Option<Duration>,
     /// Bytes per second.
     pub rate: Option<u64>,
-    /// Ranges that are answered within one round trip. 0: not known.
+    /// Ranges that are answered within one round trip, as far as can be expected. 0: not known.
     pub parallel: u32,
+    /// Ranges that have been seen to be. 0: not known.
+    pub proven: u32,
 }
 
 /// What fetching some ranges costs.
@@ -36,7 +38,12 @@ pub struct Cost {
 
 impl From<&Link> for Way {
     fn from(link: &Link) -> Self {
-        Way { round_trip: link.round_trip, rate: link.rate.filter(|rate| *rate > 0), parallel: link.parallel }
+        Way {
+            round_trip: link.round_trip,
+            rate: link.rate.filter(|rate| *rate > 0),
+            parallel: link.parallel,
+            proven: link.proven,
+        }
     }
 }
 
@@ -104,7 +111,8 @@ impl Way {
 mod tests {
     use super::*;
 
-    const WAY: Way = Way { round_trip: Some(Duration::from_millis(100)), rate: Some(12_500_000), parallel: 4 };
+    const WAY: Way =
+        Way { round_trip: Some(Duration::from_millis(100)), rate: Some(12_500_000), parallel: 4, proven: 4 };
 
     #[test]
     fn a_gap_is_worth_a_share_of_a_round_trip() {

@@ -33,6 +33,8 @@ impl Default for Limits {
 
 /// Ranges in one request, at least and at most.
 const RANGES: std::ops::RangeInclusive<u64> = 16..=256;
+/// Ranges that are open for each one that is answered in a round trip: some on their way, some waiting for their turn.
+const RANGES_AHEAD: u64 = 4;
 /// Bytes in one request, at least.
 const REQUEST_BYTES: u64 = 64 << 10;
 /// Bytes that may always be on their way, within the bounds: less would make an early, low estimate of the rate come true.
@@ -46,6 +48,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 struct Open {
     lacking: RangeSet,
+    /// Ranges that it asks for.
+    ranges: usize,
     /// Whether it asks for everything from somewhere on: what comes is taken from what is to be done.
     whole: bool,
     /// Whether anything arrived since the clock was last looked at.
@@ -175,9 +179,31 @@ impl Schedule {
             room = room.max(crate::index::UNIT);
         }
         let share = (self.limits.max_bytes / self.limits.max_requests.max(1) as u64).max(REQUEST_BYTES);
-        let (ranges, lacking) = self.cut(room.min(share))?;
-        self.open.insert(id, Open { lacking, whole: false, touched: false, begun: false, since: now });
+        // Room for a little is no reason for a little request, unless that is all there is to ask for.
+        if !self.open.is_empty() && room < share / 2 && room < self.todo.total() {
+            return None;
+        }
+        let most = self.most_ranges()?;
+        let (ranges, lacking) = self.cut(room.min(share), most)?;
+        let count = ranges.len();
+        self.open.insert(id, Open { lacking, ranges: count, whole: false, touched: false, begun: false, since: now });
         Some(ranges)
+    }
+
+    /// Ranges that the next request may have: twice what is answered in a round trip shall be with the source, so that it
+    /// never waits for more; but not many more than that, while it is not yet known how it is best asked.
+    fn most_ranges(&self) -> Option<usize> {
+        let most = match self.way.proven {
+            0 => return Some(*RANGES.start() as usize),
+            proven => 2 * u64::from(proven) / self.limits.max_requests.max(1) as u64,
+        };
+        let proven = u64::from(self.way.proven);
+        let open: usize = self.open.values().map(|open| open.ranges.min(open.lacking.count())).sum();
+        let room = (RANGES_AHEAD * proven).saturating_sub(open as u64);
+        // A round trip's worth of ranges at a time, rather than one for each that has come.
+        let is_worth_it = room >= proven || self.open.is_empty();
+        let most = most.clamp(*RANGES.start(), *RANGES.end()).min(room.max(1));
+        is_worth_it.then_some(most as usize)
     }
 
     /// Compares the strategies for what is left, now and then: the way may be another one than the plan reckoned with.
@@ -208,19 +234,16 @@ impl Schedule {
             return Some(None);
         }
         let lacking = RangeSet::new();
-        self.open.insert(id, Open { lacking, whole: true, touched: false, begun: false, since: now });
+        self.open.insert(id, Open { lacking, ranges: 1, whole: true, touched: false, begun: false, since: now });
         Some(Some(vec![Range::new(first.offset, Range::TO_END)]))
     }
 
     /// Takes up to `room` bytes out of what is to be done: the ranges to ask for, and what of them is lacking.
-    fn cut(&mut self, room: u64) -> Option<(Vec<Range>, RangeSet)> {
+    fn cut(&mut self, room: u64, max_ranges: usize) -> Option<(Vec<Range>, RangeSet)> {
         let mut ranges: Vec<Range> = Vec::new();
         let mut lacking = RangeSet::new();
         let mut left = room;
         let max_gap = self.way.gap(self.limits.max_gap);
-        // Twice what is answered in a round trip shall be with the source, so that it never waits for more.
-        let max_ranges = 2 * u64::from(self.way.parallel) / self.limits.max_requests.max(1) as u64;
-        let max_ranges = max_ranges.clamp(*RANGES.start(), *RANGES.end()) as usize;
         while left > 0 {
             let Some(first) = self.todo.first() else { break };
             let gap = ranges.last().map(|last| first.offset - last.end());

@@ -72,8 +72,11 @@ pub struct Link {
     pub round_trip: Option<Duration>,
     /// Bytes per second, over everything that runs at the same time. `None`: not known, or not what limits.
     pub rate: Option<u64>,
-    /// Ranges that are answered within one round trip. 0: not known.
+    /// Ranges that are answered within one round trip, as far as can be expected. 0: not known.
     pub parallel: u32,
+    /// Ranges that have been seen to be answered within one round trip: more than a few times as many are not handed over
+    /// before it has turned out how they are best asked for. 0: not known.
+    pub proven: u32,
     /// Whether ranges are answered at all; `Some(false)`: every answer is everything.
     pub ranges: Option<bool>,
     /// Places that the same content can be asked from. 0 means 1.

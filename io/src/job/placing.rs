@@ -257,18 +257,13 @@ impl Site<'_> {
             return Err(error.clone());
         }
         shared.meter.update(|progress| progress.phase = Phase::Transferring);
-        // Ranges that are under way already go on as they are.
-        let (is_ahead, is_ended) = {
-            let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-            (ahead.next > 0, ahead.ended)
-        };
-        let strategy = if is_ahead { Strategy::Ranges } else { plan.strategy };
+        let is_ended = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).ended;
         if is_ended {
             shared.add_reason(Some(String::from(
                 "the search ended early: it found less in a second than the source sends in an eighth of one",
             )));
         }
-        let cover = plan.pieces;
+        let (cover, strategy) = (plan.pieces, plan.strategy);
         let early = self.transfer.begin(cover.clone(), strategy);
         let _ = self.copies.set(copies(&self.task, &cover, &early));
         self.bell.ring();

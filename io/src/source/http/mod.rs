@@ -166,16 +166,20 @@ impl Shared {
         let mut state = lock(&self.state);
         state.learn(&origin);
         let (slots, _) = origin.slots();
-        let at_once = match (state.ladder.ranges(), state.ladder.several()) {
-            (Some(false), _) => 1,
-            (_, Several::Refused) => slots,
+        let together = slots.saturating_mul(MOST_RANGES);
+        let (expected, proven) = match (state.ladder.ranges(), state.ladder.several()) {
+            (Some(false), _) => (1, 1),
+            (_, Several::Refused) => (slots, slots),
+            (_, Several::Proven) => (together, together),
             // Not tried yet, they are reckoned with: a gap that was fetched needlessly does not come back.
-            _ => slots.saturating_mul(MOST_RANGES),
+            _ => (together, slots),
         };
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Link {
             round_trip: origin.round_trip(),
             rate: origin.rate(),
-            parallel: u32::try_from(at_once).unwrap_or(u32::MAX),
+            parallel: number(expected),
+            proven: number(proven),
             ranges: state.ladder.ranges(),
             copies: 0,
             reason: (!state.steps.is_empty()).then(|| state.steps.join("; ")),

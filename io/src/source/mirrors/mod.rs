@@ -171,6 +171,7 @@ impl Source for MirrorSource {
             let one = mirror.link();
             link.round_trip = link.round_trip.into_iter().chain(one.round_trip).min();
             link.parallel = link.parallel.saturating_add(one.parallel);
+            link.proven = link.proven.saturating_add(one.proven);
             link.copies += 1;
             rates.extend(one.rate);
             ranges.push(one.ranges);
