@@ -16,7 +16,7 @@ use gosync_core::index::UNIT;
 use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
-use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source, Strategy};
+use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source};
 
 use super::ahead::{Advice, Search};
 use super::work::{self, Seeds};
