@@ -64,6 +64,11 @@ impl Pending {
         }
     }
 
+    /// The answer has so many more parts than was known. Call it while a part of it is unsettled.
+    pub(super) fn expect(&self, parts: usize) {
+        self.unsettled.fetch_add(parts, Ordering::AcqRel);
+    }
+
     /// A part came to its end; the first failure is the request's. Call it under no lock.
     pub(super) fn settle(self: Arc<Self>, result: Result<()>) {
         if let Err(error) = result {

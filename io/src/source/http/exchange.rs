@@ -20,6 +20,10 @@ use crate::source::pending::{Signal, lock, unwanted};
 
 /// A range that is everything there is.
 const EVERYTHING: Range = Range::new(0, Range::TO_END);
+/// Where everything is asked for by ranges, the first one's length.
+const BEGINNING: u64 = 128 * 1024;
+/// The length of the others, at least.
+const LEAST: u64 = 64 * 1024;
 
 impl Shared {
     /// Asks for ranges (ascending, apart from each other) in one exchange and supplies what comes.
@@ -133,7 +137,10 @@ impl Shared {
                 }
                 Some((mut incoming, body)) => {
                     let length = match body {
-                        Body::Range(answered) if as_range && answered.offset == 0 => Some(answered.length),
+                        Body::Range(answered) if as_range && answered.offset == 0 => {
+                            self.rest(&part, answered.length);
+                            Some(answered.length)
+                        }
                         body => whole(body).map_err(|error| self.placed(error))?,
                     };
                     let mut end = 0;
@@ -141,14 +148,37 @@ impl Shared {
                         supply(&part.pending, end, &data).await?;
                         end += data.len() as u64;
                     }
-                    self.check_end(end, length)?;
-                    // A server that sends a part of what it was asked for is asked for the rest.
-                    self.check_end(end, self.total())
+                    self.check_end(end, length.or_else(|| self.total()))
                 }
             }
         };
         let result = unless_stopped(std::slice::from_ref(&part), work).await;
         part.pending.settle(result);
+    }
+
+    /// What follows the beginning of everything is asked for over all connections: that takes no longer, and leaves all
+    /// of them warm for the content.
+    fn rest(&self, part: &Part, from: u64) {
+        let (slots, is_one_connection) = self.target().origin.slots();
+        let end = self.total().unwrap_or(Range::TO_END);
+        if from >= end {
+            return;
+        }
+        let share = match is_one_connection || end == Range::TO_END {
+            true => end - from,
+            false => (end - from).div_ceil(slots as u64).max(LEAST),
+        };
+        let ranges = (from..end).step_by(usize::try_from(share).unwrap_or(usize::MAX)).map(|offset| {
+            let length = if end == Range::TO_END { Range::TO_END } else { share.min(end - offset) };
+            Range::new(offset, length)
+        });
+        let parts: Vec<Part> = ranges.map(|range| Part::new(&part.pending, range)).collect();
+        part.pending.expect(parts.len());
+        {
+            let mut state = lock(&self.state);
+            parts.into_iter().for_each(|part| state.enqueue(part));
+        }
+        self.transport.changed.notify_waiters();
     }
 
     /// Sends a request for `asked`, or for everything if that is empty, and judges the head of the answer.
@@ -263,6 +293,9 @@ pub(super) fn whole(body: Body) -> Result<Option<u64>> {
 }
 
 fn range_header(asked: &[Range]) -> String {
+    if asked == [EVERYTHING] {
+        return format!("bytes=0-{}", BEGINNING - 1);
+    }
     let one = |range: &Range| match range.is_to_end() {
         true => format!("{}-", range.offset),
         false => format!("{}-{}", range.offset, range.end().saturating_sub(1)),

@@ -94,8 +94,8 @@ impl HttpSource {
         state.unchanged = false;
     }
 
-    /// Asks for everything (`[0, TO_END]`) by a range that begins at 0: as long as there are ranges the answer is the
-    /// same, and it tells everybody who reads from this origin whether there are.
+    /// Asks for everything (`[0, TO_END]`) by ranges, the first of which begins at 0: its answer tells everybody who reads
+    /// from this origin whether there are ranges. One without is taken as it comes.
     pub fn prove_ranges(&self) {
         lock(&self.shared.state).as_range = true;
     }
