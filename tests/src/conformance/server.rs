@@ -74,6 +74,8 @@ pub struct Record {
     pub if_range: Option<String>,
     /// The request's `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// The request's `Accept-Encoding`.
+    pub accept_encoding: Option<String>,
     /// Whether it had credentials: `Authorization`, `Cookie` or `X-Token`.
     pub credentials: bool,
     /// The answer's status; 0 if there was none.
@@ -341,6 +343,7 @@ impl Shared {
             range: text("range"),
             if_range: text("if-range"),
             if_none_match: text("if-none-match"),
+            accept_encoding: text("accept-encoding"),
             credentials: ["authorization", "cookie", "x-token"].iter().any(|name| head.header(name).is_some()),
             status: answer.status,
             sent: AtomicU64::new(0),
