@@ -43,6 +43,7 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
     let events: Option<OnEvent> = Some(Arc::new(tell));
     let observer = Observer { events, cancel: options.observer.cancel.clone(), progress: None };
     let source = Arc::new(HttpSource::open(url.as_str(), &options.http, &observer)?);
+    source.prove_ranges();
     let index = match &options.index_cache {
         Some(path) => read_cached(&source, url, path, options),
         None => open_index_source(&(Arc::clone(&source) as Arc<dyn Source>), options),

@@ -44,6 +44,12 @@ impl Pending {
         self.request.as_ref().map_or(0, Request::id)
     }
 
+    /// Whether both were asked for by the same taker.
+    pub(super) fn has_asker_of(&self, other: &Pending) -> bool {
+        let asker = |pending: &Pending| pending.request.as_ref().and_then(Request::asker);
+        matches!((asker(self), asker(other)), (Some(one), Some(other)) if one.ptr_eq(&other))
+    }
+
     pub(super) fn ranges(&self) -> &[Range] {
         self.request.as_ref().map_or(&[], Request::ranges)
     }

@@ -12,11 +12,14 @@ use reqwest::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 
 use super::ladder::Answer;
 use super::queue::{Part, Sent, joined};
-use super::reply::{Body, Pin, accepts_ranges, changed, judge, refused, validators};
+use super::reply::{Body, Pin, changed, is_about_ranges, judge, refused, validators};
 use super::taking::{Taking, supply};
 use super::wire::Incoming;
 use super::{Shared, Validators};
 use crate::source::pending::{Signal, lock, unwanted};
+
+/// A range that is everything there is.
+const EVERYTHING: Range = Range::new(0, Range::TO_END);
 
 impl Shared {
     /// Asks for ranges (ascending, apart from each other) in one exchange and supplies what comes.
@@ -51,7 +54,7 @@ impl Shared {
     }
 
     /// What becomes of an exchange's ranges.
-    fn end(&self, taking: Taking, result: Result<()>, sent: &mut Sent<'_>, is_several: bool) {
+    fn end(&self, mut taking: Taking, result: Result<()>, sent: &mut Sent<'_>, is_several: bool) {
         let is_refusal = |error: &Error| matches!(error.kind(), ErrorKind::Source | ErrorKind::SourceUnsupported);
         match result {
             Ok(()) if taking.is_whole() => {
@@ -66,6 +69,16 @@ impl Shared {
                 sent.tell(Answer::Wrong(format!("several ranges at once: {}", error.message())));
                 self.again_alone(taking);
             }
+            // Once may be an accident, twice is a server without ranges.
+            Err(error) if is_about_ranges(&error) && !taking.parts.iter().any(|part| part.wrong) => {
+                sent.tell(Answer::Nothing);
+                taking.parts.iter_mut().for_each(|part| part.wrong = true);
+                self.again_alone(taking);
+            }
+            Err(error) if is_about_ranges(&error) => {
+                sent.tell(Answer::Wrong(error.message().to_owned()));
+                self.again_alone(taking);
+            }
             Ok(()) => {
                 let text = "the server's answer is shorter than what was asked for";
                 let error = self.placed(Error::new(ErrorKind::SourceTemporary, text));
@@ -78,34 +91,59 @@ impl Shared {
         }
     }
 
-    /// What did not come with others is asked for by itself, before all that waits.
+    /// What did not come with others is asked for by itself, before all that waits; or it rides with everything else.
     fn again_alone(&self, taking: Taking) {
         let left = taking.left();
-        {
+        let late = {
             let mut state = lock(&self.state);
-            left.into_iter().rev().for_each(|part| state.queue.push_front(Part { alone: true, ..part }));
-        }
+            let stream = state.stream.as_mut().filter(|stream| stream.is_only_way());
+            if let Some(stream) = stream {
+                left.into_iter().filter_map(|part| stream.board(part)).collect()
+            } else {
+                left.into_iter().rev().for_each(|part| state.queue.push_front(Part { alone: true, ..part }));
+                Vec::new()
+            }
+        };
+        self.passed(late);
         self.transport.changed.notify_waiters();
     }
 
     /// Asks for everything, for one request.
     pub(super) async fn plain(&self, part: Part) {
         part.pending.count_exchange();
-        let condition = lock(&self.state).condition.take();
+        let (condition, as_range) = {
+            let mut state = lock(&self.state);
+            (state.condition.take(), state.as_range)
+        };
+        let asked: &[Range] = if as_range { &[EVERYTHING] } else { &[] };
         let work = async {
-            match self.ask(&[], condition).await? {
+            let answer = match self.ask(asked, condition.clone()).await {
+                // Whoever stumbles over a range that is everything is asked without.
+                Err(error) if as_range && is_about_ranges(&error) => {
+                    part.pending.count_exchange();
+                    lock(&self.state).as_range = false;
+                    self.ask(&[], condition).await?
+                }
+                answer => answer?,
+            };
+            match answer {
                 None => {
                     lock(&self.state).unchanged = true;
                     Ok(())
                 }
                 Some((mut incoming, body)) => {
-                    let length = whole(body).map_err(|error| self.placed(error))?;
+                    let length = match body {
+                        Body::Range(answered) if as_range && answered.offset == 0 => Some(answered.length),
+                        body => whole(body).map_err(|error| self.placed(error))?,
+                    };
                     let mut end = 0;
                     while let Some(data) = self.receive(&mut incoming).await? {
                         supply(&part.pending, end, &data).await?;
                         end += data.len() as u64;
                     }
-                    self.check_end(end, length)
+                    self.check_end(end, length)?;
+                    // A server that sends a part of what it was asked for is asked for the rest.
+                    self.check_end(end, self.total())
                 }
             }
         };
@@ -131,10 +169,11 @@ impl Shared {
                 return Err(self.placed(error));
             }
         };
-        if accepts_ranges(&lines) {
+        if status == StatusCode::PARTIAL_CONTENT {
             origin.has_ranges();
         }
-        self.pin(pin, asked.is_empty().then(|| validators(&lines)), version)?;
+        let is_whole = asked.is_empty() || asked == [EVERYTHING];
+        self.pin(pin, is_whole.then(|| validators(&lines)), version)?;
         Ok(Some((incoming, body)))
     }
 
@@ -154,7 +193,9 @@ impl Shared {
         let state = lock(&self.state);
         if !asked.is_empty() {
             set(RANGE, Some(&range_header(asked)));
-            set(IF_RANGE, state.pin.as_ref().and_then(Pin::validator));
+            // What is read from its beginning may be of another version than before.
+            let pin = state.pin.as_ref().filter(|_| asked != [EVERYTHING]);
+            set(IF_RANGE, pin.and_then(Pin::validator));
         }
         (headers, state.version)
     }

@@ -71,7 +71,7 @@ pub(super) enum Answer {
     Right,
     /// With everything.
     Whole,
-    /// With a refusal of several ranges, or with something else than them: what, in words.
+    /// With a refusal of ranges, or with something else than them, and not for the first time if it was one: what, in words.
     Wrong(String),
     /// Not at all, or with an error that has nothing to do with ranges.
     Nothing,
@@ -173,6 +173,10 @@ impl Ladder {
                     to: "one_stream",
                     reason: "the server answers a range with everything".into(),
                 })
+            }
+            Answer::Wrong(reason) if self.ranges != Ranges::Refused => {
+                self.ranges = Ranges::Refused;
+                Some(StepDown { from: "single_ranges", to: "one_stream", reason: format!("everything: {reason}") })
             }
             _ => {
                 if self.ranges == Ranges::Probing {
@@ -315,6 +319,16 @@ mod tests {
         let (round_trips, exchanges, downs) = simulation.run(1000);
         assert_eq!((round_trips, exchanges, downs.len()), (1, 2, 1));
         assert_eq!(simulation.ladder.ranges(), Some(false));
+    }
+
+    #[test]
+    fn single_ranges_that_go_wrong_end_in_one_stream() {
+        let mut ladder = Ladder::default();
+        ladder.learn(true, Several::Refused);
+        let down = ladder.answered(1, Answer::Wrong("416".into())).expect("a step down");
+        assert_eq!((down.from, down.to), ("single_ranges", "one_stream"));
+        assert_eq!(ladder.answered(1, Answer::Wrong("416".into())), None);
+        assert_eq!(ladder.ranges(), Some(false));
     }
 
     #[test]

@@ -94,6 +94,12 @@ impl HttpSource {
         state.unchanged = false;
     }
 
+    /// Asks for everything (`[0, TO_END]`) by a range that begins at 0: as long as there are ranges the answer is the
+    /// same, and it tells everybody who reads from this origin whether there are.
+    pub fn prove_ranges(&self) {
+        lock(&self.shared.state).as_range = true;
+    }
+
     /// Whether the server said that the content is what [`HttpSource::read_if_changed`] was told.
     pub fn is_unchanged(&self) -> bool {
         lock(&self.shared.state).unchanged

@@ -29,11 +29,13 @@ pub(super) struct Part {
     pub(super) range: Range,
     /// It goes in an exchange of its own, because it went wrong with others.
     pub(super) alone: bool,
+    /// It went wrong by itself too, once.
+    pub(super) wrong: bool,
 }
 
 impl Part {
     pub(super) fn new(pending: &Arc<Pending>, range: Range) -> Self {
-        Part { pending: Arc::clone(pending), range, alone: false }
+        Part { pending: Arc::clone(pending), range, alone: false, wrong: false }
     }
 
     /// Whether it asks for everything, which needs no ranges.
@@ -73,6 +75,8 @@ pub(super) struct State {
     /// The next reading of everything is only wanted if the content is another one than this.
     pub(super) condition: Option<Validators>,
     pub(super) unchanged: bool,
+    /// Everything is asked for as a range from 0 on, because the answer says whether there are ranges.
+    pub(super) as_range: bool,
     pub(super) validators: Option<Validators>,
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use gosync_core::{Error, ErrorKind, Range, Result};
 use reqwest::StatusCode;
 use reqwest::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
-    LAST_MODIFIED, RETRY_AFTER,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
+    RETRY_AFTER,
 };
 
 use super::Validators;
@@ -84,9 +84,11 @@ pub(super) fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
 }
 
-/// Whether an answer says that ranges can be asked for.
-pub(super) fn accepts_ranges(headers: &HeaderMap) -> bool {
-    text_of(headers, ACCEPT_RANGES).is_some_and(|units| units.trim().eq_ignore_ascii_case("bytes"))
+/// Whether an answer was wrong in a way that a request without ranges may not be: a server, or something before it,
+/// that does not do them.
+pub(super) fn is_about_ranges(error: &Error) -> bool {
+    let status = error.context().iter().find(|(key, _)| *key == "status").map(|(_, value)| value.as_str());
+    matches!(status, Some("206" | "400" | "416" | "501"))
 }
 
 /// Judges the answer to a request for `asked` (ascending), or for everything if that is empty. `now` is for a
@@ -133,7 +135,7 @@ fn check_range(range: Range, total: Option<u64>, asked: Range) -> Result<()> {
 }
 
 fn partial(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
-    check_encoding(headers)?;
+    check_encoding(headers).map_err(|error| error.with("status", 206))?;
     if let Some(parts) = text_of(headers, CONTENT_TYPE).and_then(Multipart::of)
         && !headers.contains_key(CONTENT_RANGE)
     {
@@ -173,7 +175,7 @@ fn not_satisfiable(headers: &HeaderMap, asked: Range) -> Result<(Body, Pin)> {
         Some(total) => {
             let needed = if asked.is_to_end() { asked.offset } else { asked.end() };
             if needed > total {
-                return Err(too_short(total, needed).with("status", 416));
+                return Err(too_short(total, needed));
             }
             Err(refused(StatusCode::RANGE_NOT_SATISFIABLE).with("offset", asked.offset))
         }
@@ -213,8 +215,9 @@ fn with_pause(error: Error, headers: &HeaderMap, now: SystemTime) -> Error {
     }
 }
 
-fn wrong(message: &str) -> Error {
-    Error::new(ErrorKind::Source, message)
+/// A partial answer that is not what was asked for.
+pub(super) fn wrong(message: &str) -> Error {
+    Error::new(ErrorKind::Source, message).with("status", 206)
 }
 
 fn check_encoding(headers: &HeaderMap) -> Result<()> {

@@ -43,7 +43,7 @@ impl Stream {
 
     /// As `join`, for a part that was asked for before the stream began. Given back if its bytes have passed: its taker
     /// may have got them unasked, and shall ask again for what it lacks then.
-    fn board(&mut self, part: Part) -> Option<Part> {
+    pub(super) fn board(&mut self, part: Part) -> Option<Part> {
         if part.range.offset < self.position {
             return Some(part);
         }
@@ -138,12 +138,26 @@ impl Shared {
             }
         };
         self.transport.changed.notify_waiters();
-        for part in passed {
-            let message = "the server has no ranges, and its one answer had passed what was asked for";
-            part.pending.settle(Err(self.placed(Error::new(ErrorKind::SourceTemporary, message))));
-        }
+        self.passed(passed);
         if begun {
             self.run(Some((incoming, length))).await;
+        }
+    }
+
+    /// Ends parts whose bytes have passed in a stream. If all who ride on it ask for the same taker, that has got them.
+    pub(super) fn passed(&self, parts: Vec<Part>) {
+        for part in parts {
+            let has_got = {
+                let state = lock(&self.state);
+                let riders = state.stream.as_ref().map_or(&[][..], |stream| &stream.riders);
+                !riders.is_empty() && riders.iter().all(|rider| rider.pending.has_asker_of(&part.pending))
+            };
+            part.pending.settle(if has_got {
+                Ok(())
+            } else {
+                let message = "the server has no ranges, and its one answer had passed what was asked for";
+                Err(self.placed(Error::new(ErrorKind::SourceTemporary, message)))
+            });
         }
     }
 

@@ -9,7 +9,7 @@ use gosync_core::{Error, ErrorKind, Range, Result, Supply};
 use super::Shared;
 use super::multipart::{Multipart, Piece};
 use super::queue::Part;
-use super::reply::{Body, Pin, check_part};
+use super::reply::{Body, Pin, check_part, wrong};
 use super::wire::Incoming;
 use crate::source::PIECE;
 use crate::source::pending::{Pending, lock, unwanted};
@@ -98,8 +98,7 @@ impl Shared {
                 while let Some(data) = self.receive(&mut incoming).await? {
                     let next = offset.saturating_add(data.len() as u64);
                     if next > answered.end() {
-                        let text = "the server's answer is longer than it says";
-                        return Err(self.placed(Error::new(ErrorKind::Source, text)));
+                        return Err(self.placed(wrong("the server's answer is longer than it says")));
                     }
                     taking.hand(offset, &data).await?;
                     offset = next;
@@ -135,6 +134,11 @@ impl Shared {
                         if parts > asked.len() {
                             let text = "the server answered with more ranges than were asked for";
                             return Err(self.placed(Error::new(ErrorKind::Source, text)));
+                        }
+                        if let (Some(total), Some(known)) = (total, self.total())
+                            && total != known
+                        {
+                            return Err(self.placed(wrong("parts of one answer differ in the content's length")));
                         }
                         self.pin(Pin::of_length(total), None, version)?;
                     }

@@ -145,7 +145,7 @@ pub(super) fn all(is_quick: bool) -> Vec<Case> {
             let rounds = if protocol == Protocol::Http1 { rounds } else { 1 };
             cases.push(Case { line, protocol, kind: Kind::Grid { files }, rounds });
         }
-        for protocol in both {
+        for protocol in [Protocol::Http1, Protocol::OneRange, Protocol::Http2] {
             let files = vec![Files::Shared { length, share: 0 }, Files::Made { length, edits: 240 }];
             cases.push(Case { line, protocol, kind: Kind::Connections { files }, rounds });
         }

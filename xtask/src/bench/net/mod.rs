@@ -192,7 +192,7 @@ impl<'a> Bench<'a> {
 
     /// gosync with so many connections.
     fn connections(&mut self, case: &Case, all: &[Files]) -> Result<Vec<Value>> {
-        let counts: &[&str] = if case.protocol == Protocol::Http1 { &["1", "2", "4", "8"] } else { &["1"] };
+        let counts: &[&str] = if case.protocol == Protocol::Http2 { &["1"] } else { &["1", "2", "4", "8"] };
         let variant = |count: &&str| Variant {
             tool: Tool::Gosync,
             name: format!("gosync, {count}"),

@@ -14,6 +14,8 @@ use crate::sh::{Result, fail, need, sh};
 pub(super) enum Protocol {
     /// HTTP/1.1 without encryption.
     Http1,
+    /// HTTP/1.1 with a server that answers one range at a time (and several with everything), as many do.
+    OneRange,
     /// HTTPS with HTTP/2.
     Http2,
 }
@@ -22,6 +24,7 @@ impl Protocol {
     pub(super) fn name(self) -> &'static str {
         match self {
             Protocol::Http1 => "HTTP/1.1",
+            Protocol::OneRange => "HTTP/1.1 one range",
             Protocol::Http2 => "HTTPS, HTTP/2",
         }
     }
@@ -30,6 +33,7 @@ impl Protocol {
     pub(super) fn url(self, name: &str) -> String {
         match self {
             Protocol::Http1 => format!("http://{SERVER}:8080/{name}"),
+            Protocol::OneRange => format!("http://{SERVER}:8081/{name}"),
             Protocol::Http2 => format!("https://{SERVER}:8443/{name}"),
         }
     }
@@ -118,6 +122,7 @@ fn configuration(site: &Path, folder: &Path) -> String {
          uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
          root {site};\n\
          server {{ listen {SERVER}:8080; }}\n\
+         server {{ listen {SERVER}:8081; max_ranges 1; }}\n\
          server {{ listen {SERVER}:8443 ssl http2; ssl_certificate {folder}/server.pem;\n\
          ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.2 TLSv1.3; }}\n\
          }}\n",

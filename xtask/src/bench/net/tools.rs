@@ -117,7 +117,7 @@ impl Place<'_> {
             Tool::Gosync => {
                 let start = run(self.gosync).args("update --json --quiet").arg(self.result()).arg("--index").arg(url);
                 let start = match protocol {
-                    Protocol::Http1 => start,
+                    Protocol::Http1 | Protocol::OneRange => start,
                     Protocol::Http2 => start.arg("--ca-file").arg(&self.authority),
                 };
                 options.iter().fold(start, |sh, option| sh.arg(option))
