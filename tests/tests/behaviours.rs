@@ -39,7 +39,7 @@ type Results = Arc<Mutex<BTreeMap<String, Measured>>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let server = Server::start(Content::standard()).expect("a server");
+    let contents: Vec<Arc<Content>> = Content::standard().into_iter().map(Arc::new).collect();
     let results = Results::default();
     let all = expected::all();
     let mut trials = vec![Trial::test("the data and the server have the same behaviours", {
@@ -52,9 +52,12 @@ fn main() -> ExitCode {
             doors.push((Door::Program, format!("program: {}", expected.name)));
         }
         for (door, title) in doors {
-            let (server, results, expected) = (server.clone(), results.clone(), expected.clone());
+            let (contents, results, expected) = (contents.clone(), results.clone(), expected.clone());
             let key = title.clone();
-            trials.push(Trial::test(title, move || behaves(&server, &expected, door, (&key, &results))));
+            trials.push(Trial::test(title, move || {
+                // A server for each: a client may remember what an origin can do, and for others too.
+                behaves(&Server::start(contents)?, &expected, door, (&key, &results))
+            }));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -516,9 +516,9 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     both("index-never-answers", |_| Answer::none(End::Stall)),
     both("connect-hangs", honest),
     content("slow-drip", slow_drip),
-    content("whole-cut-once", |ask| {
+    both("whole-cut-once", |ask| {
         let answer = no_ranges(ask);
-        if ask.number == 0 { half(answer) } else { answer }
+        if ask.file == File::Content && ask.number == 0 { half(answer) } else { answer }
     }),
     content("status-404", |_| Answer::new(404, b"not here".to_vec())),
     content("status-408-once", |ask| {

@@ -215,7 +215,29 @@ fn count(measured: &mut Measured, records: &[Arc<Record>], client: &Client) {
     if client.has_credentials && !own().all(|record| record.credentials) {
         faults.push("a request to the own origin lacks the credentials");
     }
+    faults.extend(records.iter().filter_map(|record| bad_manners(record)));
+    faults.dedup();
     measured.faults.extend(faults.into_iter().map(str::to_owned));
+}
+
+/// What no request may do, whatever the server does.
+fn bad_manners(record: &Record) -> Option<&'static str> {
+    let range = record.range.as_deref().unwrap_or("bytes=0-");
+    let numbers = |text: &str| {
+        let (first, last) = text.split_once('-')?;
+        Some((first.parse::<u64>().ok()?, if last.is_empty() { u64::MAX } else { last.parse().ok()? }))
+    };
+    let list: Option<Vec<(u64, u64)>> =
+        range.strip_prefix("bytes=").and_then(|text| text.split(',').map(numbers).collect());
+    let Some(list) = list else { return Some("a range that counts from the end, or none at all") };
+    match () {
+        () if list.windows(2).any(|pair| pair[1].0 <= pair[0].1) => Some("ranges that overlap or do not ascend"),
+        () if list.len() > 100 || range.len() > 4096 => Some("more ranges than a server can be expected to take"),
+        () if record.if_range.as_ref().is_some_and(|tag| tag.starts_with("W/")) => Some("a weak ETag in If-Range"),
+        () if record.if_range.is_some() && record.range.is_none() => Some("If-Range without Range"),
+        () if record.accept_encoding.as_deref() != Some("identity") => Some("identity was not asked for"),
+        () => None,
+    }
 }
 
 /// What is not as expected.

@@ -1,5 +1,7 @@
 //! What the server serves: generated content with its index, an old version of it to start from, and a next version.
 
+use std::time::Duration;
+
 use gosync_io::{IndexOptions, index_bytes};
 
 use crate::data::noise;
@@ -28,6 +30,8 @@ pub struct Content {
     pub old: Vec<u8>,
     /// What is served after a change.
     pub next: Version,
+    /// How long each answer takes to begin: the round trip of a longer link.
+    pub delay: Duration,
 }
 
 impl Version {
@@ -46,15 +50,21 @@ impl Content {
         let bytes = noise(length, seed);
         let old = replaced(&bytes, count, run, 0, seed + 1);
         let next = replaced(&bytes, count, run, run + 4096, seed + 2);
-        Content { name: name.to_owned(), now: Version::new(name, bytes, 0), old, next: Version::new(name, next, 1) }
+        Content {
+            name: name.to_owned(),
+            now: Version::new(name, bytes, 0),
+            old,
+            next: Version::new(name, next, 1),
+            delay: Duration::ZERO,
+        }
     }
 
     /// The contents that every server has: `few`, of which the old version lacks 5 runs of 24 kB (and one byte), and
-    /// `many`, of which it lacks 64 single bytes.
+    /// `many`, of which it lacks 64 single bytes, and which is 15 ms away.
     pub fn standard() -> Vec<Content> {
         let mut few = Content::new("few", 1_060_921, 5, 24_000, 1);
         few.old[1_000_000] ^= 1;
-        vec![few, Content::new("many", 4_195_081, 64, 1, 2)]
+        vec![few, Content { delay: Duration::from_millis(15), ..Content::new("many", 4_195_081, 64, 1, 2) }]
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Record {
     pub if_range: Option<String>,
     /// The request's `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// The request's `Accept-Encoding`.
+    pub accept_encoding: Option<String>,
     /// Whether it had credentials: `Authorization`, `Cookie` or `X-Token`.
     pub credentials: bool,
     /// The answer's status; 0 if there was none.
@@ -116,12 +118,12 @@ pub struct Server {
 
 impl Server {
     /// Serves these contents on free ports of 127.0.0.1.
-    pub fn start(contents: Vec<Content>) -> io::Result<Server> {
+    pub fn start<C: Into<Arc<Content>>>(contents: Vec<C>) -> io::Result<Server> {
         Server::start_at(contents, 0)
     }
 
     /// As [`Server::start`], with plain HTTP at this port.
-    pub fn start_at(contents: Vec<Content>, port: u16) -> io::Result<Server> {
+    pub fn start_at<C: Into<Arc<Content>>>(contents: Vec<C>, port: u16) -> io::Result<Server> {
         let late = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         late.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
         let late_port = late.local_addr()?.as_socket().map_or(0, |address| address.port());
@@ -133,7 +135,8 @@ impl Server {
             sockets.push((listener, socket));
         }
         let tls = Tls::new().map_err(io::Error::other)?;
-        let contents = contents.into_iter().map(|content| (content.name.clone(), Arc::new(content))).collect();
+        let contents = contents.into_iter().map(|content| content.into());
+        let contents = contents.map(|content: Arc<Content>| (content.name.clone(), content)).collect();
         let (contents, memories, late) = (Mutex::new(contents), Mutex::default(), Mutex::new(Some(late)));
         let server = Server { shared: Arc::new(Shared { contents, memories, ports, tls, late }) };
         for (listener, socket) in sockets {
@@ -308,6 +311,7 @@ impl Shared {
         let behaviour = behaviours::find(name.split('@').next().unwrap_or_default());
         let answer = match (behaviour, self.content(content)) {
             (Some(behaviour), Some(content)) => {
+                std::thread::sleep(content.delay);
                 let number = match kind {
                     File::Content => memory.asked.fetch_add(1, Ordering::AcqRel),
                     _ => 0,
@@ -341,6 +345,7 @@ impl Shared {
             range: text("range"),
             if_range: text("if-range"),
             if_none_match: text("if-none-match"),
+            accept_encoding: text("accept-encoding"),
             credentials: ["authorization", "cookie", "x-token"].iter().any(|name| head.header(name).is_some()),
             status: answer.status,
             sent: AtomicU64::new(0),
