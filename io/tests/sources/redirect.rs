@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gosync_io::source::HttpSource;
-use gosync_io::{ErrorKind, HttpOptions, Observer};
+use gosync_io::{
+    ErrorKind, HttpOptions, IndexOptions, Job, JobOptions, Observer, OpenOptions, index_bytes, open_index,
+};
 
-use crate::server::{Answer, Server, good};
+use crate::server::{Answer, Server, good, whole};
 use crate::sink::{Taker, noise};
 
 fn options() -> HttpOptions {
@@ -140,4 +142,37 @@ fn redirects_to_nowhere_are_errors() {
     let error = Taker::new().get(&open(&server.url("/1"), &options()), &[(0, 10)]).expect_err("a circle");
     assert_eq!(error.message(), "the server's redirects lead back to where they began");
     assert_eq!(server.log().len(), 3);
+}
+
+#[test]
+fn credentials_for_an_index_stay_where_it_is() {
+    let content = noise(50_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    for same in [true, false] {
+        let served = content.clone();
+        let other = Server::start(move |asked| good(asked, &served));
+        let (served, elsewhere) = (content.clone(), other.url("/content"));
+        let index = Server::start(move |asked| {
+            let source = Some(if same { "content".to_owned() } else { elsewhere.clone() });
+            let options = IndexOptions { source, ..IndexOptions::default() };
+            match asked.path.as_str() {
+                "/content" => good(asked, &served),
+                _ => whole(&index_bytes(&served, &options).expect("an index").encode()),
+            }
+        });
+        let http = HttpOptions { bearer: Some("secret".into()), headers: vec!["X-Key: secret".into()], ..options() };
+        let open = OpenOptions { http, ..OpenOptions::default() };
+        let read = open_index(&index.url("/x.gosync"), &open).expect("an index");
+        let job_options = JobOptions { open, allow_any_source: true, ..JobOptions::default() };
+        let target = folder.path().join("target");
+        let _ = std::fs::remove_file(&target);
+        Job::new(Arc::new(read), None, &target, job_options).and_then(|job| job.run()).expect("an update");
+        assert!(std::fs::read(&target).expect("the target") == content);
+        let has_secret =
+            |asked: &crate::server::Asked| asked.header("authorization").is_some() || asked.header("x-key").is_some();
+        assert!(index.log().iter().all(has_secret), "{same}");
+        assert_eq!(index.log().len() > 1, same);
+        assert!(!other.log().iter().any(has_secret), "{same}");
+        assert_eq!(other.log().is_empty(), same);
+    }
 }
