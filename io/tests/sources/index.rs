@@ -338,8 +338,7 @@ fn an_index_that_is_replaced_while_it_is_read_is_read_anew() {
     let read = open_index(&server.url("/x.gosync"), &OpenOptions::default()).expect("an index");
     assert_eq!(read.root(), index.root());
     let ranges: Vec<_> = server.log().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
-    let range = |first: u64| Some(if first == 0 { "bytes=0-131071".to_owned() } else { format!("bytes={first}-") });
-    assert_eq!(ranges, [range(0), range(2000), range(0)]);
+    assert_eq!(ranges, [Some("bytes=0-131071".to_owned()), Some("bytes=2000-".to_owned()), None]);
 }
 
 #[test]
@@ -351,4 +350,32 @@ fn a_server_that_fails_twice_gives_the_index_in_the_end() {
     });
     let read = open_index(&server.url("/x.gosync"), &OpenOptions::default()).expect("an index");
     assert_eq!(read.root(), index.root());
+}
+
+#[test]
+fn a_long_index_is_read_over_all_connections_and_in_one_go_where_they_differ() {
+    let content = crate::sink::noise(60_000_000);
+    let index = index_bytes(&content, &IndexOptions { block_size: 1024, ..IndexOptions::default() }).expect("an index");
+    let bytes = index.encode();
+    for differ in [false, true] {
+        let served = bytes.clone();
+        let server = Server::start(move |asked| {
+            // A crowd of servers, each with an ETag of its own.
+            let tag = if differ { asked.number } else { 0 };
+            good(asked, &served).with("etag", format!("\"{tag}\""))
+        });
+        let read = open_index(&server.url("/x.gosync"), &OpenOptions::default()).expect("an index");
+        assert_eq!(read.root(), index.root());
+        let log = server.log();
+        if differ {
+            assert_eq!(log.last().and_then(|asked| asked.header("range")), None);
+        } else {
+            // The beginning, and a part for each connection; parts that touch may go as one.
+            assert!((3..=5).contains(&log.len()), "{} requests", log.len());
+            assert!(server.connections() <= 4);
+            let asked: u64 =
+                log.iter().map(|asked| asked.range().map_or(0, |(first, last)| last.unwrap() - first + 1)).sum();
+            assert_eq!(asked, bytes.len() as u64);
+        }
+    }
 }

@@ -256,6 +256,8 @@ impl Shared {
             // Whoever asks from now on begins with what is there now.
             state.pin = None;
             state.version += 1;
+            // Answers that differ may come of a crowd of servers, too; one answer is always consistent in itself.
+            state.as_range = false;
         }
         result.map_err(|error| self.placed(error))
     }
