@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::{root, run, target};
+use crate::{cargo, root, run, target};
 
 /// What a static libgosync needs of the system.
 const SYSTEM_LIBRARIES: &[&str] = if cfg!(target_os = "macos") {
@@ -32,8 +32,7 @@ pub struct Installed {
 pub fn installed() -> &'static Installed {
     static INSTALLED: OnceLock<Installed> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        run(Command::new(cargo).args(["build", "--quiet", "-p", "gosync-capi"]).current_dir(root()));
+        run(cargo().args(["build", "--quiet", "-p", "gosync-capi"]));
         let prefix = target().join("c-api");
         // What an earlier version installed must not be found.
         let _ = std::fs::remove_dir_all(&prefix);

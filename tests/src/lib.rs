@@ -23,6 +23,21 @@ pub fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// Cargo, in the root of the tree, without what the cargo that runs the tests has set for them: libraries that look at
+/// that would be built again each time.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    }) {
+        command.env_remove(name);
+    }
+    command.current_dir(root());
+    command
+}
+
 /// A vector file, as JSON.
 pub fn vectors(name: &str) -> serde_json::Value {
     let path = root().join("tests/vectors").join(name);

@@ -9,14 +9,13 @@ use serde_json::Value;
 use super::client::{Ended, Events, addresses};
 use super::expected::Client;
 use super::server::{Listener, Server, lock};
-use crate::{root, target};
+use crate::{cargo, run as run_to_end, target};
 
 /// The program of the present code. Building it takes a while, the first time.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        crate::run(Command::new(cargo).args(["build", "--quiet", "-p", "gosync-cli"]).current_dir(root()));
+        run_to_end(cargo().args(["build", "--quiet", "-p", "gosync-cli"]));
         target().join("debug/gosync")
     })
 }
