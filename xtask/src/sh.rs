@@ -53,6 +53,13 @@ pub(crate) struct Sh {
 pub(crate) fn sh(program: impl AsRef<OsStr>) -> Sh {
     let mut command = Command::new(program.as_ref());
     command.current_dir(crate::paths::root()).stdin(Stdio::null());
+    // What the cargo that runs this task has set for it: libraries that look at that would be built again each time.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     Sh { command, shown: program.as_ref().to_string_lossy().into_owned(), quiet: false }
 }
 
