@@ -1,5 +1,6 @@
 //! The options of HTTP: what they do on the wire, and what is said about those that cannot be used.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -86,6 +87,61 @@ fn the_proxy_is_used_unless_the_host_is_excepted() {
     let source = open(&direct.url("/content"), &HttpOptions { no_proxy: Some("*".into()), ..HttpOptions::default() });
     Taker::new().get(&source, &[(0, 10)]).expect("an answer");
     assert_eq!(direct.log().len(), 4);
+}
+
+/// A SOCKS5 proxy without authentication that takes `count` connections, all of which it leads to `server`.
+/// Its address, and the names that it was asked for.
+fn socks(server: &Server, count: usize) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let target = server.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let proxy = std::thread::spawn(move || {
+        let mut names = Vec::new();
+        for _ in 0..count {
+            let (mut client, _) = listener.accept().expect("a connection");
+            let mut read = |count: usize| {
+                let mut bytes = vec![0; count];
+                client.read_exact(&mut bytes).expect("what the protocol wants");
+                bytes
+            };
+            let methods = usize::from(read(2)[1]);
+            read(methods);
+            client.write_all(&[5, 0]).expect("no authentication");
+            let mut read = |count: usize| {
+                let mut bytes = vec![0; count];
+                client.read_exact(&mut bytes).expect("what the protocol wants");
+                bytes
+            };
+            let length = match read(4)[3] {
+                1 => 4,
+                4 => 16,
+                _ => usize::from(read(1)[0]),
+            };
+            names.push(String::from_utf8_lossy(&read(length)).into_owned());
+            read(2);
+            client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).expect("connected");
+            let mut upstream = std::net::TcpStream::connect(&target).expect("the server");
+            let (mut from, mut to) = (client.try_clone().expect("a clone"), upstream.try_clone().expect("a clone"));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut upstream, &mut client));
+        }
+        names
+    });
+    (address, proxy)
+}
+
+#[test]
+fn a_socks_proxy_leads_to_the_server() {
+    let content = noise(10_000);
+    let served = content.clone();
+    let server = Server::start(move |asked| good(asked, &served));
+    let (address, proxy) = socks(&server, 1);
+    // The proxy looks the name up, which nobody else could.
+    let through = HttpOptions { proxy: Some(format!("socks5h://{address}")), connections: 1, ..HttpOptions::default() };
+    let (source, taker) = (open("http://far.invalid/content", &through), Taker::new());
+    taker.get(&source, &[(100, 500), (5000, 100)]).expect("an answer");
+    taker.check(&content, &[(100, 500), (5000, 100)]);
+    assert_eq!(proxy.join().expect("the proxy"), ["far.invalid"]);
 }
 
 #[test]
