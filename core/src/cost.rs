@@ -23,6 +23,8 @@ pub struct Way {
     pub parallel: u32,
     /// Ranges that have been seen to be. 0: not known.
     pub proven: u32,
+    /// Every answer is everything, whatever is asked for.
+    pub is_whole: bool,
 }
 
 /// What fetching some ranges costs.
@@ -43,6 +45,7 @@ impl From<&Link> for Way {
             rate: link.rate.filter(|rate| *rate > 0),
             parallel: link.parallel,
             proven: link.proven,
+            is_whole: link.ranges == Some(false),
         }
     }
 }
@@ -111,8 +114,13 @@ impl Way {
 mod tests {
     use super::*;
 
-    const WAY: Way =
-        Way { round_trip: Some(Duration::from_millis(100)), rate: Some(12_500_000), parallel: 4, proven: 4 };
+    const WAY: Way = Way {
+        round_trip: Some(Duration::from_millis(100)),
+        rate: Some(12_500_000),
+        parallel: 4,
+        proven: 4,
+        is_whole: false,
+    };
 
     #[test]
     fn a_gap_is_worth_a_share_of_a_round_trip() {

@@ -43,6 +43,11 @@ impl RangeSet {
         self.iter().next()
     }
 
+    /// The offset after the last byte, 0 if there is none.
+    pub fn end(&self) -> u64 {
+        self.runs.last_key_value().map_or(0, |(_, &end)| end)
+    }
+
     /// Whether any byte of `range` is in the set.
     pub fn touches(&self, range: Range) -> bool {
         self.runs.range(..range.end()).next_back().is_some_and(|(_, &end)| end > range.offset)

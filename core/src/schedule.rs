@@ -222,7 +222,7 @@ impl Schedule {
     /// With the strategy of one go: everything from the first byte that is to be done, as request `id`. `Some(None)` if
     /// ranges are to be asked for, `None` if nothing is.
     fn whole(&mut self, id: u64, now: Duration) -> Option<Option<Vec<Range>>> {
-        if self.strategy != Strategy::Whole {
+        if self.strategy != Strategy::Whole && !self.way.is_whole {
             return Some(None);
         }
         let first = self.todo.first()?;
@@ -230,12 +230,14 @@ impl Schedule {
             return None;
         }
         // A few units that were wrong at first are no reason to ask for all that follows them once more.
-        if self.todo.total() < self.end.saturating_sub(first.offset) / 2 {
+        if !self.way.is_whole && self.todo.total() < self.end.saturating_sub(first.offset) / 2 {
             return Some(None);
         }
         let lacking = RangeSet::new();
         self.open.insert(id, Open { lacking, ranges: 1, whole: true, touched: false, begun: false, since: now });
-        Some(Some(vec![Range::new(first.offset, Range::TO_END)]))
+        let end = self.todo.end();
+        let length = if end < self.end { end - first.offset } else { Range::TO_END };
+        Some(Some(vec![Range::new(first.offset, length)]))
     }
 
     /// Takes up to `room` bytes out of what is to be done: the ranges to ask for, and what of them is lacking.

@@ -58,7 +58,10 @@ impl Wire {
         let transfer = Transfer::new(Arc::clone(&content().1), limits, Box::new(|| {}));
         transfer.begin(cover, Strategy::Ranges);
         let parallel = (lanes.count * lanes.ranges) as u32;
-        transfer.heed(Way { round_trip: Some(ROUND_TRIP), rate: Some(RATE), parallel, proven: parallel }, 1);
+        transfer.heed(
+            Way { round_trip: Some(ROUND_TRIP), rate: Some(RATE), parallel, proven: parallel, is_whole: false },
+            1,
+        );
         Wire {
             transfer,
             limits,
