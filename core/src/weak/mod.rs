@@ -4,6 +4,10 @@
 //!
 //! Over `len` bytes `x`: `a` is the sum of `x[i]`, `b` the sum of `(len - i) * x[i]`, both modulo 2^32.
 
+mod scan;
+
+pub use scan::{Filter, Hit, scan};
+
 /// Bytes that are summed side by side, in a shape that compilers turn into packed additions on every target.
 const LANES: usize = 16;
 /// Rows of [`LANES`] bytes until the lanes' sums are put together: the largest power of two for which 16 bits hold them.
