@@ -1,103 +1,100 @@
-//! Micro-benchmarks of the kernels, beside what else a matcher needs: GB/s on one core, the best of several rounds.
+//! Micro-benchmarks of the kernels of `weak`, each beside the others and beside the two hashes that a matcher waits
+//! for: GB/s on one core, the best of many short rounds, since whatever else the machine does only slows them down.
 //! `cargo xtask bench --kernels` runs it.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use gosync_core::weak::{Filter, Kernel};
+use gosync_core::weak::{Filter, Hit, Kernel};
+use xxhash_rust::xxh3::xxh3_64;
 
+const BLOCK: usize = 2 << 10;
 const UNIT: usize = 64 << 10;
+/// What a scan is given at a time.
+const PIECE: usize = 256 << 10;
 
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut data = Vec::with_capacity(length + 8);
-    while data.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        data.extend(state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
+/// Blocks that are looked for, and the bits of the filter's two steps, as powers of two.
+const FILTERS: &[(usize, u32, u32)] =
+    &[(512, 18, 20), (8 << 10, 18, 22), (32 << 10, 20, 23), (128 << 10, 22, 24), (1 << 20, 23, 26), (8 << 20, 26, 29)];
+
+fn main() {
+    let memory = noise(64 << 20);
+    let cache = &memory[..PIECE + BLOCK];
+    println!("GB/s                                       {:>8} {:>8}", "from L2", "memory");
+    let row = |name: String, work: &mut dyn FnMut(&[u8])| {
+        println!("{name:42} {:8.2} {:8.2}", speed(cache, work), speed(&memory, work));
+    };
+    for kernel in Kernel::available() {
+        row(format!("sum of {BLOCK} bytes, {}", kernel.name()), &mut |data| {
+            data.chunks(BLOCK).for_each(|block| consume(kernel.sum(block)));
+        });
     }
-    data.truncate(length);
-    data
+    row(format!("XXH3 of {BLOCK} bytes"), &mut |data| {
+        data.chunks(BLOCK).for_each(|block| consume(xxh3_64(block)));
+    });
+    row(format!("BLAKE3 of {UNIT} bytes"), &mut |data| {
+        data.chunks(UNIT).for_each(|unit| consume(blake3::hash(unit)));
+    });
+    for &(blocks, first, second) in FILTERS {
+        let filter = filter(blocks, first, second);
+        let mut hits: Vec<Hit> = Vec::new();
+        for kernel in Kernel::available() {
+            let name = format!("scan, {blocks} blocks, 2^{first}/2^{second} bits, {}", kernel.name());
+            row(name, &mut |data| {
+                hits.clear();
+                kernel.scan(data, BLOCK, &filter, &mut hits);
+                consume(hits.len());
+            });
+        }
+    }
 }
 
-/// GB/s of `work`, which goes through so many bytes.
-fn speed(bytes: usize, mut work: impl FnMut()) -> f64 {
-    const ROUND: Duration = Duration::from_millis(40);
-    work();
+/// Has the compiler compute it.
+fn consume<T>(result: T) {
+    black_box(result);
+}
+
+/// GB/s of `work` over `data`, which it gets in pieces that overlap by a block.
+fn speed(data: &[u8], work: &mut dyn FnMut(&[u8])) -> f64 {
+    const ROUNDS: u32 = 60;
+    const ROUND: Duration = Duration::from_millis(4);
     let mut best: f64 = 0.0;
-    for _ in 0..5 {
-        let (start, mut times) = (Instant::now(), 0);
+    let mut at = 0;
+    for _ in 0..ROUNDS {
+        let (start, mut bytes) = (Instant::now(), 0);
         while start.elapsed() < ROUND {
-            work();
-            times += 1;
+            if at + PIECE + BLOCK > data.len() {
+                at = 0;
+            }
+            work(&data[at..at + PIECE + BLOCK]);
+            at += PIECE;
+            bytes += PIECE;
         }
-        best = best.max((times * bytes) as f64 / start.elapsed().as_secs_f64() / 1e9);
+        best = best.max(bytes as f64 / start.elapsed().as_secs_f64() / 1e9);
     }
     best
 }
 
-fn main() {
-    let small = noise(256 << 10);
-    let large = noise(64 << 20);
-    let first: Vec<u32> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    for kernel in Kernel::available() {
-        for (name, data) in [("L2", &small), ("memory", &large)] {
-            for block in [2048, 65536] {
-                let s = speed(data.len(), || {
-                    data.chunks(block).for_each(|b| {
-                        black_box(kernel.sum(b));
-                    })
-                });
-                println!("sum {:8} {name:6} {block:6} {s:6.2}", kernel.name());
-            }
-        }
+/// A filter with as many sums as there are blocks, all of them invented.
+fn filter(blocks: usize, first: u32, second: u32) -> Filter {
+    let mut filter = Filter::with_check(1 << (first - 5), 1 << (second - 5), (0xffff, 0xff_ffff));
+    for sums in noise(8 * blocks).as_chunks::<8>().0 {
+        let [a, b] = [&sums[..4], &sums[4..]].map(|half| half.iter().fold(0, |all, byte| all << 8 | u32::from(*byte)));
+        filter.insert(a, b);
     }
-    for kernel in Kernel::available() {
-        for (count, bits, check) in [
-            (512, 18, 20),
-            (8192, 18, 22),
-            (8192, 20, 22),
-            (131072, 22, 24),
-            (1 << 20, 23, 26),
-            (1 << 20, 24, 26),
-            (8 << 20, 26, 29),
-        ] {
-            if !first.is_empty() && !first.contains(&bits) {
-                continue;
-            }
-            let mut filter = Filter::with_check(1 << (bits - 5), 1 << (check - 5), (0xffff, 0xff_ffff));
-            let mut state = 1u64;
-            for _ in 0..count {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                filter.insert((state >> 40) as u32, (state >> 20) as u32);
-            }
-            for (name, data, piece) in [
-                ("L2", &small, 64 << 10),
-                ("L2", &small, 256 << 10),
-                ("memory", &large, 64 << 10),
-                ("memory", &large, 128 << 10),
-                ("memory", &large, 256 << 10),
-                ("memory", &large, 4 << 20),
-            ] {
-                let mut hits = Vec::new();
-                let s = speed(data.len(), || {
-                    hits.clear();
-                    let mut at = 0;
-                    while at + 2048 <= data.len() {
-                        let end = (at + piece + 2047).min(data.len());
-                        kernel.scan(&data[at..end], 2048, &filter, &mut hits);
-                        at += piece;
-                    }
-                });
-                println!(
-                    "scan {:8} N {count:8} 2^{bits} 2^{check} {name:6} {:4}K {s:6.2}  hits {:.6}",
-                    kernel.name(),
-                    piece >> 10,
-                    hits.len() as f64 / data.len() as f64
-                );
-            }
-        }
+    filter
+}
+
+/// Bytes that no pattern is in (xorshift64*, by Vigna).
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut data = Vec::with_capacity(length + 8);
+    while data.len() < length {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        data.extend(state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
     }
-    black_box(UNIT);
+    data.truncate(length);
+    data
 }

@@ -37,6 +37,7 @@ The developers' door: cargo xtask TASK
   bench --net [--quick] [--write] [--only CASE]...
                    over a slow link (as root, on Linux), beside zsync, bita and curl; --only takes the cases whose name
                    has this in it and leaves the others' results; --write renews docs/bench/net.md and net.json
+  bench --kernels  the vector kernels of the scan by themselves, in GB/s
   install PREFIX   builds libgosync for release and installs it: library, header, pkg-config file, CMake package
   setup            installs what the other tasks need (Debian packages, Python and Node tools under target/)
   ci               setup, lint, test and fuzz --replay: all that a submission must pass

@@ -52,14 +52,7 @@ fn stride(most: usize) -> usize {
 }
 
 /// The sums of the window at `at + by`, from those at `at`.
-fn advance(
-    kernel: Kernel,
-    (a, b): (u32, u32),
-    data: &[u8],
-    window: usize,
-    at: usize,
-    by: usize,
-) -> (u32, u32) {
+fn advance(kernel: Kernel, (a, b): (u32, u32), data: &[u8], window: usize, at: usize, by: usize) -> (u32, u32) {
     if 2 * by >= window {
         return kernel.sum(&data[at + by..][..window]);
     }
@@ -75,22 +68,20 @@ fn advance(
     (a.wrapping_sub(out_a).wrapping_add(in_a), next_b)
 }
 
-/// Puts the hits from `first` on, ascending in each lane but mixed, in order.
+/// Puts hits in order that are ascending in each lane, but mixed: each goes to the end of its lane's share.
 fn order(hits: &mut [Hit], stride: usize) {
-    if hits.len() < 2 {
-        return;
+    let mixed = hits.to_vec();
+    let mut counts = [0; MOST];
+    for hit in &mixed {
+        counts[hit.at as usize / stride] += 1;
     }
-    let mut ends = [0usize; MOST];
-    for hit in hits.iter() {
-        ends[hit.at as usize / stride] += 1;
-    }
-    let mut next = [0usize; MOST];
+    let mut ends = [0; MOST];
     for lane in 1..MOST {
-        next[lane] = next[lane - 1] + ends[lane - 1];
+        ends[lane] = ends[lane - 1] + counts[lane - 1];
     }
-    for hit in hits.to_vec() {
-        let place = &mut next[hit.at as usize / stride];
-        hits[*place] = hit;
-        *place += 1;
+    for hit in mixed {
+        let end: &mut usize = &mut ends[hit.at as usize / stride];
+        hits[*end] = hit;
+        *end += 1;
     }
 }

@@ -41,7 +41,10 @@ pub fn roll((a, b): (u32, u32), out: u8, in_: u8, len: u32) -> (u32, u32) {
 }
 
 /// Appends to `hits`, ascending, every offset of `data` where a window of `window` bytes fits and passes `filter`.
-/// No more than the first 2^32 - 1 bytes are looked at: cut what is longer, with an overlap of a window less one byte.
+///
+/// The lanes of a kernel start from sums of their own, so that a call should have 128 KiB and more to look at, but no more
+/// than the second-level cache holds. No more than the first 2^32 - 1 bytes are looked at: cut what is longer, with an
+/// overlap of a window less one byte.
 pub fn scan(data: &[u8], window: usize, filter: &Filter, hits: &mut Vec<Hit>) {
     Kernel::best().scan(data, window, filter, hits);
 }

@@ -3,6 +3,7 @@
 //! Every result is compared with the new version by digest; a wrong one ends the run.
 
 mod corpus;
+mod kernels;
 mod measure;
 #[cfg(target_os = "linux")]
 mod net;
@@ -63,8 +64,10 @@ struct Measured {
 
 /// Runs the benchmark with the options of the command line.
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
-    if let ["--net", options @ ..] = options {
-        return over_link(options);
+    match options {
+        ["--net", options @ ..] => return over_link(options),
+        ["--kernels", options @ ..] => return kernels::run(options),
+        _ => {}
     }
     if let Some(unknown) = options.iter().find(|option| !matches!(**option, "--quick" | "--write")) {
         return fail(format!("bench has no option {unknown}"));

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_unpacklo_epi64 as low64, _mm256_xor_si256 as xor,
 };
 
-use super::scan::{AHEAD, QUEUE, Queue, scan_in_vectors};
+use super::scan::{QUEUE, Queue, scan_in_vectors};
 use crate::weak::filter::{Check, Filter, SPREAD};
 use crate::weak::lanes::{Lanes, STEP};
 use crate::weak::{Hit, scalar};
@@ -56,13 +56,6 @@ fn total(numbers: Vector) -> u32 {
     let half = _mm_add_epi32(_mm256_castsi256_si128(numbers), _mm256_extracti128_si256::<1>(numbers));
     let pair = _mm_add_epi32(half, _mm_shuffle_epi32::<0b01_00_11_10>(half));
     _mm_cvtsi128_si32(_mm_add_epi32(pair, _mm_shuffle_epi32::<0b10_11_00_01>(pair))) as u32
-}
-
-/// Every instruction set of this architecture has it.
-#[inline]
-pub(super) fn fetch(address: *const u8) {
-    // SAFETY: a hint: no address is wrong.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
 }
 
 #[inline]
@@ -131,20 +124,19 @@ const KEEP: [u64; 256] = {
 };
 
 /// # Safety
-/// The queue has room for [`LANES`] more.
+/// `end` and [`LANES`] more are at most the queue's capacity.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn push(queue: &mut Queue, mask: u32, at: Vector, a: Vector, b: Vector) {
+unsafe fn push(queue: &mut Queue, end: usize, mask: u32, at: Vector, a: Vector, b: Vector) {
     let order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(KEEP[mask as usize & 0xff] as i64));
     let keep = |to: &mut [u32; QUEUE], numbers| {
         // SAFETY: the caller's promise.
         unsafe {
-            let to = to.as_mut_ptr().add(queue.length);
+            let to = to.as_mut_ptr().add(end);
             _mm256_storeu_si256(to.cast(), _mm256_permutevar8x32_epi32(numbers, order));
         }
     };
     keep(&mut queue.at, at);
     keep(&mut queue.a, a);
     keep(&mut queue.b, b);
-    queue.length += mask.count_ones() as usize;
 }

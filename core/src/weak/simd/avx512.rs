@@ -8,8 +8,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi64 as low64, _mm512_xor_si512 as xor,
 };
 
-use super::avx2::fetch;
-use super::scan::{AHEAD, QUEUE, Queue, scan_in_vectors};
+use super::scan::{QUEUE, Queue, scan_in_vectors};
 use crate::weak::Hit;
 use crate::weak::filter::{Check, Filter, SPREAD};
 use crate::weak::lanes::{Lanes, STEP};
@@ -70,19 +69,18 @@ fn test(words: Vector, positions: Vector) -> u32 {
 }
 
 /// # Safety
-/// The queue has room for [`LANES`] more.
+/// `end` and [`LANES`] more are at most the queue's capacity.
 #[inline]
 #[target_feature(enable = "avx512f,popcnt")]
-unsafe fn push(queue: &mut Queue, mask: u32, at: Vector, a: Vector, b: Vector) {
+unsafe fn push(queue: &mut Queue, end: usize, mask: u32, at: Vector, a: Vector, b: Vector) {
     let keep = |to: &mut [u32; QUEUE], numbers| {
         // SAFETY: the caller's promise.
         unsafe {
-            let to = to.as_mut_ptr().add(queue.length);
+            let to = to.as_mut_ptr().add(end);
             _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(mask as __mmask16, numbers));
         }
     };
     keep(&mut queue.at, at);
     keep(&mut queue.a, a);
     keep(&mut queue.b, b);
-    queue.length += mask.count_ones() as usize;
 }

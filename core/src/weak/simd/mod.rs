@@ -83,8 +83,9 @@ impl Kernel {
             // SAFETY: these values are only made where the machine has AVX2, which AVX-512 includes.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::Avx512 => unsafe { avx2::sum(bytes) },
+            // SAFETY: NEON is part of this architecture.
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Set::Neon => neon::sum(bytes),
+            Set::Neon => unsafe { neon::sum(bytes) },
         }
     }
 
@@ -116,8 +117,9 @@ impl Kernel {
             // SAFETY: this value is only made where the machine has AVX-512.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::roll(lanes, hits) },
+            // SAFETY: NEON is part of this architecture.
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Set::Neon => neon::roll(lanes, hits),
+            Set::Neon => unsafe { neon::roll(lanes, hits) },
         }
     }
 }

@@ -27,15 +27,12 @@ impl Queue {
     }
 }
 
-/// How far ahead the bytes that enter are fetched. The lanes are too many streams for the hardware to see them all.
-pub(super) const AHEAD: usize = 512;
-
 /// Writes the functions `roll` and `drain` in the words of the module that calls it:
 /// `Vector` of [`LANES`] numbers, their arithmetic, and
 /// - `load`, `splat`: a vector of these numbers, of this number
 /// - `rows`: row `i` is 16 bytes each of the lanes `i`, `i + 4`, …; `low32` … `high64` interleave pairs within 16 bytes
 /// - `gather`: the words with these numbers; `test`: whether bit `position & 31` is set, a bit for each lane
-/// - `push`: adds the lanes of a mask to the queue, which has room for a whole vector; `fetch`: a hint to the cache
+/// - `push`: writes the lanes of a mask to the queue, which has room for a whole vector there
 macro_rules! scan_in_vectors {
     ($features:literal) => {
         /// Rolls over all lanes. Appends the hits: those of each lane ascending, but those of one among those of others.
@@ -48,38 +45,48 @@ macro_rules! scan_in_vectors {
             let mask = splat(words.len() as u32 - 1);
             let byte = splat(0xff);
             let length = splat(window as u32);
-            let one = splat(1);
+            let round_length = splat(STEP as u32);
             let (mut a, mut b) = (load(&lanes.a), load(&lanes.b));
             let mut at = load(&std::array::from_fn::<u32, LANES, _>(|lane| (lane * stride) as u32));
             let mut queue = Queue::new();
+            let mut passed = [(0u32, a, b); STEP];
             for round in (0..stride).step_by(STEP) {
                 if queue.length > QUEUE - Queue::ROUND {
                     drain(&mut queue, lanes.filter, hits);
-                }
-                if round % 64 == 0 {
-                    for lane in 0..LANES {
-                        fetch(data.as_ptr().wrapping_add(lane * stride + round + window + AHEAD));
-                    }
                 }
                 // SAFETY: the last lane's last step ends at `LANES * stride`, and `window` more are in `data`.
                 let (leaving, entering) = unsafe {
                     let from = data.as_ptr().add(round);
                     (transpose(rows(from, stride)), transpose(rows(from.add(window), stride)))
                 };
-                for (mut leaving, mut entering) in leaving.into_iter().zip(entering) {
-                    for _ in 0..4 {
+                // First every look-up of the round, then what came of them: a gather waits for every store before it
+                // whose address is not known yet, and where the queue ends is known last of all.
+                let mut some = 0;
+                for quad in 0..4 {
+                    let (mut leaving, mut entering) = (leaving[quad], entering[quad]);
+                    for step in 4 * quad..4 * quad + 4 {
                         // SAFETY: `mask` keeps the numbers below the length of `words`, which is a power of two.
                         let found = test(unsafe { gather(words, and(b, mask)) }, a);
-                        // SAFETY: there is room for a whole round.
-                        unsafe { push(&mut queue, found, at, a, b) };
+                        some |= u32::from(found != 0) << step;
+                        passed[step] = (found, a, b);
                         let out = and(leaving, byte);
                         a = add(sub(a, out), and(entering, byte));
                         b = add(sub(b, mul(out, length)), a);
-                        at = add(at, one);
                         leaving = shift_right::<8>(leaving);
                         entering = shift_right::<8>(entering);
                     }
                 }
+                let mut end = queue.length;
+                while some != 0 {
+                    let step = some.trailing_zeros() as usize;
+                    some &= some - 1;
+                    let (found, a, b) = passed[step % STEP];
+                    // SAFETY: there was room for a whole round.
+                    unsafe { push(&mut queue, end, found, add(at, splat(step as u32)), a, b) };
+                    end += found.count_ones() as usize;
+                }
+                queue.length = end;
+                at = add(at, round_length);
             }
             drain(&mut queue, lanes.filter, hits);
         }
