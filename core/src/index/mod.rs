@@ -66,12 +66,30 @@ impl Index {
 
     /// Reads an index from its bytes; checks everything that can be checked before any content is there.
     pub fn decode(bytes: &[u8]) -> Result<Index> {
+        let mut copy = reserve(bytes.len() as u64)?;
+        copy.extend_from_slice(bytes);
+        decode::decode(copy)
+    }
+
+    /// As [`Index::decode`], in the memory that the bytes have.
+    pub fn decode_vec(bytes: Vec<u8>) -> Result<Index> {
         decode::decode(bytes)
     }
 
     /// The bytes of the index, as written to a `.gosync` file: the same for the same index.
     pub fn encode(&self) -> Vec<u8> {
-        encode::encode(self)
+        let mut bytes = Vec::with_capacity(self.encoded_size() as usize);
+        let taken = self.encode_to(&mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        });
+        debug_assert!(taken.is_ok(), "nothing above fails");
+        bytes
+    }
+
+    /// As [`Index::encode`], piece by piece, so that a large index need not be in memory twice.
+    pub fn encode_to(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        encode::encode(self, take)
     }
 
     /// Bytes of the target.
