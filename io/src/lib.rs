@@ -18,6 +18,10 @@ pub mod source;
 mod spool;
 mod verbs;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use source::fuzzing;
+
 pub use cancel::Cancel;
 pub use gosync_core::{
     Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
