@@ -238,7 +238,17 @@ fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
 /// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
 /// shows that a group belongs to another version, or is damaged.
 fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHECK] {
-    let hash = blake3::Hasher::new().update(parent).update(entries).finalize();
+    // One call on bytes in a row: there are many groups, and a hasher takes longer to set up than to use.
+    let mut bytes = [0; 1024];
+    let length = parent.len() + entries.len();
+    let hash = match bytes.get_mut(..length) {
+        Some(bytes) => {
+            bytes[..parent.len()].copy_from_slice(parent);
+            bytes[parent.len()..].copy_from_slice(entries);
+            blake3::hash(bytes)
+        }
+        None => blake3::Hasher::new().update(parent).update(entries).finalize(),
+    };
     let [a, b, c, d, ..] = *hash.as_bytes();
     [a, b, c, d]
 }
