@@ -1,0 +1,135 @@
+//! The kernels: which there are, which one this machine takes, and the only unsafe code of this crate.
+//!
+//! `scan` is the text of the scan, written once; a module for each instruction set has the words that it is written in.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
+mod scan;
+
+use super::lanes::Lanes;
+use super::{Filter, Hit, lanes, scalar};
+
+/// One way to compute the sums and the scan; all have the same results. There are only those that this machine can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel(Set);
+
+/// An instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    Neon,
+}
+
+impl Kernel {
+    /// Those that this machine can run, the fastest last.
+    pub fn available() -> Vec<Kernel> {
+        let mut all = vec![Kernel(Set::Scalar)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(has_avx2().then_some(Kernel(Set::Avx2)));
+            all.extend(has_avx512().then_some(Kernel(Set::Avx512)));
+        }
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        all.push(Kernel(Set::Neon));
+        all
+    }
+
+    /// The fastest one. What the machine can do is asked for once and remembered by the standard library.
+    #[inline]
+    pub fn best() -> Kernel {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if has_avx512() {
+                return Kernel(Set::Avx512);
+            }
+            if has_avx2() {
+                return Kernel(Set::Avx2);
+            }
+        }
+        #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+        return Kernel(Set::Neon);
+        #[cfg(not(all(target_arch = "aarch64", target_endian = "little")))]
+        Kernel(Set::Scalar)
+    }
+
+    /// The name of its instruction set.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Set::Neon => "NEON",
+        }
+    }
+
+    /// See `weak::sum`.
+    pub fn sum(self, bytes: &[u8]) -> (u32, u32) {
+        match self.0 {
+            Set::Scalar => scalar::sum(bytes),
+            // SAFETY: these values are only made where the machine has AVX2, which AVX-512 includes.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::Avx512 => unsafe { avx2::sum(bytes) },
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Set::Neon => neon::sum(bytes),
+        }
+    }
+
+    /// See `weak::scan`.
+    pub fn scan(self, data: &[u8], window: usize, filter: &Filter, hits: &mut Vec<Hit>) {
+        lanes::scan(self, data, window, filter, hits);
+    }
+
+    /// How many lanes [`Kernel::roll`] wants.
+    pub(super) fn lanes(self) -> usize {
+        match self.0 {
+            Set::Scalar => 1,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::LANES,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Set::Neon => neon::LANES,
+        }
+    }
+
+    /// Appends the hits of all lanes: those of each ascending, but those of one among those of others.
+    pub(super) fn roll(self, lanes: &Lanes<'_>, hits: &mut Vec<Hit>) {
+        match self.0 {
+            Set::Scalar => {}
+            // SAFETY: this value is only made where the machine has AVX2.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2::roll(lanes, hits) },
+            // SAFETY: this value is only made where the machine has AVX-512.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512::roll(lanes, hits) },
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Set::Neon => neon::roll(lanes, hits),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx512() -> bool {
+    has_avx2() && is_x86_feature_detected!("avx512f")
+}
