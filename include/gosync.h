@@ -110,6 +110,10 @@
 // absolute path.
 #define GOSYNC_JOB_ALLOW_ANY_SOURCE 2
 
+// Flag of gosync_job_options: look through all seeds to their end, however little they seem to share with the target.
+// Otherwise the search ends early where fetching is much faster.
+#define GOSYNC_JOB_THOROUGH 4
+
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
 
@@ -351,7 +355,7 @@ typedef struct {
     int32_t retries;
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
-    // GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, both, or 0.
+    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE and GOSYNC_JOB_THOROUGH, or 0.
     uint32_t flags;
     // 0.
     uint32_t reserved;
@@ -541,7 +545,8 @@ const char *gosync_phase_name(uint32_t phase);
 // long as the process. Thread-safe. Since 0.1.
 const char *gosync_level_name(uint32_t level);
 
-// Reads the file at `path` once, in parallel, and describes it.
+// Reads the file at `path` once, in parallel, and describes it. It may be a block device, or a pipe: what a pipe gives
+// is copied to an unnamed temporary file first.
 //
 // `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 // Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO,
@@ -767,8 +772,9 @@ gosync_status gosync_job_new(const gosync_index *index,
                              gosync_job **out,
                              gosync_error **error);
 
-// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. Seeds that are
-// added after gosync_job_run was called are of no use.
+// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
+// a block device, or a pipe: what a pipe gives is copied to an unnamed temporary file when the job first looks. Seeds
+// that are added after gosync_job_run was called are of no use.
 //
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO.
 // Thread-safe. Since 0.1.

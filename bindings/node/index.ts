@@ -165,6 +165,7 @@ function jobOptions(given: UpdateOptions): native.JobInput {
     }),
     ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
     allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
+    thorough: input.flag(given.thorough, 'thorough'),
     seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }

@@ -97,6 +97,8 @@ export interface JobInput {
   ignoreTarget: boolean
   /** Let the index name any source. */
   allowAnySource: boolean
+  /** Look through all seeds to their end. */
+  thorough: boolean
 }
 
 /** An error kind. */

@@ -64,10 +64,10 @@ pub(crate) enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct IndexArgs {
-    /// The file to describe
+    /// The file to describe; also a block device or a pipe, or - for standard input (then with -o)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where to write the index [default: FILE.gosync]
+    /// Where to write the index [default: FILE.gosync, for a regular file]
     #[arg(short, long, value_name = "INDEX")]
     pub(crate) output: Option<PathBuf>,
     /// Bytes of a block, a power of two from 1KiB to 32KiB: smaller finds more, and makes a larger index
@@ -75,7 +75,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
     pub(crate) block_size: u32,
     /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
-    /// [default: the name of FILE]
+    /// [default: the name of FILE, for a regular file]
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) source: Option<String>,
 }
@@ -97,7 +97,8 @@ pub(crate) struct UpdateArgs {
     /// Where the same content is too: a path or URL; may be given several times [default: none]
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) mirror: Vec<OsString>,
-    /// A file that may share content with the new version; may be given several times [default: TARGET alone]
+    /// A file that may share content with the new version, also a block device or a pipe; may be given several times
+    /// [default: TARGET alone]
     #[arg(long, value_name = "FILE")]
     pub(crate) seed: Vec<PathBuf>,
     /// Do not use TARGET as a seed [default: use it]
@@ -106,6 +107,10 @@ pub(crate) struct UpdateArgs {
     /// Follow the index to a source outside its own folder or on another server [default: refuse]
     #[arg(long)]
     pub(crate) allow_any_source: bool,
+    /// Look through all seeds to their end, however little they seem to share with the new version
+    /// [default: end the search where fetching is much faster]
+    #[arg(long)]
+    pub(crate) thorough: bool,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -203,6 +208,7 @@ impl Common {
             assume_rate: args.assume_rate,
             ignore_target: args.ignore_target,
             allow_any_source: args.allow_any_source,
+            thorough: args.thorough,
             open,
             observer: observer.clone(),
         }

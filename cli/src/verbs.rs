@@ -30,22 +30,32 @@ pub(crate) fn run(args: &Args, ui: &Arc<Ui>, cancel: &Cancel) -> Result<Outcome>
 }
 
 fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outcome> {
+    let is_stdin = args.file == Path::new("-");
     let path = match &args.output {
         Some(path) => path.clone(),
-        None => beside(&args.file),
+        None => beside(&args.file)?,
     };
     check_output(&args.file, &path)?;
-    let index = gosync_io::index_file(&args.file, &common.index_options(args, observer))?;
+    let options = common.index_options(args, observer);
+    let index = match is_stdin {
+        true => gosync_io::index_stream(std::io::stdin(), &options)?,
+        false => gosync_io::index_file(&args.file, &options)?,
+    };
     gosync_io::save_index(&index, &path)?;
     let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", index.root().to_string());
     Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
 }
 
-/// `FILE.gosync`, whatever FILE ends in.
-fn beside(file: &Path) -> PathBuf {
+/// `FILE.gosync`, whatever FILE ends in. Only a file has a place where its index is looked for.
+fn beside(file: &Path) -> Result<PathBuf> {
+    let is_special = || file.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
+    if file == Path::new("-") || is_special() {
+        let text = "what is described is not a regular file; say with -o where to write its index";
+        return Err(Error::new(ErrorKind::Argument, text).with("path", file.display()));
+    }
     let mut name = file.as_os_str().to_owned();
     name.push(".gosync");
-    name.into()
+    Ok(name.into())
 }
 
 /// Refuses an output that cannot work or would do harm before the whole file is read for nothing.

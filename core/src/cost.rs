@@ -63,10 +63,11 @@ impl Way {
         gap.max(LEAST_GAP).min(most)
     }
 
-    /// What may be asked for ahead so that the way is never idle: a few times what is under way on it.
+    /// What may be asked for ahead so that the way is never idle: a few times what is under way on it, and what comes in
+    /// a second, since a rate that was measured while the machine was busy is too low.
     pub fn window(&self) -> Option<u64> {
-        let under_way = self.rate? as f64 * self.round_trip?.as_secs_f64();
-        Some((under_way * 4.0) as u64)
+        let time = (4.0 * self.round_trip?.as_secs_f64()).max(1.0);
+        Some((self.rate? as f64 * time) as u64)
     }
 
     /// What fetching `missing` (ascending, disjoint) costs, gaps of up to `gap` bytes fetched along.

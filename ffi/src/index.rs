@@ -37,7 +37,8 @@ impl gosync_index {
     }
 }
 
-/// Reads the file at `path` once, in parallel, and describes it.
+/// Reads the file at `path` once, in parallel, and describes it. It may be a block device, or a pipe: what a pipe gives
+/// is copied to an unnamed temporary file first.
 ///
 /// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 /// Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO,

@@ -14,6 +14,11 @@ pub const GOSYNC_JOB_IGNORE_TARGET: u32 = 1;
 /// Flag of gosync_job_options: let the index name a source outside its own directory, on another host, or by an
 /// absolute path.
 pub const GOSYNC_JOB_ALLOW_ANY_SOURCE: u32 = 2;
+/// Flag of gosync_job_options: look through all seeds to their end, however little they seem to share with the target.
+/// Otherwise the search ends early where fetching is much faster.
+pub const GOSYNC_JOB_THOROUGH: u32 = 4;
+/// All flags of gosync_job_options.
+const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_ALLOW_ANY_SOURCE | GOSYNC_JOB_THOROUGH;
 
 /// How to build an index. Start from GOSYNC_INDEX_OPTIONS_INIT; zero means the default in each member.
 #[repr(C)]
@@ -95,7 +100,7 @@ pub struct gosync_job_options {
     pub retries: i32,
     /// How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     pub timeout_ms: u32,
-    /// GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, both, or 0.
+    /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE and GOSYNC_JOB_THOROUGH, or 0.
     pub flags: u32,
     /// 0.
     pub reserved: u32,
@@ -217,7 +222,7 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
         let open = open_options(options.open)?;
-        if options.flags & !(GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_ALLOW_ANY_SOURCE) != 0 || options.reserved != 0 {
+        if options.flags & !JOB_FLAGS != 0 || options.reserved != 0 {
             return Err(argument("options.flags", "has a bit that this version of gosync does not know"));
         }
         Ok(JobOptions {
@@ -231,6 +236,7 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             assume_rate: options.assume_rate,
             ignore_target: options.flags & GOSYNC_JOB_IGNORE_TARGET != 0,
             allow_any_source: options.flags & GOSYNC_JOB_ALLOW_ANY_SOURCE != 0,
+            thorough: options.flags & GOSYNC_JOB_THOROUGH != 0,
             open,
             observer,
         })

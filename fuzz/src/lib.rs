@@ -13,7 +13,7 @@ use gosync_core::{Error, Index, Origin, ReadAt, Result};
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: &[(&str, Target)] = &[("index", index), ("matching", matching)];
+pub const TARGETS: &[(&str, Target)] = &[("index", index), ("matching", matching), ("multipart", multipart)];
 
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
 const PREAMBLE: usize = 40;
@@ -121,6 +121,11 @@ pub fn matching(input: &[u8]) {
         let range = range.offset as usize..range.end() as usize;
         assert_eq!(output[range.clone()], target[range], "unit {unit} was verified and is wrong");
     }
+}
+
+/// Any bytes as an answer with several ranges.
+pub fn multipart(input: &[u8]) {
+    gosync_io::fuzzing::multipart(input);
 }
 
 /// Instructions of four bytes: a run of noise or of one byte, for the target, the seed or both. At most 1 MiB each.

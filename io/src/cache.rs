@@ -95,7 +95,7 @@ pub(crate) fn write(path: &Path, url: &Url, known: &Validators, bytes: &[u8]) ->
     let shown: String = shown_url(url).chars().take(4096).collect();
     let address = address_of(url);
     let head = format!("{FORMAT}\nurl: {shown}\nurl-blake3: {address}\n{version}\n\n");
-    output::write_file(path, &[head.as_bytes(), bytes].concat())?;
+    output::write_file(path, |write| write(head.as_bytes()).and_then(|()| write(bytes)))?;
     Ok(true)
 }
 

@@ -15,7 +15,12 @@ mod random;
 mod report;
 mod seed;
 pub mod source;
+mod spool;
 mod verbs;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use source::fuzzing;
 
 pub use cancel::Cancel;
 pub use gosync_core::{
@@ -28,4 +33,4 @@ pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
-pub use verbs::{Verification, index_bytes, index_file, save_index, verify_file};
+pub use verbs::{Verification, index_bytes, index_file, index_stream, save_index, verify_file};

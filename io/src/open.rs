@@ -63,8 +63,11 @@ fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenO
         options.observer.event(Level::Warning, "index_cache", text, &[("path", &shown_path), ("kind", &error.kind())]);
     };
     // Its bytes are judged like any others, and first: what cannot be used needs no condition.
-    let kept = cache::read(path, url, limit)
-        .and_then(|kept| kept.map(|kept| Ok((index_from_bytes(&kept.bytes, options)?, kept.known))).transpose());
+    let decoded = |kept: cache::Kept| {
+        check_size(&kept.bytes, options)?;
+        Ok((Index::decode_vec(kept.bytes)?, kept.known))
+    };
+    let kept = cache::read(path, url, limit).and_then(|kept| kept.map(decoded).transpose());
     let kept = kept.unwrap_or_else(|error| {
         warn(error);
         None
@@ -79,6 +82,7 @@ fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenO
         options.observer.event(Level::Info, "index_unchanged", text, &[("url", &name), ("path", &shown_path)]);
         return Ok(index);
     }
+    // Kept as they came: they may say more than this version understands.
     let index = Index::decode(&bytes)?;
     let written = cache::write(path, url, &source.validators().unwrap_or_default(), &bytes);
     written.map(drop).unwrap_or_else(warn);
@@ -90,18 +94,19 @@ fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenO
 /// Reads an index, whole, through any source. What fails temporarily is tried again, up to 5 times in a row;
 /// a source that stays silent for twice the options' `timeout` counts as failed.
 pub fn open_index_source(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Index> {
-    let bytes = collect(source, max_index_size(options), options)?;
-    Index::decode(&bytes)
+    Index::decode_vec(collect(source, max_index_size(options), options)?)
 }
 
 /// Reads an index from bytes.
 pub fn index_from_bytes(bytes: &[u8], options: &OpenOptions) -> Result<Index> {
+    check_size(bytes, options)?;
+    Index::decode(bytes)
+}
+
+fn check_size(bytes: &[u8], options: &OpenOptions) -> Result<()> {
     options.observer.cancel.check()?;
     let limit = max_index_size(options);
-    if bytes.len() as u64 > limit {
-        return Err(crate::collect::too_large(limit));
-    }
-    Index::decode(bytes)
+    if bytes.len() as u64 > limit { Err(crate::collect::too_large(limit)) } else { Ok(()) }
 }
 
 /// The source that the index names, if it names one, for an update of `target`.

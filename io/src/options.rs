@@ -100,6 +100,9 @@ pub struct JobOptions {
     pub ignore_target: bool,
     /// Let the index name a source outside its own directory, on another host, or by an absolute path.
     pub allow_any_source: bool,
+    /// Look through all seeds to their end, however little they seem to share with the target. Otherwise the search ends
+    /// early where fetching is much faster.
+    pub thorough: bool,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

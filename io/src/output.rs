@@ -30,9 +30,13 @@ impl Output {
 
     /// Writes verified bytes to their place; from any thread. Whether they are the first for their unit.
     pub(crate) fn write(&self, verified: Verified<'_>) -> Result<bool> {
-        write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
-            Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", verified.offset())
-        })?;
+        // The file was made of zeros: nothing but a hole, which stays one.
+        if !is_zero(verified.bytes()) {
+            write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
+                Error::from_io(cause, "cannot write the new file", self.target.display())
+                    .with("offset", verified.offset())
+            })?;
+        }
         Ok(self.ledger.note(&verified))
     }
 
@@ -60,13 +64,16 @@ impl Output {
     }
 }
 
-/// Writes `bytes` to `path`: beside it first, then by one rename.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes what `give` hands over, piece by piece, to `path`: beside it first, then by one rename.
+pub(crate) fn write_file(
+    path: &Path,
+    give: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+) -> Result<()> {
     let target = real_target(path)?;
     let mut temporary = temporary_beside(&target)?;
-    io::Write::write_all(&mut temporary, bytes)
-        .and_then(|()| temporary.as_file().sync_all())
-        .map_err(|cause| Error::from_io(cause, "cannot write", target.display()))?;
+    let failed = |cause| Error::from_io(cause, "cannot write", target.display());
+    give(&mut |bytes| io::Write::write_all(&mut temporary, bytes).map_err(failed))?;
+    temporary.as_file().sync_all().map_err(failed)?;
     persist(temporary.into_temp_path(), &target)
 }
 
@@ -162,6 +169,11 @@ fn sync_folder(folder: &Path) -> Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
+}
+
+/// Whether there is nothing but zeros: if each byte is as the one before it.
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The verbs that are one call: index a file, save an index, verify a file.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,15 +13,27 @@ use rayon::prelude::*;
 use crate::options::{IndexOptions, VerifyOptions};
 use crate::output;
 use crate::report::{Level, Meter, Observer, Phase};
-use crate::seed::FileReader;
+use crate::seed::{FileReader, Kind};
+use crate::spool;
 
-/// Reads `path` once and describes it. The index names the file, unless the options say otherwise.
+/// Reads `path` once and describes it: a regular file, a block device, or what a pipe gives (which is copied to an
+/// unnamed temporary file first). The index names a regular file, unless the options say otherwise.
 pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
-    let reader = FileReader::open(path, "file")?;
-    // A name that an index cannot hold is no reason to fail: nobody asked for it.
+    // A name that an index cannot hold is no reason to fail: nobody asked for it. Nor is a device's or a pipe's of use.
     let fits = |name: &&str| !name.contains(char::is_control);
-    let own_name = || path.file_name().and_then(|name| name.to_str()).filter(fits).map(str::to_owned);
-    build(&reader, options, options.source.clone().or_else(own_name))
+    let own_name = match Kind::at(path, "file")? {
+        Kind::File => path.file_name().and_then(|name| name.to_str()).filter(fits).map(str::to_owned),
+        _ => None,
+    };
+    let reader = spool::open(path, "file", &options.observer.in_turn(&Arc::default()))?;
+    build(&reader, options, options.source.clone().or(own_name))
+}
+
+/// Describes what `input` gives, to its end, which is copied to an unnamed temporary file first.
+pub fn index_stream(input: impl Read + Send + 'static, options: &IndexOptions) -> Result<Index> {
+    let observer = options.observer.in_turn(&Arc::default());
+    let reader = spool::spool(move || Ok(input), Path::new("-"), "input", &observer)?;
+    build(&reader, options, options.source.clone())
 }
 
 /// Describes `bytes`.
@@ -61,7 +74,7 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
 
 /// Writes an index to `path`: beside it first, then by one rename.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
-    output::write_file(path, &index.encode())
+    output::write_file(path, |write| index.encode_to(write))
 }
 
 /// What a verification found.

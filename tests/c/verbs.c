@@ -231,7 +231,7 @@ static void test_seed_and_named_source(size_t old_length) {
     write_file(in("app.old"), old, old_length);
     options.threads = 1;
     options.retries = -1;
-    options.flags = GOSYNC_JOB_IGNORE_TARGET;
+    options.flags = GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_THOROUGH;
     OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
     OK(gosync_job_new(index, NULL, in("fresh"), &options, &job, &error));
     FAILS(GOSYNC_E_NOT_FOUND, gosync_job_add_seed(job, in("no such seed"), &error));

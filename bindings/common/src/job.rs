@@ -4,8 +4,8 @@ use std::path::Path;
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, gosync_job, gosync_job_options, gosync_progress,
-    gosync_statistics,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_THOROUGH, gosync_job, gosync_job_options,
+    gosync_progress, gosync_statistics,
 };
 
 use crate::call::{call, make};
@@ -36,6 +36,8 @@ pub struct JobOptions {
     pub ignore_target: bool,
     /// Let the index name any source.
     pub allow_any_source: bool,
+    /// Look through all seeds to their end.
+    pub thorough: bool,
     /// How the source that the index names is opened.
     pub open: Option<OpenOptions>,
     /// Who watches, and may cancel.
@@ -166,7 +168,8 @@ impl JobOptions {
             assume_rtt_ms: self.assume_rtt_ms,
             assume_rate: self.assume_rate,
             flags: flag(self.ignore_target, GOSYNC_JOB_IGNORE_TARGET)
-                | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE),
+                | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE)
+                | flag(self.thorough, GOSYNC_JOB_THOROUGH),
             open,
             observer: lent.as_ptr(),
             ..Default::default()

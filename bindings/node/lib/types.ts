@@ -136,7 +136,7 @@ export interface UpdateOptions extends OpenOptions {
   source?: Source | undefined;
   /** Where the same content is too: they stand in for the source and for each other, and share the work where that is faster. */
   mirrors?: Iterable<Source> | undefined;
-  /** Local files that may help. */
+  /** Local files that may help: regular files, block devices, or pipes (what a pipe gives is copied to an unnamed temporary file). */
   seeds?: Iterable<Path> | undefined;
   /** Worker threads. Without it, all cores. */
   threads?: number | undefined;
@@ -154,6 +154,11 @@ export interface UpdateOptions extends OpenOptions {
   ignoreTarget?: boolean | undefined;
   /** Let the index name a source outside its own directory, on another host, or by an absolute path. */
   allowAnySource?: boolean | undefined;
+  /**
+   * Look through all seeds to their end, however little they seem to share with the target. Otherwise the search ends
+   * early where fetching is much faster.
+   */
+  thorough?: boolean | undefined;
 }
 
 /** What to verify, against what. */

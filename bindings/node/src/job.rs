@@ -37,6 +37,8 @@ pub struct JobInput {
     pub ignore_target: bool,
     /// Let the index name any source.
     pub allow_any_source: bool,
+    /// Look through all seeds to their end.
+    pub thorough: bool,
 }
 
 /// A run of the target that comes from one place.
@@ -184,6 +186,7 @@ impl Order {
             assume_rate: given.assume_rate.map(whole).unwrap_or_default(),
             ignore_target: given.ignore_target,
             allow_any_source: given.allow_any_source,
+            thorough: given.thorough,
             open: Some(open),
             observer,
         };

@@ -53,6 +53,7 @@ test('arguments are refused before anything happens', async () => {
     ['maxBytesInFlight', () => update({ ...good, maxBytesInFlight: 2 ** 53 })],
     ['maxIndexSize', () => info(made.indexBytes, { maxIndexSize: '1' as never })],
     ['ignoreTarget', () => update({ ...good, ignoreTarget: 1 as never })],
+    ['thorough', () => update({ ...good, thorough: 'yes' as never })],
     ['signal', () => update({ ...good, signal: {} as never })],
     ['onProgress', () => update({ ...good, onProgress: {} as never })],
     ['onEvent', () => update({ ...good, onEvent: 'x' as never })],

@@ -98,6 +98,7 @@ impl<'py> Keywords<'py> {
             assume_rate: self.number("assume_rate")?,
             ignore_target: self.take("ignore_target")?.unwrap_or(false),
             allow_any_source: self.take("allow_any_source")?.unwrap_or(false),
+            thorough: self.take("thorough")?.unwrap_or(false),
             open: Some(open),
             observer,
         })

@@ -1,7 +1,10 @@
 //! The five verbs doing what they are for, by path and over HTTP.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use crate::server::{Habit, Server};
-use crate::support::{Folder, noise};
+use crate::support::{Folder, Run, noise};
 
 #[test]
 fn index_writes_beside_the_file_and_prints_its_hash() {
@@ -19,6 +22,26 @@ fn index_writes_beside_the_file_and_prints_its_hash() {
     assert_eq!((last["block_size"].as_u64(), last["source"].as_str()), (Some(4096), Some("x/y")));
     assert_eq!(last["path"], "other");
     assert_eq!(last["encoded_size"].as_u64(), Some(folder.read("other").len() as u64));
+}
+
+#[test]
+fn index_describes_what_standard_input_gives() {
+    let folder = Folder::new();
+    let content = noise(8, 300_000);
+    let give = |args: &[&str]| {
+        let mut command = folder.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("gosync");
+        // One that refuses does not read.
+        let _ = child.stdin.take().expect("a pipe").write_all(&content);
+        Run::of(child.wait_with_output().expect("its end"))
+    };
+    let last = give(&["index", "-", "-o", "app.gosync", "--json"]).expect_code(0).last();
+    assert_eq!(last["root"], blake3::hash(&content).to_string());
+    assert_eq!((last["length"].as_u64(), last["source"].is_null()), (Some(300_000), true));
+    let run = give(&["index", "-"]).expect_code(2);
+    assert!(run.error().contains("say with -o where"), "{}", run.stderr);
+    assert_eq!(folder.names(), ["app.gosync"]);
 }
 
 #[test]
@@ -97,7 +120,7 @@ fn update_with_source_and_seeds_writes_a_new_file() {
 #[test]
 fn the_target_is_left_out_as_a_seed_when_asked() {
     let (folder, release) = Folder::with_release();
-    let args = ["update", "app", "-o", "app", "--index", "new.gosync", "--ignore-target", "--json"];
+    let args = ["update", "app", "-o", "app", "--index", "new.gosync", "--ignore-target", "--thorough", "--json"];
     let last = folder.gosync(args).expect_code(0).last();
     assert_eq!(last["from_seeds"].as_u64(), Some(0));
     assert_eq!(folder.read("app"), release.new);

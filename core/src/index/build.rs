@@ -93,17 +93,33 @@ fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()>
 fn sum_segment(fine: &Level, segment: Segment<'_>, bytes: &[u8]) {
     let is_whole = segment.number == 0 && segment.values.len() == 1;
     let first = segment.number * SEGMENT as u64;
-    for ((offset, value), bytes) in
-        (first..).step_by(UNIT as usize).zip(segment.values).zip(bytes.chunks(UNIT as usize))
+    let size = fine.entry();
+    // Unit by unit, so that what has just been hashed is summed while it is still near.
+    let identities = segment.identities.chunks_mut((UNIT as usize >> fine.log2) * size);
+    for (((offset, value), identities), unit) in
+        (first..).step_by(UNIT as usize).zip(segment.values).zip(identities).zip(bytes.chunks(UNIT as usize))
     {
-        *value = if is_whole { Digest::of(bytes).0 } else { tree::unit_value(offset, bytes) };
+        *value = if is_whole { Digest::of(unit).0 } else { tree::unit_value(offset, unit) };
+        let mut blocks = identities.chunks_exact_mut(size).zip(unit.chunks(1 << fine.log2));
+        let Some((known, block)) = blocks.next() else { continue };
+        identify(fine, known, block);
+        if is_constant(unit) && unit.len() == UNIT as usize {
+            blocks.for_each(|(entry, _)| entry.copy_from_slice(known));
+        } else {
+            blocks.for_each(|(entry, block)| identify(fine, entry, block));
+        }
     }
-    let entries = segment.identities.chunks_exact_mut(fine.entry());
-    for (entry, block) in entries.zip(bytes.chunks(1 << fine.log2)) {
-        let (weak, hint) = entry.split_at_mut(usize::from(fine.weak));
-        put(weak, cut_weak(fine, weak::sum(block)));
-        put(hint, hint_of(fine, block));
-    }
+}
+
+fn identify(fine: &Level, entry: &mut [u8], block: &[u8]) {
+    let (weak, hint) = entry.split_at_mut(usize::from(fine.weak));
+    put(weak, cut_weak(fine, weak::sum(block)));
+    put(hint, hint_of(fine, block));
+}
+
+/// Whether all bytes are the same, as in the holes of a disk image: then all blocks are.
+fn is_constant(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes[1..] == bytes[..bytes.len() - 1]
 }
 
 /// Writes the low bytes of `value`, as many as fit into `field`.

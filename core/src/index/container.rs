@@ -33,6 +33,8 @@ pub(super) struct Entry {
 pub(super) struct Section<'a> {
     pub(super) entry: Entry,
     pub(super) data: &'a [u8],
+    /// Where the data begins.
+    pub(super) start: usize,
 }
 
 /// The check of a section with these bytes.
@@ -86,7 +88,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
         end = end.checked_add(entry.length).ok_or_else(|| fault("the sections are longer than any file"))?;
         // A section behind the end is empty here; the comparison below says what is wrong.
         let data = if end <= bytes.len() as u64 { &bytes[start as usize..end as usize] } else { &[] };
-        sections.push(Section { entry, data });
+        sections.push(Section { entry, data, start: start as usize });
     }
     if end > bytes.len() as u64 {
         return Err(cut_off(bytes, end));

@@ -9,30 +9,46 @@ use super::{Index, PADDING, group_check, parents, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
-/// See [`Index::decode`].
-pub(super) fn decode(bytes: &[u8]) -> Result<Index> {
+/// See [`Index::decode_vec`].
+pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
+    let Parts { layout, root, values, source, identities } = read(&bytes)?;
+    let identities = take_identities(&layout, parents(&values, &root), bytes, identities)?;
+    Ok(Index { layout, root, values, identities, source, origin: None, origin_source: None })
+}
+
+/// An index, but for the identities.
+struct Parts {
+    layout: Layout,
+    root: Digest,
+    values: Vec<ChainingValue>,
+    source: Option<String>,
+    /// Where in the bytes the groups of identities are.
+    identities: std::ops::Range<usize>,
+}
+
+fn read(bytes: &[u8]) -> Result<Parts> {
     let sections = known_sections(bytes)?;
     let mut sections = sections.iter().peekable();
-    let mut take = |id| sections.next_if(|section| section.entry.id == id).map(|section| section.data);
+    let mut take = |id| sections.next_if(|section| section.entry.id == id).copied();
     let missing = |id: u16| move || fault("a section of the index is missing or out of place").with("section", id);
 
-    let (length, root) = read_file(take(FILE).ok_or_else(missing(FILE))?)?;
-    let fine = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?)?;
-    let source = take(SOURCE).map(read_source).transpose()?;
-    let top_data = take(FIRST_LEVEL).ok_or_else(missing(FIRST_LEVEL))?;
-    let fine_data = take(FIRST_LEVEL + 1).ok_or_else(missing(FIRST_LEVEL + 1))?;
+    let (length, root) = read_file(take(FILE).ok_or_else(missing(FILE))?.data)?;
+    let fine = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
+    let source = take(SOURCE).map(|section| read_source(section.data)).transpose()?;
+    let top = take(FIRST_LEVEL).ok_or_else(missing(FIRST_LEVEL))?;
+    let identities = take(FIRST_LEVEL + 1).ok_or_else(missing(FIRST_LEVEL + 1))?;
     if let Some(section) = sections.next() {
         return Err(fault("a section of the index is there twice or out of place").with("section", section.entry.id));
     }
 
     let layout = Layout::new(length, fine)?;
-    if [top_data.len() as u64, fine_data.len() as u64] != layout.section_sizes() {
+    if [top.data.len() as u64, identities.data.len() as u64] != layout.section_sizes() {
         return Err(fault("the levels of the index do not have the sizes that its length asks for"));
     }
-    let values = read_values(top_data)?;
+    let values = read_values(top.data)?;
     check_root(length, &values, &root)?;
-    let identities = read_identities(&layout, parents(&values, &root), fine_data)?;
-    Ok(Index { layout, root, values, identities, source, origin: None, origin_source: None })
+    let identities = identities.start..identities.start + identities.data.len();
+    Ok(Parts { layout, root, values, source, identities })
 }
 
 /// The sections that this version knows, each with the flag and the check that it must have.
@@ -114,16 +130,27 @@ fn check_root(length: u64, values: &[ChainingValue], root: &Digest) -> Result<()
     if is_right { Ok(()) } else { Err(fault("the chaining values of the index do not make up its digest")) }
 }
 
-/// The identities without the checks of their groups, after checking these.
-fn read_identities(layout: &Layout, parents: &[ChainingValue], data: &[u8]) -> Result<Vec<u8>> {
-    let group = layout.group_blocks() * layout.fine.entry() + GROUP_CHECK;
-    let mut identities = reserve(data.len() as u64 + PADDING as u64)?;
-    for (unit, (group, parent)) in data.chunks(group).zip(parents).enumerate() {
-        match group.split_last_chunk() {
-            Some((entries, check)) if *check == group_check(parent, entries) => identities.extend_from_slice(entries),
+/// The identities without the checks of their groups, after checking these. They move to the front of the bytes that
+/// they came in: a large index is in memory once.
+fn take_identities(
+    layout: &Layout,
+    parents: &[ChainingValue],
+    mut bytes: Vec<u8>,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<u8>> {
+    let size = layout.group_blocks() * layout.fine.entry() + GROUP_CHECK;
+    let mut end = 0;
+    for (unit, (start, parent)) in range.clone().step_by(size).zip(parents).enumerate() {
+        let group = &bytes[start..(start + size).min(range.end)];
+        let entries = match group.split_last_chunk() {
+            Some((entries, check)) if *check == group_check(parent, entries) => entries.len(),
             _ => return Err(fault("a group of the index is damaged or of another version").with("unit", unit)),
-        }
+        };
+        bytes.copy_within(start..start + entries, end);
+        end += entries;
     }
-    identities.extend([0; PADDING]);
-    Ok(identities)
+    bytes.truncate(end);
+    bytes.extend([0; PADDING]);
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }

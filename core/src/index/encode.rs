@@ -4,6 +4,7 @@ use super::container::{self, Entry};
 use super::layout::{Layout, Level};
 use super::{Index, PADDING, group_check, parents};
 use crate::digest::Digest;
+use crate::error::Result;
 
 /// Section: length and root.
 pub(super) const FILE: u16 = 1;
@@ -19,8 +20,11 @@ pub(super) const FILE_SIZE: usize = 40;
 /// Bytes of a level's descriptor in the LEVELS section.
 pub(super) const DESCRIPTOR: usize = 8;
 
-/// See [`Index::encode`].
-pub(super) fn encode(index: &Index) -> Vec<u8> {
+/// Identities that are handed over in one piece, in units.
+const PIECE: usize = 256;
+
+/// See [`Index::encode_to`].
+pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let file = file_section(index.layout.length, &index.root);
     let levels = levels_section(&index.layout);
     let source = index.source.as_deref().map(str::as_bytes);
@@ -33,14 +37,13 @@ pub(super) fn encode(index: &Index) -> Vec<u8> {
     entries.extend(source.map(|source| checked(SOURCE, false, source)));
     entries.extend([level(FIRST_LEVEL, top_size), level(FIRST_LEVEL + 1, fine_size)]);
 
-    let mut bytes = container::header(&entries);
-    bytes.reserve_exact(entries.iter().map(|entry| entry.length as usize).sum());
-    bytes.extend(file);
-    bytes.extend(levels);
-    bytes.extend(source.unwrap_or_default());
-    bytes.extend(index.values.as_flattened());
-    put_groups(index, &mut bytes);
-    bytes
+    let mut start = container::header(&entries);
+    start.extend(file);
+    start.extend(levels);
+    start.extend(source.unwrap_or_default());
+    take(&start)?;
+    take(index.values.as_flattened())?;
+    give_groups(index, take)
 }
 
 /// See [`Index::encoded_size`].
@@ -68,11 +71,18 @@ fn levels_section(layout: &Layout) -> Vec<u8> {
 }
 
 /// The identities of each unit's blocks, and the check of that group.
-fn put_groups(index: &Index, bytes: &mut Vec<u8>) {
+fn give_groups(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let entries = &index.identities[..index.identities.len() - PADDING];
-    let groups = entries.chunks(index.layout.group_blocks() * index.layout.fine.entry());
-    for (group, parent) in groups.zip(parents(&index.values, &index.root)) {
-        bytes.extend(group);
-        bytes.extend(group_check(parent, group));
+    let group = index.layout.group_blocks() * index.layout.fine.entry();
+    let mut bytes = Vec::new();
+    let pieces = entries.chunks(PIECE * group).zip(parents(&index.values, &index.root).chunks(PIECE));
+    for (entries, parents) in pieces {
+        bytes.clear();
+        for (group, parent) in entries.chunks(group).zip(parents) {
+            bytes.extend(group);
+            bytes.extend(group_check(parent, group));
+        }
+        take(&bytes)?;
     }
+    Ok(())
 }

@@ -66,12 +66,30 @@ impl Index {
 
     /// Reads an index from its bytes; checks everything that can be checked before any content is there.
     pub fn decode(bytes: &[u8]) -> Result<Index> {
+        let mut copy = reserve(bytes.len() as u64)?;
+        copy.extend_from_slice(bytes);
+        decode::decode(copy)
+    }
+
+    /// As [`Index::decode`], in the memory that the bytes have.
+    pub fn decode_vec(bytes: Vec<u8>) -> Result<Index> {
         decode::decode(bytes)
     }
 
     /// The bytes of the index, as written to a `.gosync` file: the same for the same index.
     pub fn encode(&self) -> Vec<u8> {
-        encode::encode(self)
+        let mut bytes = Vec::with_capacity(self.encoded_size() as usize);
+        let taken = self.encode_to(&mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        });
+        debug_assert!(taken.is_ok(), "nothing above fails");
+        bytes
+    }
+
+    /// As [`Index::encode`], piece by piece, so that a large index need not be in memory twice.
+    pub fn encode_to(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        encode::encode(self, take)
     }
 
     /// Bytes of the target.
@@ -220,7 +238,17 @@ fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
 /// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
 /// shows that a group belongs to another version, or is damaged.
 fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHECK] {
-    let hash = blake3::Hasher::new().update(parent).update(entries).finalize();
+    // One call on bytes in a row: there are many groups, and a hasher takes longer to set up than to use.
+    let mut bytes = [0; 1024];
+    let length = parent.len() + entries.len();
+    let hash = match bytes.get_mut(..length) {
+        Some(bytes) => {
+            bytes[..parent.len()].copy_from_slice(parent);
+            bytes[parent.len()..].copy_from_slice(entries);
+            blake3::hash(bytes)
+        }
+        None => blake3::Hasher::new().update(parent).update(entries).finalize(),
+    };
     let [a, b, c, d, ..] = *hash.as_bytes();
     [a, b, c, d]
 }

@@ -26,6 +26,8 @@ pub(super) struct Search {
     pub(super) total: u64,
     /// Bytes per second that the source gives.
     pub(super) rate: u64,
+    /// Whether the caller wants everything looked through.
+    pub(super) thorough: bool,
 }
 
 /// What to do.
@@ -56,7 +58,7 @@ impl Search {
         let found = (self.passed - self.missing.min(self.passed)) as f64 / elapsed.max(1e-6);
         let seen = self.scanned >= SAMPLE.max(self.to_scan / 16);
         let slow = rest > everything / 8.0;
-        if seen && slow && found < self.rate as f64 / 8.0 { Advice::Enough } else { Advice::Ahead }
+        if !self.thorough && seen && slow && found < self.rate as f64 / 8.0 { Advice::Enough } else { Advice::Ahead }
     }
 }
 
@@ -69,9 +71,13 @@ mod tests {
 
     /// A gigabyte, of which 150 MB a second are looked through and `missing` of 100 parts are not found.
     fn search(scanned: u64, missing: u64, rate: u64) -> Advice {
+        with(scanned, missing, rate, false)
+    }
+
+    fn with(scanned: u64, missing: u64, rate: u64, thorough: bool) -> Advice {
         let elapsed = Duration::from_secs_f64(scanned as f64 / 150e6);
         let missing = scanned / 100 * missing;
-        Search { elapsed, scanned, to_scan: GIB, passed: scanned, missing, total: GIB, rate }.advice()
+        Search { elapsed, scanned, to_scan: GIB, passed: scanned, missing, total: GIB, rate, thorough }.advice()
     }
 
     #[test]
@@ -88,6 +94,12 @@ mod tests {
         assert_eq!(search(128 * MIB, 95, 125_000_000), Advice::Enough);
         assert_eq!(search(128 * MIB, 80, 125_000_000), Advice::Ahead);
         assert_eq!(search(128 * MIB, 5, 125_000_000), Advice::Wait);
+    }
+
+    #[test]
+    fn a_search_that_is_to_be_thorough_goes_on() {
+        assert_eq!(with(128 * MIB, 95, 125_000_000, true), Advice::Ahead);
+        assert_eq!(with(128 * MIB, 5, 125_000_000, true), Advice::Wait);
     }
 
     #[test]

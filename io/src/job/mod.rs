@@ -16,7 +16,7 @@ use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
 use crate::options::JobOptions;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
-use crate::seed::FileReader;
+use crate::seed::{FileReader, Kind};
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
@@ -46,11 +46,19 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    seeds: Vec<PathBuf>,
+    seeds: Vec<Added>,
     mirrors: Vec<Arc<dyn Source>>,
     statistics: Statistics,
     /// The unfinished outputs.
     temporary: Vec<PathBuf>,
+}
+
+/// A seed that was added.
+#[derive(Clone)]
+struct Added {
+    path: PathBuf,
+    /// What came out of it, if it is a pipe: that can be had only once.
+    spooled: Option<Arc<FileReader>>,
 }
 
 impl Job {
@@ -78,12 +86,15 @@ impl Job {
         Ok(Job { shared: Arc::new(shared) })
     }
 
-    /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now.
+    /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
+    /// a block device, or a pipe; what a pipe gives is copied to an unnamed temporary file when the job first looks.
     /// Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
     pub fn add_seed(&self, path: impl Into<PathBuf>) -> Result<()> {
         let path = path.into();
-        FileReader::open(&path, "seed")?;
-        self.shared.state().seeds.push(path);
+        if Kind::at(&path, "seed")? != Kind::Pipe {
+            FileReader::open(&path, "seed")?;
+        }
+        self.shared.state().seeds.push(Added { path, spooled: None });
         Ok(())
     }
 

@@ -10,14 +10,14 @@ use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
 use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
-use super::Shared;
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
+use super::{Added, Shared};
 use crate::open;
 use crate::output::{self, Output};
 use crate::report::{Level, Phase};
-use crate::seed::FileReader;
-use crate::verbs;
+use crate::seed::{FileReader, Kind};
+use crate::{spool, verbs};
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
@@ -283,6 +283,7 @@ impl Observe for Watcher<'_> {
             missing: 0,
             total,
             rate: site.way().rate.unwrap_or(0),
+            thorough: self.search.shared.options.thorough,
         };
         site.passed(found, bytes.min(total), search)
     }
@@ -293,9 +294,23 @@ impl Observe for Watcher<'_> {
     }
 }
 
+/// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
+/// next run of the same job.
+fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
+    if let Some(spooled) = seed.spooled {
+        return Ok(spooled);
+    }
+    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
+    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
+    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
+        kept.spooled = Some(Arc::clone(&reader));
+    }
+    Ok(reader)
+}
+
 /// The seeds of one run, open. Number 0 is the target itself, or nothing.
 pub(super) struct Seeds {
-    pub(super) readers: Vec<Box<dyn ReadAt>>,
+    pub(super) readers: Vec<Arc<dyn ReadAt>>,
     has_target: bool,
 }
 
@@ -303,8 +318,8 @@ impl Seeds {
     /// The target, the seeds that were added, and what an earlier try left behind.
     fn open(shared: &Shared, partial: Option<&Output>) -> Result<Seeds> {
         let target = shared.old_target();
-        let own: Option<Box<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
-            Ok(reader) => Some(Box::new(reader) as Box<dyn ReadAt>),
+        let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
+            Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
             Err(error) => {
                 let text = format!("the old target cannot be read and is left out: {error}");
                 shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &0)]);
@@ -312,19 +327,17 @@ impl Seeds {
             }
         });
         let has_target = own.is_some();
-        let mut readers = vec![own.unwrap_or_else(|| Box::new(Vec::new()))];
+        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
+        let mut readers = vec![own.unwrap_or_else(nothing)];
         // Not in the loop's head, where the lock would be held while files are opened.
-        let paths = shared.state().seeds.clone();
-        for path in paths {
+        let seeds = shared.state().seeds.clone();
+        for (number, seed) in seeds.into_iter().enumerate() {
             // The target given once more as a seed has nothing new to say.
-            if has_target && open::same_file(&path, &shared.target) {
-                readers.push(Box::new(Vec::new()));
-            } else {
-                readers.push(Box::new(FileReader::open(&path, "seed")?));
-            }
+            let is_target = has_target && open::same_file(&seed.path, &shared.target);
+            readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
         }
         if let Some(partial) = partial {
-            readers.push(Box::new(FileReader::open(partial.temporary(), "partial file")?));
+            readers.push(Arc::new(FileReader::open(partial.temporary(), "partial file")?));
         }
         Ok(Seeds { readers, has_target })
     }

@@ -13,6 +13,9 @@ use gosync_core::{Error, ErrorKind};
 
 pub use blocking::{BlockingRead, BlockingSource};
 pub use file::FileSource;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use http::fuzzing;
 pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
 pub use mirrors::MirrorSource;

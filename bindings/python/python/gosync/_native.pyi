@@ -391,7 +391,8 @@ def index(
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Index:
-    """Reads a file (or a bytes-like object) once and describes it.
+    """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
+    copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
     file's own name, an empty string nothing.
@@ -407,7 +408,7 @@ def plan(
     threads: int = 0,
     max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False,
+    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     max_index_size: int = 0,
     index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
@@ -431,7 +432,7 @@ def update(
     threads: int = 0,
     max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False,
+    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     max_index_size: int = 0,
     index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
@@ -452,7 +453,8 @@ def update(
 
     - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
       each other, and share the work where that is faster.
-    - `seeds`: local files that may help.
+    - `seeds`: local files that may help: regular files, block devices, or pipes (what a pipe gives is copied to an
+      unnamed temporary file).
     - `threads`: worker threads (all cores).
     - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
       written (16 MiB).
@@ -461,6 +463,8 @@ def update(
     - `assume_rtt` (seconds) and `assume_rate` (bytes per second): plan with these instead of what was measured.
     - `ignore_target`: do not use what is at the target as a seed.
     - `allow_any_source`: let the index name a source outside its own directory, on another host, or by an absolute path.
+    - `thorough`: look through all seeds to their end, however little they seem to share with the target. Otherwise the
+      search ends early where fetching is much faster.
     """
 
 def verify(

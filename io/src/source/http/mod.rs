@@ -5,6 +5,8 @@ mod client;
 mod credentials;
 mod exchange;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ladder;
 mod limit;
 mod multipart;

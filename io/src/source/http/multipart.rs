@@ -12,7 +12,7 @@ const MOST_LINE: usize = 8 * 1024;
 const MOST_HEAD: usize = 32 * 1024;
 
 /// A `multipart/byteranges` body that is being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Multipart {
     /// `--` and the boundary.
     delimiter: Vec<u8>,
