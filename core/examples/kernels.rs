@@ -20,9 +20,9 @@ const FILTERS: &[(usize, u32, u32)] =
 fn main() {
     let memory = noise(64 << 20);
     let cache = &memory[..PIECE + BLOCK];
-    println!("GB/s                                       {:>8} {:>8}", "from L2", "memory");
+    println!("{:46} {:>8} {:>8}", "GB/s", "from L2", "memory");
     let row = |name: String, work: &mut dyn FnMut(&[u8])| {
-        println!("{name:42} {:8.2} {:8.2}", speed(cache, work), speed(&memory, work));
+        println!("{name:46} {:8.2} {:8.2}", speed(cache, work), speed(&memory, work));
     };
     for kernel in Kernel::available() {
         row(format!("sum of {BLOCK} bytes, {}", kernel.name()), &mut |data| {

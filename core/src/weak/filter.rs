@@ -38,7 +38,8 @@ impl Filter {
     /// An empty filter of two steps with so many words each. `kept` are the bits of A and of B that are known of what
     /// is looked for, in each the lowest ones, and five at least.
     pub fn with_check(words: usize, check_words: usize, kept: (u32, u32)) -> Filter {
-        let words = power_of_two(words).min(kept.1.saturating_add(1) as usize).max(1);
+        // A word that is chosen by bits that nobody knows would be found by chance only.
+        let words = power_of_two(words).min(power_of_two(1 << kept.1.trailing_ones().min(31)));
         let check_words = power_of_two(check_words);
         let shift = u32::BITS - 5 - check_words.trailing_zeros();
         Filter { words: vec![0; words], check: Check { words: vec![0; check_words], shift, kept } }
