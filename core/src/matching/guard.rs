@@ -6,15 +6,15 @@ use super::Work;
 
 /// What each byte scanned earns, in bytes that may be hashed in vain. XXH3 is an order of magnitude faster than the scan.
 const REFILL: i64 = 4;
-/// What looking for a weak sum in vain costs, in the same money: a few reads all over the index.
-const LOOK: i64 = 256;
+/// What each step of looking for a weak sum in vain costs, in the same money: reads all over the index.
+const LOOK: i64 = 128;
 /// What a section begins with, and what can be saved up, in blocks.
 const RESERVE: i64 = 64;
 /// Where more than one offset in so many passes the filter, and nothing comes of it, the scan itself is slower than on
 /// other data: it has to leave out some of what follows.
 const DENSE: usize = 8;
 /// How many offsets are left out for each that passed in vain.
-const LEFT_OUT: usize = 2;
+const LEFT_OUT: usize = 4;
 
 /// The means of one section, and what it has cost.
 pub(super) struct Guard {
@@ -36,21 +36,21 @@ impl Guard {
         self.means = (self.means + REFILL * offsets as i64).min(most);
     }
 
-    /// Whether a block may be hashed.
+    /// Whether a block may be looked up and hashed.
     pub(super) fn may_check(&self) -> bool {
-        self.means >= self.block_size + LOOK
+        self.means >= self.block_size
     }
 
-    /// A weak sum has been looked up in vain.
-    pub(super) fn looked(&mut self) {
+    /// A weak sum has been looked up in vain among so many blocks.
+    pub(super) fn looked(&mut self, blocks: usize) {
         self.work.looked += 1;
-        self.means -= LOOK;
+        self.means -= LOOK * (1 + i64::from(blocks.max(1).ilog2()));
     }
 
     /// A block has been hashed in vain.
     pub(super) fn checked(&mut self) {
         self.work.hashed += self.block_size as u64;
-        self.means -= self.block_size + LOOK;
+        self.means -= self.block_size;
     }
 
     /// How many offsets are to be left out after `hits` of `offsets` have passed the filter and nothing has come of it.

@@ -1,5 +1,7 @@
 //! Goes through a section of a seed offset by offset: what is not where it is expected is looked up in the table.
 
+use std::collections::HashSet;
+
 use super::guard::Guard;
 use super::section::{Outcome, Section};
 use super::table::Table;
@@ -31,8 +33,10 @@ impl Section<'_> {
         let (mut at, mut piece) = (0, smallest);
         let mut expected = self.on_diagonal(0).map_or(Expected::Nothing, Expected::Perhaps);
         let mut after_block = false;
-        // Bytes whose runs have been looked up here.
+        // Bytes whose runs have been looked up here, and sums of blocks that were found here, which would bring nothing
+        // new: in content that repeats itself, other blocks start between two places of the same one.
         let mut runs = [false; 256];
+        let mut seen = HashSet::new();
         while at < inside {
             let (block, known) = match std::mem::replace(&mut expected, Expected::Nothing) {
                 Expected::Nothing => (None, false),
@@ -55,7 +59,7 @@ impl Section<'_> {
             if let Some(run) = run_of(&self.data[at..], size) {
                 let byte = usize::from(window[0]);
                 if !std::mem::replace(&mut runs[byte], true)
-                    && let Some(block) = self.check(table, weak::sum(window), at, &mut outcome.guard)
+                    && let Some(block) = self.check(table, weak::sum(window), at, &mut outcome)
                 {
                     expected = Expected::Known(block);
                     continue;
@@ -68,7 +72,8 @@ impl Section<'_> {
                 // Another block may follow as directly as the next one does: then there is nothing to scan.
                 let sums = weak::sum(window);
                 if table.filter.may_have(sums.0, sums.1)
-                    && let Some(block) = self.check(table, sums, at, &mut outcome.guard)
+                    && seen.insert(self.index.cut_weak(sums.0, sums.1))
+                    && let Some(block) = self.check(table, sums, at, &mut outcome)
                 {
                     expected = Expected::Known(block);
                     continue;
@@ -79,7 +84,7 @@ impl Section<'_> {
             hits.clear();
             weak::scan(&self.data[at..reach], size, &table.filter, hits);
             outcome.guard.earn(stop - at);
-            if let Some((place, block)) = self.first_block(table, at, hits, &mut outcome.guard) {
+            if let Some((place, block)) = self.first_block(table, at, hits, &mut seen, &mut outcome) {
                 (at, expected) = (place, Expected::Known(block));
                 continue;
             }
@@ -102,18 +107,27 @@ impl Section<'_> {
     }
 
     /// The first of the `hits`, which are relative to `from`, that is a block, and which one.
-    fn first_block(&self, table: &Table, from: usize, hits: &[Hit], guard: &mut Guard) -> Option<(usize, u64)> {
+    fn first_block(
+        &self,
+        table: &Table,
+        from: usize,
+        hits: &[Hit],
+        seen: &mut HashSet<u64>,
+        outcome: &mut Outcome,
+    ) -> Option<(usize, u64)> {
         let size = self.index.block_size() as usize;
         let mut skip = 0;
         for hit in hits {
             let at = from + hit.at as usize;
-            if at < skip {
+            let weak = self.index.cut_weak(hit.a, hit.b);
+            if at < skip || seen.contains(&weak) {
                 continue;
             }
-            if let Some(block) = self.check(table, (hit.a, hit.b), at, guard) {
+            if let Some(block) = self.check(table, (hit.a, hit.b), at, outcome) {
+                seen.insert(weak);
                 return Some((at, block));
             }
-            if !guard.may_check() {
+            if !outcome.guard.may_check() {
                 return None;
             }
             if let Some(run) = run_of(&self.data[at..], size) {
@@ -123,21 +137,26 @@ impl Section<'_> {
         None
     }
 
-    /// Looks the sums of the window at `at` up; a hash decides, if there are means for one.
-    fn check(&self, table: &Table, (a, b): (u32, u32), at: usize, guard: &mut Guard) -> Option<u64> {
-        if !guard.may_check() {
+    /// Looks the sums of the window at `at` up; a hash decides, if there are means for one. What was found before is
+    /// nothing: to go on from there would only find the same once more, and miss what else starts here.
+    fn check(&self, table: &Table, (a, b): (u32, u32), at: usize, outcome: &mut Outcome) -> Option<u64> {
+        if !outcome.guard.may_check() {
             return None;
         }
-        let candidates = table.candidates(self.index, self.index.cut_weak(a, b));
+        let weak = self.index.cut_weak(a, b);
+        let bucket = table.bucket(weak);
+        let candidates = Table::candidates(self.index, bucket, weak);
         if candidates.is_empty() {
-            guard.looked();
+            outcome.guard.looked(bucket.len());
             return None;
         }
         let window = &self.data[at..at + self.index.block_size() as usize];
         // Free where it finds something: that is paid by the bytes that are skipped.
         let block = Table::pick(self.index, candidates, self.index.hint_of(window));
+        let block = block.filter(|block| self.found.place(*block).is_none() && !outcome.has(u64::from(*block)));
         if block.is_none() {
-            guard.checked();
+            outcome.guard.looked(bucket.len());
+            outcome.guard.checked();
         }
         block.map(u64::from)
     }

@@ -94,7 +94,7 @@ impl<'a> Search<'a> {
 
     /// Whether the table is much larger than it has to be: it keeps blocks that have been found since it was made.
     fn is_stale(&self) -> bool {
-        self.table.as_ref().is_some_and(|table| self.found.missing_blocks() < table.blocks() / 4)
+        self.table.as_ref().is_some_and(|table| self.found.missing_blocks() < table.blocks() / 2)
     }
 
     /// Looks at every offset of what was put off, with a table of what is missing now.
@@ -159,8 +159,15 @@ impl<'a> Search<'a> {
         });
         let data = &room.data[..read.min(reach)];
         let at_end = start + data.len() as u64 >= length || data.len() < reach;
-        let section =
-            Section { index: self.index, data, start, inside: inside as usize, at_end, observer: self.observer };
+        let section = Section {
+            index: self.index,
+            data,
+            start,
+            inside: inside as usize,
+            at_end,
+            found: &self.found,
+            observer: self.observer,
+        };
         match &self.table {
             Some(table) => section.scan(table, &mut room.hits),
             None => section.diagonal(),

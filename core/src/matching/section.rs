@@ -2,7 +2,7 @@
 //! the whole unit where that is there; `diagonal` goes through a section by that alone, `scan` looks at every offset.
 
 use super::Observe;
-use super::found::Run;
+use super::found::{Found, Run};
 use super::guard::Guard;
 use crate::assemble::Verified;
 use crate::error::Result;
@@ -25,6 +25,8 @@ pub(super) struct Section<'a> {
     pub(super) inside: usize,
     /// `data` ends where the seed ends.
     pub(super) at_end: bool,
+    /// What was found before this wave.
+    pub(super) found: &'a Found,
     pub(super) observer: &'a dyn Observe,
 }
 
@@ -152,6 +154,11 @@ impl Section<'_> {
 }
 
 impl Outcome {
+    /// Whether this block was found in the section.
+    pub(super) fn has(&self, block: u64) -> bool {
+        self.runs.iter().any(|run| (run.block..run.block + run.count).contains(&block))
+    }
+
     /// Adds a run, joined to the one before where they continue each other.
     fn push(&mut self, index: &Index, run: Run) {
         let size = u64::from(index.block_size());

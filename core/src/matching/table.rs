@@ -38,16 +38,16 @@ fn sums(weak: u64) -> (u32, u32) {
 }
 
 /// An empty filter for so many blocks. Every offset looks into the first step, so what decides is the cache that it
-/// fits; the second one has 16 to 32 bits a block.
+/// fits; the second step saves looks into the table, which are dear, as long as it is small itself.
 fn filter(index: &Index, blocks: usize) -> Filter {
-    let words = match blocks {
-        0..=8192 => 1 << 13,
-        8193..=131_072 => 1 << 17,
-        131_073..=1_048_576 => 1 << 19,
-        _ => blocks.next_power_of_two() / 4,
+    let bits = blocks.next_power_of_two();
+    let (words, check_words) = match blocks {
+        0..=8192 => (1 << 13, 1 << 14),
+        8193..=131_072 => (1 << 17, 2 * bits),
+        131_073..=1_048_576 => (1 << 19, bits),
+        _ => (bits / 4, bits / 2),
     };
-    let kept = sums(index.cut_weak(u32::MAX, u32::MAX));
-    Filter::with_check(words, (blocks / 2).next_power_of_two().max(1 << 10), kept)
+    Filter::with_check(words, check_words, sums(index.cut_weak(u32::MAX, u32::MAX)))
 }
 
 impl Table {
@@ -120,13 +120,17 @@ impl Table {
         }
     }
 
-    /// The blocks with this weak sum, ascending by hint. Searched by halves: an index may have been made to have any
-    /// number of blocks in one bucket.
-    pub(super) fn candidates(&self, index: &Index, weak: u64) -> &[u32] {
+    /// The blocks among which one with this weak sum would be.
+    pub(super) fn bucket(&self, weak: u64) -> &[u32] {
         let bucket = (spread(weak) >> self.shift) as usize;
-        let entries = &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
+        &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize]
+    }
+
+    /// Those of a bucket with this weak sum, ascending by hint. Searched by halves: an index may have been made to have
+    /// any number of blocks in one bucket.
+    pub(super) fn candidates<'a>(index: &Index, bucket: &'a [u32], weak: u64) -> &'a [u32] {
         let weak_of = |entry: &u32| index.weak(u64::from(*entry));
-        let entries = &entries[entries.partition_point(|entry| weak_of(entry) < weak)..];
+        let entries = &bucket[bucket.partition_point(|entry| weak_of(entry) < weak)..];
         &entries[..entries.partition_point(|entry| weak_of(entry) == weak)]
     }
 
@@ -150,7 +154,8 @@ impl Table {
             if !self.filter.may_have(a, b) {
                 return None;
             }
-            let entry = Table::pick(index, self.candidates(index, weak), index.hint(block.into()))?;
+            let entry =
+                Table::pick(index, Table::candidates(index, self.bucket(weak), weak), index.hint(block.into()))?;
             found.place(entry).is_none().then_some((entry, place))
         };
         let equal: Vec<(u32, Place)> = found.places().filter_map(equal).collect();
