@@ -1,33 +1,70 @@
 //! What matching has found so far: for each block of the target, where in which seed it is.
 
-use super::scan::Run;
+use std::collections::BTreeMap;
+
+use super::Work;
 use crate::index::{Index, UNIT};
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 
-const MISSING: u64 = u64::MAX;
+/// Blocks of the target that lie one after another in a seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The first block.
+    pub(super) block: u64,
+    /// Number of blocks.
+    pub(super) count: u64,
+    /// Where in the seed.
+    pub(super) offset: u64,
+    /// The blocks are one whole unit, and it was verified.
+    pub(super) verified: bool,
+}
 
-/// For each block where it is, and which units have been verified as a whole. 12 bytes a block.
+/// Some blocks of one unit, and where they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    /// A bit for each block of the unit.
+    blocks: u64,
+    /// Where the unit would begin if all of it were there; for `still`, where the block is.
+    offset: u64,
+    seed: u32,
+    /// The blocks are all at one and the same place, as equal ones may be.
+    still: bool,
+    verified: bool,
+}
+
+impl Part {
+    /// Where in the seed block `slot` of the unit is.
+    fn place(&self, slot: u32, size: u64) -> u64 {
+        if self.still { self.offset } else { self.offset.wrapping_add(u64::from(slot) * size) }
+    }
+}
+
+/// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit of 64 KiB, and as
+/// many for each further place that blocks of one unit come from.
 pub struct Found {
     length: u64,
     block_size: u64,
-    offsets: Vec<u64>,
-    seeds: Vec<u32>,
-    verified: Vec<bool>,
+    /// Blocks of a unit.
+    per_unit: u32,
+    parts: Vec<Part>,
+    /// Further parts, of units that have one already.
+    more: BTreeMap<u32, Vec<Part>>,
     missing: u64,
+    pub(super) work: Work,
 }
 
 impl Found {
     /// Nothing found yet.
     pub fn new(index: &Index) -> Self {
-        let blocks = index.block_count() as usize;
         Found {
             length: index.length(),
             block_size: u64::from(index.block_size()),
-            offsets: vec![MISSING; blocks],
-            seeds: vec![0; blocks],
-            verified: vec![false; index.unit_count() as usize],
+            per_unit: (UNIT / u64::from(index.block_size())) as u32,
+            parts: vec![Part::default(); index.unit_count() as usize],
+            more: BTreeMap::new(),
             missing: index.block_count(),
+            work: Work::default(),
         }
     }
 
@@ -38,74 +75,146 @@ impl Found {
 
     /// Whether no block of this unit was found.
     pub fn has_none(&self, unit: u64) -> bool {
-        let blocks = UNIT / self.block_size;
-        let first = ((unit * blocks) as usize).min(self.offsets.len());
-        let end = (first + blocks as usize).min(self.offsets.len());
-        self.offsets[first..end].iter().all(|offset| *offset == MISSING)
+        self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
     }
 
-    pub(super) fn has(&self, block: u32) -> bool {
-        self.offsets[block as usize] != MISSING
+    /// What it has cost by now.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// The full blocks that are missing, ascending.
+    pub(super) fn missing_full(&self) -> impl Iterator<Item = u32> {
+        let full = self.length / self.block_size;
+        (0..self.parts.len() as u32).flat_map(move |unit| {
+            let first = u64::from(unit) * u64::from(self.per_unit);
+            let inside = low_bits(full.saturating_sub(first).min(u64::from(self.per_unit)));
+            bits(inside & !self.known(unit)).map(move |slot| first as u32 + slot)
+        })
+    }
+
+    /// The blocks that were found, and where.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u32, Place)> {
+        (0..self.parts.len() as u32).flat_map(move |unit| {
+            self.parts_of(unit).flat_map(move |part| {
+                bits(part.blocks).map(move |slot| {
+                    let place = Place { seed: part.seed, offset: part.place(slot, self.block_size) };
+                    (unit * self.per_unit + slot, place)
+                })
+            })
+        })
+    }
+
+    /// Where a block is.
+    pub(super) fn place(&self, block: u32) -> Option<Place> {
+        let (unit, slot) = (block / self.per_unit, block % self.per_unit);
+        let part = self.parts_of(unit).find(|part| part.blocks >> slot & 1 != 0)?;
+        Some(Place { seed: part.seed, offset: part.place(slot, self.block_size) })
+    }
+
+    /// Where a unit is, if it is in one piece.
+    pub(super) fn whole(&self, unit: u32) -> Option<Place> {
+        let part = self.parts.get(unit as usize)?;
+        (part.blocks == low_bits(u64::from(self.per_unit)) && !part.still)
+            .then_some(Place { seed: part.seed, offset: part.offset })
     }
 
     /// Adds a run of blocks. The first place of a block stays, but a verified unit beats single blocks.
     pub(super) fn add(&mut self, seed: u32, run: &Run) {
-        if run.verified {
-            let unit = (run.block * self.block_size / UNIT) as usize;
-            if std::mem::replace(&mut self.verified[unit], true) {
-                return;
-            }
-        }
-        for i in 0..run.count {
-            let block = run.block + i;
-            let unit = (block * self.block_size / UNIT) as usize;
-            if run.verified || !self.verified[unit] {
-                self.set(block as usize, seed, run.offset + i * self.block_size, run.verified);
-            }
+        let per_unit = u64::from(self.per_unit);
+        let (mut block, end) = (run.block, run.block + run.count);
+        while block < end {
+            let (unit, slot) = (block / per_unit, block % per_unit);
+            let count = (per_unit - slot).min(end - block);
+            let offset = run.offset.wrapping_add((block - run.block) * self.block_size);
+            let part = Part {
+                blocks: low_bits(count) << slot,
+                offset: offset.wrapping_sub(slot * self.block_size),
+                seed,
+                still: false,
+                verified: run.verified,
+            };
+            self.put(unit as u32, part);
+            block += count;
         }
     }
 
-    fn set(&mut self, block: usize, seed: u32, offset: u64, replace: bool) {
-        if self.offsets[block] == MISSING {
-            self.missing -= 1;
-        } else if !replace {
+    /// Says where a block is that equals one which is there.
+    pub(super) fn add_equal(&mut self, block: u32, place: Place) {
+        let (unit, slot) = (block / self.per_unit, block % self.per_unit);
+        let part = Part { blocks: 1 << slot, offset: place.offset, seed: place.seed, still: true, verified: false };
+        self.put(unit, part);
+    }
+
+    fn put(&mut self, unit: u32, mut part: Part) {
+        let known = self.known(unit);
+        let Some(first) = self.parts.get_mut(unit as usize) else { return };
+        if part.verified {
+            if !first.verified {
+                self.missing -= u64::from((part.blocks & !known).count_ones());
+                *first = part;
+                self.more.remove(&unit);
+            }
             return;
         }
-        self.offsets[block] = offset;
-        self.seeds[block] = seed;
+        part.blocks &= !known;
+        if part.blocks == 0 {
+            return;
+        }
+        self.missing -= u64::from(part.blocks.count_ones());
+        if first.blocks == 0 {
+            *first = part;
+            return;
+        }
+        let same = |other: &&mut Part| {
+            (other.seed, other.offset, other.still, other.verified) == (part.seed, part.offset, part.still, false)
+        };
+        let more = self.more.get_mut(&unit);
+        match std::iter::once(first).chain(more.into_iter().flatten()).find(same) {
+            Some(other) => other.blocks |= part.blocks,
+            None => self.more.entry(unit).or_default().push(part),
+        }
     }
 
-    /// Gives blocks that equal a found one its place.
-    pub(super) fn spread(&mut self, equal: &[(u32, u32)]) {
-        // Either of a pair may be the one that was found (a run may follow through the one that the table does not hold).
-        for (block, entry) in equal {
-            let (block, entry) = (*block as usize, *entry as usize);
-            if self.offsets[entry] == MISSING && self.offsets[block] != MISSING {
-                self.set(entry, self.seeds[block], self.offsets[block], false);
-            }
-        }
-        for (block, entry) in equal {
-            let (block, entry) = (*block as usize, *entry as usize);
-            if self.offsets[block] == MISSING && self.offsets[entry] != MISSING {
-                self.set(block, self.seeds[entry], self.offsets[entry], false);
-            }
-        }
+    fn parts_of(&self, unit: u32) -> impl Iterator<Item = &Part> {
+        self.parts.get(unit as usize).into_iter().chain(self.more.get(&unit).into_iter().flatten())
+    }
+
+    /// The blocks of a unit that were found, a bit for each.
+    fn known(&self, unit: u32) -> u64 {
+        self.parts_of(unit).fold(0, |known, part| known | part.blocks)
     }
 
     /// The exact cover of the target: ascending, runs joined.
     pub fn cover(&self) -> Vec<Piece> {
         let mut cover: Vec<Piece> = Vec::new();
-        for (block, (&offset, &seed)) in self.offsets.iter().zip(&self.seeds).enumerate() {
-            let start = block as u64 * self.block_size;
-            let length = self.block_size.min(self.length - start);
-            let origin = if offset == MISSING { Origin::Missing } else { Origin::Seed { seed, offset } };
-            match cover.last_mut() {
-                Some(last) if continues(last, origin) => last.target.length += length,
-                _ => cover.push(Piece { target: Range::new(start, length), origin }),
+        let per_unit = u64::from(self.per_unit);
+        for unit in 0..self.parts.len() as u64 {
+            let place = self.whole(unit as u32);
+            let step = if place.is_some() || self.has_none(unit) { per_unit } else { 1 };
+            for block in (unit * per_unit..(unit + 1) * per_unit).step_by(step as usize) {
+                let start = block * self.block_size;
+                if start >= self.length {
+                    break;
+                }
+                let place = place.or_else(|| self.place(block as u32));
+                let origin = place.map_or(Origin::Missing, |Place { seed, offset }| Origin::Seed { seed, offset });
+                let length = (step * self.block_size).min(self.length - start);
+                match cover.last_mut() {
+                    Some(last) if continues(last, origin) => last.target.length += length,
+                    _ => cover.push(Piece { target: Range::new(start, length), origin }),
+                }
             }
         }
         cover
     }
+}
+
+/// Where a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) seed: u32,
+    pub(super) offset: u64,
 }
 
 fn continues(last: &Piece, origin: Origin) -> bool {
@@ -116,4 +225,18 @@ fn continues(last: &Piece, origin: Origin) -> bool {
         }
         _ => false,
     }
+}
+
+/// The lowest `count` bits, 64 at most.
+fn low_bits(count: u64) -> u64 {
+    if count == 0 { 0 } else { u64::MAX >> (64 - count.min(64)) }
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (set != 0).then(|| set.trailing_zeros())?;
+        set &= set - 1;
+        Some(bit)
+    })
 }

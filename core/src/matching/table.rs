@@ -1,126 +1,211 @@
-//! What is looked for: the blocks still missing, by weak sum. A bit filter that rejects nearly every offset,
-//! then a compact table. Equal blocks are one entry, found by one hash.
+//! What is looked for: the blocks still missing, by weak sum. A filter that rejects nearly every offset, then a compact
+//! table. Equal blocks stand beside each other, found by one hash.
 
 use rayon::prelude::*;
 
-use super::found::Found;
-use crate::index::Index;
+use super::found::{Found, Place};
+use crate::index::{Index, UNIT};
+use crate::weak::Filter;
 
-/// The blocks in play. About 12 bytes a block, plus the filters.
+/// The blocks in play, in 8 bytes each or less, filters included.
 pub(super) struct Table {
-    /// Bit filter; see [`Table::may_have`].
-    filter: Vec<u32>,
-    word_mask: u32,
-    /// A second one for what passes the first: 32 bits a block, by other bits.
-    second: Vec<u32>,
+    /// What is asked at every offset.
+    pub(super) filter: Filter,
     /// For each bucket the first of its entries; one more at the end.
-    buckets: Vec<u32>,
+    starts: Vec<u32>,
+    /// How far a key is shifted to be the number of a bucket.
     shift: u32,
-    /// Block numbers, by bucket.
+    /// Block numbers by bucket, in each by weak sum, hint and number.
     entries: Vec<u32>,
-    /// Blocks that equal an entry: (block, entry).
-    equal: Vec<(u32, u32)>,
+    /// A bit for each entry: it equals the one before.
+    equal: Vec<u64>,
+    has_equal: bool,
 }
 
-/// Words of the first filter at most: every offset looks into it, so it has to stay in the second-level cache.
-const FIRST_FILTER: usize = 1 << 17;
+/// Parts that the buckets are put in order in, side by side.
+const SHARES: usize = 64;
+/// Entries of a bucket from which on all threads order it. An index may have been made to have any number in one.
+const LARGE: usize = 1 << 14;
 
 /// Spreads a weak sum over 64 bits (Fibonacci hashing).
 fn spread(weak: u64) -> u64 {
     weak.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// The sums that a cut weak sum is made of, as far as it has them.
+fn sums(weak: u64) -> (u32, u32) {
+    ((weak & 0xffff) as u32, (weak >> 16) as u32)
+}
+
+/// An empty filter for so many blocks. Every offset looks into the first step, so what decides is the cache that it
+/// fits; the second one has 16 to 32 bits a block.
+fn filter(index: &Index, blocks: usize) -> Filter {
+    let words = match blocks {
+        0..=8192 => 1 << 13,
+        8193..=131_072 => 1 << 17,
+        131_073..=1_048_576 => 1 << 19,
+        _ => blocks.next_power_of_two() / 4,
+    };
+    let kept = sums(index.cut_weak(u32::MAX, u32::MAX));
+    Filter::with_check(words, (blocks / 2).next_power_of_two().max(1 << 10), kept)
+}
+
 impl Table {
     /// The full blocks of `index` that `found` lacks.
     pub(super) fn new(index: &Index, found: &Found) -> Table {
-        let full = (index.length() / u64::from(index.block_size().max(1))) as u32;
-        let mut keyed: Vec<(u64, u32)> = (0..full)
-            .into_par_iter()
-            .filter(|block| !found.has(*block))
-            .map(|block| (spread(index.weak(u64::from(block))), block))
-            .collect();
-        keyed.par_sort_unstable_by(|x, y| {
-            x.0.cmp(&y.0).then_with(|| index.hint(x.1.into()).cmp(&index.hint(y.1.into()))).then(x.1.cmp(&y.1))
-        });
-        let mut equal = Vec::new();
-        keyed.dedup_by(|later, first| {
-            let same = later.0 == first.0 && index.hint(later.1.into()) == index.hint(first.1.into());
-            if same {
-                equal.push((later.1, first.1));
-            }
-            same
-        });
-        let bits = (usize::BITS - keyed.len().leading_zeros()).clamp(4, 32);
+        let count = found.missing_full().count();
+        let buckets = (count / 4).next_power_of_two().max(16);
         let mut table = Table {
-            filter: Vec::new(),
-            word_mask: 0,
-            second: Vec::new(),
-            buckets: vec![0; (1usize << bits) + 1],
-            shift: 64 - bits,
-            entries: keyed.iter().map(|(_, block)| *block).collect(),
-            equal,
+            filter: filter(index, count),
+            starts: vec![0; buckets + 1],
+            shift: u64::BITS - buckets.trailing_zeros(),
+            entries: vec![0; count],
+            equal: vec![0; count.div_ceil(64)],
+            has_equal: false,
         };
-        for (key, _) in &keyed {
-            table.buckets[(key >> table.shift) as usize + 1] += 1;
+        // Counted, then dealt out: each bucket's start moves to its end, which is the next one's start.
+        for block in found.missing_full() {
+            let weak = index.weak(block.into());
+            let (a, b) = sums(weak);
+            table.filter.insert(a, b);
+            table.starts[(spread(weak) >> table.shift) as usize] += 1;
         }
-        for bucket in 1..table.buckets.len() {
-            table.buckets[bucket] += table.buckets[bucket - 1];
+        let mut sum = 0;
+        for start in &mut table.starts {
+            sum += std::mem::replace(start, sum);
         }
-        drop(keyed);
-        table.fill_filters(index);
+        for block in found.missing_full() {
+            let start = &mut table.starts[(spread(index.weak(block.into())) >> table.shift) as usize];
+            table.entries[*start as usize] = block;
+            *start += 1;
+        }
+        table.starts.copy_within(..buckets, 1);
+        table.starts[0] = 0;
+        table.order(index);
         table
     }
 
-    /// The first filter is addressed by nothing but bits of the sums that the index kept, the second by all of them.
-    fn fill_filters(&mut self, index: &Index) {
-        let kept = index.cut_weak(u32::MAX, u32::MAX) >> 16;
-        let words = self.entries.len().next_power_of_two().clamp(1 << 12, FIRST_FILTER).min(kept as usize + 1);
-        self.filter = vec![0; words];
-        self.second = vec![0; self.entries.len().next_power_of_two()];
-        self.word_mask = words as u32 - 1;
-        for &entry in &self.entries {
-            let weak = index.weak(entry.into());
-            let word = (weak >> 16) as u32 & self.word_mask;
-            self.filter[word as usize] |= 1 << (weak & 31);
-            let (word, bit) = self.second_slot(spread(weak));
-            self.second[word] |= bit;
+    /// Orders the entries of each bucket and marks the equal ones.
+    fn order(&mut self, index: &Index) {
+        let buckets = self.starts.len() - 1;
+        let mut shares = Vec::new();
+        let mut rest = self.entries.as_mut_slice();
+        for first in (0..buckets).step_by(buckets.div_ceil(SHARES)) {
+            let end = (first + buckets.div_ceil(SHARES)).min(buckets);
+            let starts = &self.starts[first..=end];
+            let (share, behind) = rest.split_at_mut((starts[end - first] - starts[0]) as usize);
+            shares.push((starts, share));
+            rest = behind;
         }
-    }
-
-    /// Whether a block with these sums may be in the table. Low bits of B choose the word, of A the bit:
-    /// no multiplication, since every offset pays for it.
-    #[inline(always)]
-    pub(super) fn may_have(&self, a: u32, b: u32) -> bool {
-        // The word is masked by the filter's length, a power of two, so that `get` always finds it.
-        self.filter.get((b & self.word_mask) as usize).is_some_and(|bits| (bits >> (a & 31)) & 1 != 0)
-    }
-
-    fn second_slot(&self, key: u64) -> (usize, u32) {
-        ((key >> 13) as usize & (self.second.len() - 1), 1 << (key >> 8 & 31))
+        let key = |block: &u32| (index.weak(u64::from(*block)), index.hint(u64::from(*block)));
+        let equal = |(starts, share): (&[u32], &mut [u32])| {
+            let mut equal = Vec::new();
+            for bounds in starts.windows(2) {
+                let (first, end) = ((bounds[0] - starts[0]) as usize, (bounds[1] - starts[0]) as usize);
+                let bucket = &mut share[first..end];
+                match bucket.len() {
+                    0 | 1 => continue,
+                    LARGE.. => bucket.par_sort_unstable_by_key(|block| (key(block), *block)),
+                    _ => bucket.sort_unstable_by_key(|block| (key(block), *block)),
+                }
+                let pairs = (bounds[0] + 1..).zip(bucket.windows(2));
+                equal.extend(pairs.filter(|(_, pair)| key(&pair[0]) == key(&pair[1])).map(|(at, _)| at));
+            }
+            equal
+        };
+        let equal: Vec<Vec<u32>> = shares.into_par_iter().map(equal).collect();
+        for at in equal.into_iter().flatten() {
+            self.equal[at as usize / 64] |= 1 << (at % 64);
+            self.has_equal = true;
+        }
     }
 
     /// The blocks with this weak sum, ascending by hint. Searched by halves: an index may have been made to have any
     /// number of blocks in one bucket.
     pub(super) fn candidates(&self, index: &Index, weak: u64) -> &[u32] {
-        let key = spread(weak);
-        let (word, bit) = self.second_slot(key);
-        if self.second[word] & bit == 0 {
-            return &[];
-        }
-        let bucket = (key >> self.shift) as usize;
-        let entries = &self.entries[self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize];
-        let key_of = |entry: &u32| spread(index.weak(u64::from(*entry)));
-        let entries = &entries[entries.partition_point(|entry| key_of(entry) < key)..];
-        &entries[..entries.partition_point(|entry| key_of(entry) == key)]
+        let bucket = (spread(weak) >> self.shift) as usize;
+        let entries = &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
+        let weak_of = |entry: &u32| index.weak(u64::from(*entry));
+        let entries = &entries[entries.partition_point(|entry| weak_of(entry) < weak)..];
+        &entries[..entries.partition_point(|entry| weak_of(entry) == weak)]
+    }
+
+    /// The first of the `candidates` with this hint.
+    pub(super) fn pick(index: &Index, candidates: &[u32], hint: u64) -> Option<u32> {
+        let hint_of = |block: &u32| index.hint(u64::from(*block));
+        let first = candidates.get(candidates.partition_point(|block| hint_of(block) < hint))?;
+        (hint_of(first) == hint).then_some(*first)
     }
 
     /// Number of blocks that are looked for.
     pub(super) fn blocks(&self) -> u64 {
-        (self.entries.len() + self.equal.len()) as u64
+        self.entries.len() as u64
     }
 
-    /// Blocks that equal an entry of the table: (block, entry).
-    pub(super) fn equal_blocks(&self) -> &[(u32, u32)] {
-        &self.equal
+    /// Gives the blocks of the table that equal a block which was found before the table was made that one's place.
+    pub(super) fn adopt(&self, index: &Index, found: &mut Found) {
+        let equal = |(block, place): (u32, Place)| {
+            let weak = index.weak(block.into());
+            let (a, b) = sums(weak);
+            if !self.filter.may_have(a, b) {
+                return None;
+            }
+            let entry = Table::pick(index, self.candidates(index, weak), index.hint(block.into()))?;
+            found.place(entry).is_none().then_some((entry, place))
+        };
+        let equal: Vec<(u32, Place)> = found.places().filter_map(equal).collect();
+        for (entry, place) in equal {
+            found.add_equal(entry, place);
+        }
+    }
+
+    /// Gives blocks that equal a found one its place.
+    pub(super) fn spread(&self, index: &Index, found: &mut Found) {
+        if !self.has_equal {
+            return;
+        }
+        let mut at = 0;
+        while let Some(first) = self.next_equal(at) {
+            let count = (first + 1..self.entries.len()).take_while(|at| self.is_equal(*at)).count();
+            at = first + 1 + count;
+            // The one before the first that equals it belongs to them.
+            spread_class(index, &self.entries[first - 1..at], found);
+        }
+    }
+
+    fn is_equal(&self, at: usize) -> bool {
+        self.equal[at / 64] >> (at % 64) & 1 != 0
+    }
+
+    /// The first entry from `at` on that equals the one before it.
+    fn next_equal(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
+        let mut bits = self.equal.get(word)? & (u64::MAX << (at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.equal.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+}
+
+/// Gives all of `class`, equal blocks in ascending order, a place if one of them has one. Where a whole unit of them lies
+/// in one piece, whole units get that.
+fn spread_class(index: &Index, class: &[u32], found: &mut Found) {
+    let Some(place) = class.iter().find_map(|block| found.place(*block)) else { return };
+    let size = u64::from(index.block_size());
+    let per_unit = (UNIT / size) as u32;
+    let units = class
+        .windows(per_unit as usize)
+        .filter(|blocks| blocks[0].is_multiple_of(per_unit) && blocks[blocks.len() - 1] == blocks[0] + per_unit - 1);
+    let whole = units.map(|blocks| blocks[0] / per_unit).find_map(|unit| found.whole(unit));
+    for block in class {
+        match whole {
+            Some(whole) => {
+                let offset = whole.offset + u64::from(block % per_unit) * size;
+                found.add(whole.seed, &super::found::Run { block: (*block).into(), count: 1, offset, verified: false });
+            }
+            None => found.add_equal(*block, place),
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Version;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use url::Url;
 
 use super::ladder::Several;
@@ -31,6 +32,8 @@ pub(super) struct Origin {
     connections: usize,
     /// Told when an exchange ends.
     changed: Arc<Notify>,
+    /// Told when a connection has been made, or not.
+    connected: Notify,
     facts: Mutex<Facts>,
 }
 
@@ -41,6 +44,8 @@ struct Facts {
     several: Several,
     /// Exchanges that run.
     busy: usize,
+    /// Requests for which connections are being made.
+    connecting: usize,
     round_trip: Option<Duration>,
     meter: Meter,
 }
@@ -127,7 +132,7 @@ impl Drop for Slot {
 
 impl Origin {
     fn new(connections: usize, changed: Arc<Notify>) -> Self {
-        Origin { connections, changed, facts: Mutex::default() }
+        Origin { connections, changed, connected: Notify::new(), facts: Mutex::default() }
     }
 
     /// Exchanges that may run at once, and whether that is on one connection.
@@ -146,6 +151,27 @@ impl Origin {
     pub(super) fn slot(self: &Arc<Self>) -> Slot {
         lock(&self.facts).busy += 1;
         Slot { origin: Arc::clone(self) }
+    }
+
+    /// A request wants to make a connection: whether it may, or is to wait for the one that is being made and will carry it
+    /// too. When a server ends a connection that a hundred requests share (nginx does after a thousand), the first of them
+    /// makes the next one, and not each its own.
+    pub(super) fn begin_connect(&self) -> bool {
+        let mut facts = lock(&self.facts);
+        let may = !facts.http2 || facts.connecting == 0;
+        facts.connecting += usize::from(may);
+        may
+    }
+
+    /// A request that made a connection has been answered, or has failed.
+    pub(super) fn end_connect(&self) {
+        lock(&self.facts).connecting -= 1;
+        self.connected.notify_waiters();
+    }
+
+    /// Waits until that happens, from this call on.
+    pub(super) fn connected(&self) -> Notified<'_> {
+        self.connected.notified()
     }
 
     /// The head of an answer has come, `round_trip` after it was asked for on an open connection.

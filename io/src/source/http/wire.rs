@@ -28,7 +28,10 @@ tokio::task_local! {
 
 /// When a request could really begin.
 #[derive(Debug)]
-struct Clock(Mutex<Times>);
+struct Clock {
+    times: Mutex<Times>,
+    origin: Arc<Origin>,
+}
 
 #[derive(Debug)]
 struct Times {
@@ -38,30 +41,54 @@ struct Times {
     connecting: bool,
     /// It goes over a connection that was made for it.
     fresh: bool,
+    /// The origin knows that a connection is being made.
+    told: bool,
 }
 
 impl Clock {
-    fn new() -> Arc<Self> {
-        Arc::new(Clock(Mutex::new(Times { sent: Instant::now(), connecting: false, fresh: false })))
+    fn new(origin: Arc<Origin>) -> Arc<Self> {
+        let times = Times { sent: Instant::now(), connecting: false, fresh: false, told: false };
+        Arc::new(Clock { times: Mutex::new(times), origin })
     }
 
     /// When it was sent; nothing while it waits for its connection.
     fn sent(&self) -> Option<Instant> {
-        let times = lock(&self.0);
+        let times = lock(&self.times);
         (!times.connecting).then_some(times.sent)
     }
 
     fn is_fresh(&self) -> bool {
-        lock(&self.0).fresh
+        lock(&self.times).fresh
     }
 
-    fn begin_connect(&self) {
-        lock(&self.0).connecting = true;
+    /// Waits until this request may make a connection. Whether it has to: not if it got another one meanwhile.
+    async fn begin_connect(self: &Arc<Self>) -> bool {
+        lock(&self.times).connecting = true;
+        loop {
+            let connected = self.origin.connected();
+            {
+                let mut times = lock(&self.times);
+                if times.told || self.origin.begin_connect() {
+                    times.told = true;
+                    return true;
+                }
+            }
+            connected.await;
+            if !self.is_own() {
+                return false;
+            }
+        }
+    }
+
+    /// Whether it is still its request that waits here. A connect that lost against a connection that became free goes on
+    /// in a task of its own.
+    fn is_own(self: &Arc<Self>) -> bool {
+        CLOCK.try_with(|own| Arc::ptr_eq(own, self)).unwrap_or(false)
     }
 
     /// A connect has ended; `own` if it is still this request that waited for it, and not one that got another connection.
     fn end_connect(&self, own: bool) {
-        let mut times = lock(&self.0);
+        let mut times = lock(&self.times);
         times.connecting = false;
         if own {
             (times.sent, times.fresh) = (Instant::now(), true);
@@ -69,7 +96,20 @@ impl Clock {
     }
 }
 
-/// Tells the time that making a connection takes from the time that an answer takes.
+/// Tells the origin, however the request ends, that no connection is being made for it any more.
+struct Sending<'a>(&'a Clock);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        // A connect that goes on by itself after this is nobody's business any more.
+        if std::mem::replace(&mut lock(&self.0.times).told, true) {
+            self.0.origin.end_connect();
+        }
+    }
+}
+
+/// Tells the time that making a connection takes from the time that an answer takes, and has one connection made at a time
+/// where one will carry all requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timed;
 
@@ -89,6 +129,7 @@ impl<S, R> Service<R> for TimedConnector<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
+    S::Error: From<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -102,13 +143,14 @@ where
         let connecting = self.0.call(destination);
         let clock = CLOCK.try_with(Arc::clone).ok();
         Box::pin(async move {
-            if let Some(clock) = &clock {
-                clock.begin_connect();
+            if let Some(clock) = &clock
+                && !clock.begin_connect().await
+            {
+                return Err(S::Error::from("the request has a connection already".into()));
             }
             let result = connecting.await;
             if let Some(clock) = &clock {
-                // A connect that lost against a connection that became free ends in a task of its own.
-                clock.end_connect(CLOCK.try_with(|own| Arc::ptr_eq(own, clock)).unwrap_or(false));
+                clock.end_connect(clock.is_own());
             }
             result
         })
@@ -121,11 +163,12 @@ pub(super) async fn send(
     request: impl Fn() -> RequestBuilder,
     patience: Duration,
     tries: usize,
-    origin: &Origin,
+    origin: &Arc<Origin>,
 ) -> Result<Response> {
     let mut stale = 0;
     loop {
-        let clock = Clock::new();
+        let clock = Clock::new(Arc::clone(origin));
+        let _end = Sending(&clock);
         let sending = CLOCK.scope(Arc::clone(&clock), request().send());
         match within(sending, patience, &clock).await? {
             Ok(response) => {

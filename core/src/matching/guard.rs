@@ -1,0 +1,60 @@
+//! What keeps the work on a section within bounds, whatever seed and index have been made to look like: the scan of
+//! each byte earns a little, a check that finds nothing is paid from that, and without means candidates are left out.
+//! So hostile content costs matches (a larger download), never time.
+
+use super::Work;
+
+/// What each byte scanned earns, in bytes that may be hashed in vain. XXH3 is an order of magnitude faster than the scan.
+const REFILL: i64 = 4;
+/// What looking for a weak sum in vain costs, in the same money: a few reads all over the index.
+const LOOK: i64 = 256;
+/// What a section begins with, and what can be saved up, in blocks.
+const RESERVE: i64 = 64;
+/// Where more than one offset in so many passes the filter, and nothing comes of it, the scan itself is slower than on
+/// other data: it has to leave out some of what follows.
+const DENSE: usize = 8;
+/// How many offsets are left out for each that passed in vain.
+const LEFT_OUT: usize = 2;
+
+/// The means of one section, and what it has cost.
+pub(super) struct Guard {
+    block_size: i64,
+    means: i64,
+    pub(super) work: Work,
+}
+
+impl Guard {
+    pub(super) fn new(block_size: usize) -> Guard {
+        let block_size = block_size as i64;
+        Guard { block_size, means: RESERVE * block_size, work: Work::default() }
+    }
+
+    /// So many offsets have been scanned.
+    pub(super) fn earn(&mut self, offsets: usize) {
+        self.work.scanned += offsets as u64;
+        let most = RESERVE * self.block_size + REFILL * offsets as i64;
+        self.means = (self.means + REFILL * offsets as i64).min(most);
+    }
+
+    /// Whether a block may be hashed.
+    pub(super) fn may_check(&self) -> bool {
+        self.means >= self.block_size + LOOK
+    }
+
+    /// A weak sum has been looked up in vain.
+    pub(super) fn looked(&mut self) {
+        self.work.looked += 1;
+        self.means -= LOOK;
+    }
+
+    /// A block has been hashed in vain.
+    pub(super) fn checked(&mut self) {
+        self.work.hashed += self.block_size as u64;
+        self.means -= self.block_size + LOOK;
+    }
+
+    /// How many offsets are to be left out after `hits` of `offsets` have passed the filter and nothing has come of it.
+    pub(super) fn left_out(hits: usize, offsets: usize) -> usize {
+        if hits > offsets / DENSE { LEFT_OUT * (hits - offsets / DENSE) } else { 0 }
+    }
+}

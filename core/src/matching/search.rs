@@ -1,0 +1,190 @@
+//! Goes through seeds, wave by wave of sections. It begins along the diagonal, which needs no table; what is not there is
+//! put off to the end of the seed, when little is missing and the table is small. Where too much has to be put off, the
+//! table is made at once, and every offset is looked at from there on.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::found::Found;
+use super::section::{Outcome, Section};
+use super::table::Table;
+use super::{Flow, Observe, Options};
+use crate::error::Result;
+use crate::index::{Index, UNIT};
+use crate::source::ReadAt;
+use crate::weak::Hit;
+
+/// Sections of a wave at most, whatever the number of threads. The first waves are smaller.
+const WAVE: u64 = 64;
+const FIRST_WAVE: u64 = 8;
+/// The share of a seed that may be put off.
+const PUT_OFF: u64 = 16;
+
+/// A search through seeds, one after another.
+pub(super) struct Search<'a> {
+    index: &'a Index,
+    section: u64,
+    observer: &'a dyn Observe,
+    pub(super) found: Found,
+    table: Option<Table>,
+    /// Room for sections, one for each thread that has needed one.
+    rooms: Mutex<Vec<Room>>,
+}
+
+#[derive(Default)]
+struct Room {
+    data: Vec<u8>,
+    hits: Vec<Hit>,
+}
+
+/// A stretch of a seed.
+type Stretch = (u64, u64);
+
+impl<'a> Search<'a> {
+    pub(super) fn new(index: &'a Index, options: &Options, observer: &'a dyn Observe) -> Search<'a> {
+        let section = options.section.max(1) as u64;
+        let found = Found::new(index);
+        Search { index, section, observer, found, table: None, rooms: Mutex::default() }
+    }
+
+    /// Looks through one seed, until its end or until nothing is missing.
+    pub(super) fn seed(&mut self, number: u32, seed: &dyn ReadAt) -> Result<Flow> {
+        let length = seed.length();
+        if self.is_stale() {
+            self.table = None;
+        }
+        let mut put_off: Vec<Stretch> = Vec::new();
+        let (mut at, mut wave, mut spread_at) = (0, FIRST_WAVE, 0);
+        while at < length && self.found.missing_blocks() > 0 {
+            let end = at.saturating_add(wave.saturating_mul(self.section)).min(length);
+            let stretches = cut(&[(at, end - at)], self.section);
+            let outcomes = self.look(seed, number, &stretches, true)?;
+            for outcome in outcomes {
+                self.take(number, &outcome);
+                for gap in outcome.gaps {
+                    put_off_more(&mut put_off, gap);
+                }
+            }
+            at = end;
+            wave = (2 * wave).min(WAVE);
+            let waiting: u64 = put_off.iter().map(|(_, length)| length).sum();
+            if waiting > at / PUT_OFF {
+                self.look_again(seed, number, &mut put_off)?;
+            }
+            // What equals something that was found is not missing. To find it takes a look at all blocks, so not each time.
+            if self.table.is_some() && at >= 2 * spread_at {
+                self.spread();
+                spread_at = at;
+                if self.is_stale() {
+                    self.make_table();
+                }
+            }
+            if self.observer.passed(&self.found, number, at)? == Flow::Enough {
+                self.spread();
+                return Ok(Flow::Enough);
+            }
+        }
+        if length > 0 && self.found.missing_blocks() > 0 {
+            self.look_again(seed, number, &mut put_off)?;
+            self.spread();
+        }
+        Ok(Flow::On)
+    }
+
+    /// Whether the table is much larger than it has to be: it keeps blocks that have been found since it was made.
+    fn is_stale(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| self.found.missing_blocks() < table.blocks() / 4)
+    }
+
+    /// Looks at every offset of what was put off, with a table of what is missing now.
+    fn look_again(&mut self, seed: &dyn ReadAt, number: u32, put_off: &mut Vec<Stretch>) -> Result<()> {
+        if self.table.is_none() || self.is_stale() {
+            self.make_table();
+        }
+        let stretches = cut(&std::mem::take(put_off), self.section);
+        for wave in stretches.chunks(WAVE as usize) {
+            if self.found.missing_blocks() == 0 {
+                break;
+            }
+            for outcome in self.look(seed, number, wave, false)? {
+                self.take(number, &outcome);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_table(&mut self) {
+        // Not both at once.
+        self.table = None;
+        let table = Table::new(self.index, &self.found);
+        table.adopt(self.index, &mut self.found);
+        self.table = Some(table);
+    }
+
+    fn spread(&mut self) {
+        if let Some(table) = &self.table {
+            table.spread(self.index, &mut self.found);
+        }
+    }
+
+    fn take(&mut self, number: u32, outcome: &Outcome) {
+        for run in &outcome.runs {
+            self.found.add(number, run);
+        }
+        self.found.work.add(outcome.guard.work);
+    }
+
+    /// Goes through stretches of a seed side by side; `count` tells the observer of them.
+    fn look(&self, seed: &dyn ReadAt, number: u32, stretches: &[Stretch], count: bool) -> Result<Vec<Outcome>> {
+        let look = |(start, inside): &Stretch| {
+            let mut room = self.rooms().pop().unwrap_or_default();
+            let outcome = self.look_at(seed, number, (*start, *inside), &mut room);
+            self.rooms().push(room);
+            self.observer.scanned(if count { *inside } else { 0 })?;
+            outcome
+        };
+        stretches.par_iter().map(look).collect()
+    }
+
+    fn look_at(&self, seed: &dyn ReadAt, number: u32, (start, inside): Stretch, room: &mut Room) -> Result<Outcome> {
+        let length = seed.length();
+        let reach = (inside + UNIT).min(length - start) as usize;
+        if room.data.len() < reach {
+            room.data.resize(reach, 0);
+        }
+        let read = seed.read_at(start, &mut room.data[..reach]).unwrap_or_else(|error| {
+            self.observer.unreadable(number, error);
+            0
+        });
+        let data = &room.data[..read.min(reach)];
+        let at_end = start + data.len() as u64 >= length || data.len() < reach;
+        let section =
+            Section { index: self.index, data, start, inside: inside as usize, at_end, observer: self.observer };
+        match &self.table {
+            Some(table) => section.scan(table, &mut room.hits),
+            None => section.diagonal(),
+        }
+    }
+
+    fn rooms(&self) -> std::sync::MutexGuard<'_, Vec<Room>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Cuts stretches into sections.
+fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
+    let cut = |(start, length): &Stretch| {
+        let (start, end) = (*start, start + length);
+        (start..end).step_by(section as usize).map(move |at| (at, section.min(end - at)))
+    };
+    stretches.iter().flat_map(cut).collect()
+}
+
+/// Adds a stretch, joined to the last one where it continues that.
+fn put_off_more(put_off: &mut Vec<Stretch>, (start, length): Stretch) {
+    match put_off.last_mut() {
+        Some((last, so_far)) if *last + *so_far == start => *so_far += length,
+        _ => put_off.push((start, length)),
+    }
+}
