@@ -93,7 +93,6 @@ impl FileReader {
             _ => file.seek(SeekFrom::End(0)).map_err(|cause| cannot_open(cause, path, what))?,
         };
         let is_sparse = kind == Kind::File && may_have_holes(&metadata);
-        advise(&file);
         Ok(FileReader { file, path: path.to_owned(), length, what: what.to_owned(), is_sparse })
     }
 
@@ -155,15 +154,6 @@ impl ReadAt for FileReader {
 fn cannot_open(cause: io::Error, path: &Path, what: &str) -> Error {
     Error::from_io(cause, &format!("cannot open the {what}"), path.display())
 }
-
-/// Tells the system that what is read here is read once, so that it does not count as precious. Only advice.
-#[cfg(target_os = "linux")]
-fn advise(file: &File) {
-    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::NoReuse);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn advise(_: &File) {}
 
 #[cfg(unix)]
 fn may_have_holes(metadata: &Metadata) -> bool {
