@@ -66,7 +66,7 @@ fn copy<R: Read>(
     cancel: &Cancel,
 ) -> Result<FileReader> {
     let unreadable = |cause| Error::from_io(cause, &format!("cannot read the {what}"), path.display());
-    let folder = std::env::temp_dir();
+    let folder = tempfile::env::temp_dir();
     let full = |cause| Error::from_io(cause, &format!("cannot keep the {what} in a temporary file"), folder.display());
     let mut input = input().map_err(unreadable)?;
     let mut file = tempfile::tempfile().map_err(full)?;

@@ -453,8 +453,7 @@ def update(
 
     - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
       each other, and share the work where that is faster.
-    - `seeds`: local files that may help: regular files, block devices, or pipes (what a pipe gives is copied to an
-      unnamed temporary file).
+    - `seeds`: local files that may help, also block devices and pipes.
     - `threads`: worker threads (all cores).
     - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
       written (16 MiB).
@@ -463,8 +462,7 @@ def update(
     - `assume_rtt` (seconds) and `assume_rate` (bytes per second): plan with these instead of what was measured.
     - `ignore_target`: do not use what is at the target as a seed.
     - `allow_any_source`: let the index name a source outside its own directory, on another host, or by an absolute path.
-    - `thorough`: look through all seeds to their end, however little they seem to share with the target. Otherwise the
-      search ends early where fetching is much faster.
+    - `thorough`: look through all seeds to their end, also where fetching seems to be much faster.
     """
 
 def verify(
