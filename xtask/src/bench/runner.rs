@@ -61,7 +61,9 @@ impl Bench<'_> {
             Kind::Growth { lengths } => self.growth(lengths, &folder),
             Kind::Disk { length } => disk::run(self, length),
         };
-        std::fs::remove_dir_all(&folder)?;
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
         points
     }
 
@@ -124,6 +126,7 @@ impl Bench<'_> {
     fn growth(&self, lengths: &[u64], folder: &Path) -> Result<Vec<Value>> {
         let mut points = Vec::new();
         for length in lengths {
+            std::fs::create_dir_all(folder)?;
             // Old, new, and what is made of them.
             if let Some(why) = obstacle(folder, 3 * length) {
                 println!("skipped: {} MiB: {why}", length / MIB);

@@ -64,6 +64,21 @@ impl Tool {
         Tool::B3sum,
     ];
 
+    /// Without zchunk and xdelta3, which take minutes for what they can neither compress nor find.
+    pub(super) const MOST: &[Tool] = &[
+        Tool::Gosync,
+        Tool::Local,
+        Tool::OneThread,
+        Tool::Zsync,
+        Tool::Bita,
+        Tool::Rsync,
+        Tool::Rdiff,
+        Tool::Casync,
+        Tool::Zstd,
+        Tool::Cp,
+        Tool::B3sum,
+    ];
+
     /// The nearest ones and the floors.
     pub(super) const FEW: &[Tool] =
         &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Zsync, Tool::Rsync, Tool::Rdiff, Tool::Cp, Tool::B3sum];
@@ -100,7 +115,9 @@ impl Tool {
             Tool::Zchunk => {
                 "`zck`, which also compresses; `zckdl -s` (the old version packed as well) over HTTP, `unzck`"
             }
-            Tool::Xdelta3 => "`xdelta3 -e -s OLD NEW`, for this one old version, as index; `xdelta3 -d`",
+            Tool::Xdelta3 => {
+                "`xdelta3 -e -s OLD NEW`, for this one old version, as index; `xdelta3 -d`; both unpack gzip first"
+            }
             Tool::Zstd => "`zstd --patch-from=OLD NEW`, for this one old version, as index; `zstd -d`",
             Tool::Cp => "a floor: `cp NEW RESULT`",
             Tool::B3sum => "a floor: `b3sum NEW`",
