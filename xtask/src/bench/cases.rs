@@ -1,5 +1,5 @@
 //! What is measured: which files, by which programs, how often. A quick run is the same in small, without what needs the
-//! network or a disk.
+//! network.
 
 use std::path::Path;
 
@@ -79,6 +79,7 @@ const QUICK: &[Case] = &[
     made("moved", "64 MiB, 16 pieces moved", 64, Relation::Moved(16), Tool::FEW),
     Case { key: "hostile", name: "hostile", kind: Kind::Hostile { length: 32 * MIB, one_block: 128 * MIB } },
     Case { key: "growth", name: "growth", kind: Kind::Growth { lengths: &[32 * MIB, 128 * MIB, 256 * MIB] } },
+    Case { key: "disk", name: "256 MiB on disk", kind: Kind::Disk { length: 256 * MIB } },
 ];
 
 pub(super) fn all(is_quick: bool) -> &'static [Case] {

@@ -110,7 +110,8 @@ impl<'a> Choice<'a> {
                 _ => return None,
             }
         }
-        Some(choice)
+        // What is quick is not for docs.
+        (!choice.is_quick || !choice.is_for_docs).then_some(choice)
     }
 
     fn takes(&self, case: &Case) -> bool {
