@@ -16,58 +16,113 @@ pub(super) enum Relation {
     /// to 8 as from 512 to 1024 KiB), each of which the old one has, or has something else of 0 to 200 bytes more for. The
     /// new version is the same for every share.
     Share(u64),
+    /// A disk image: about half of it zeros in long runs, and one sector of 4 KiB in a hundred is new in the new one.
+    Zeros,
+    /// So many new bytes, and then the old version.
+    Prefix(u64),
+    /// So many pieces of one size, in another order.
+    Moved(u64),
 }
 
 /// One pair of versions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Case {
-    pub(super) name: &'static str,
+pub(super) struct Pair {
     pub(super) length: u64,
     pub(super) relation: Relation,
 }
 
 const OLD_SEED: u64 = 1;
+const BUFFER: usize = 1 << 20;
 const OTHER_SEED: u64 = 0x5eed;
+/// By which the generator's state grows with each word.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl Case {
+impl Pair {
     /// Writes the two versions.
     pub(super) fn write(&self, old: &Path, new: &Path) -> Result<()> {
-        let mut out = BufWriter::new(File::create(old)?);
+        self.write_old(old)?;
+        self.write_new(new)
+    }
+
+    pub(super) fn write_old(&self, path: &Path) -> Result<()> {
+        let mut out = BufWriter::with_capacity(BUFFER, File::create(path)?);
         match self.relation {
             Relation::Share(share) => shared(self.length, share, &mut out)?,
-            Relation::None | Relation::Edits(_) => {
+            Relation::Zeros => image(self.length, false, &mut out)?,
+            Relation::None | Relation::Edits(_) | Relation::Prefix(_) | Relation::Moved(_) => {
                 std::io::copy(&mut Noise::new(OLD_SEED).take(self.length), &mut out)?;
             }
         }
-        out.flush()?;
-        let mut out = BufWriter::new(File::create(new)?);
+        out.flush()
+    }
+
+    pub(super) fn write_new(&self, path: &Path) -> Result<()> {
+        let mut out = BufWriter::with_capacity(BUFFER, File::create(path)?);
         match self.relation {
             Relation::None | Relation::Share(_) => {
                 std::io::copy(&mut Noise::new(OTHER_SEED).take(self.length), &mut out)?;
             }
             Relation::Edits(count) => edited(self.length, count, &mut out)?,
+            Relation::Zeros => image(self.length, true, &mut out)?,
+            Relation::Prefix(more) => {
+                std::io::copy(&mut Noise::new(OTHER_SEED).take(more), &mut out)?;
+                std::io::copy(&mut Noise::new(OLD_SEED).take(self.length), &mut out)?;
+            }
+            Relation::Moved(pieces) => moved(self.length, pieces, &mut out)?,
         }
         out.flush()
     }
+
+    /// Ranges of the new version that are farther from every edit than an update looks.
+    pub(super) fn untouched(&self) -> Vec<std::ops::Range<u64>> {
+        const MARGIN: u64 = 96 << 10;
+        let Relation::Edits(count) = self.relation else { return Vec::new() };
+        let (mut from, mut added, mut gone) = (0, 0, 0);
+        let mut ranges = Vec::new();
+        for edit in edits(self.length, count) {
+            let at = edit.place + added - gone;
+            ranges.push(from..at.saturating_sub(MARGIN));
+            from = at + edit.added + MARGIN;
+            added += edit.added;
+            gone += edit.gone;
+        }
+        ranges.retain(|range| range.start < range.end);
+        ranges
+    }
+}
+
+struct Edit {
+    /// Where in the old version.
+    place: u64,
+    added: u64,
+    gone: u64,
+    /// Of the new bytes.
+    seed: u64,
+}
+
+/// The edits in their order.
+fn edits(length: u64, count: u64) -> Vec<Edit> {
+    let mut choice = SplitMix(length ^ count);
+    let edit = |index| {
+        // Each edit has a stretch of its own, at least three quarters of which lie before the next.
+        let stretch = length / (count + 1);
+        let place = (index + 1) * stretch + choice.below(stretch / 4);
+        let size = 1 + choice.below(200);
+        let seed = if index % 3 == 2 { 0 } else { choice.next() };
+        Edit { place, added: if index % 3 == 2 { 0 } else { size }, gone: if index % 3 == 1 { 0 } else { size }, seed }
+    };
+    (0..count).map(edit).collect()
 }
 
 /// The old version with edits, as long as the old one but for what the edits add and take.
 fn edited(length: u64, count: u64, out: &mut impl Write) -> Result<()> {
     let mut old = Noise::new(OLD_SEED);
-    let mut choice = SplitMix(length ^ count);
     let mut at = 0;
-    for index in 0..count {
-        // Each edit has a stretch of its own, at least three quarters of which lie before the next.
-        let stretch = length / (count + 1);
-        let place = (index + 1) * stretch + choice.below(stretch / 4);
-        std::io::copy(&mut (&mut old).take(place - at), out)?;
-        let size = 1 + choice.below(200);
-        if index % 3 != 2 {
-            std::io::copy(&mut Noise::new(choice.next()).take(size), out)?;
-        }
-        let gone = if index % 3 == 1 { 0 } else { size };
-        std::io::copy(&mut (&mut old).take(gone), &mut std::io::sink())?;
-        at = place + gone;
+    for edit in edits(length, count) {
+        std::io::copy(&mut (&mut old).take(edit.place - at), out)?;
+        std::io::copy(&mut Noise::new(edit.seed).take(edit.added), out)?;
+        std::io::copy(&mut (&mut old).take(edit.gone), &mut std::io::sink())?;
+        at = edit.place + edit.gone;
     }
     std::io::copy(&mut old.take(length - at), out)?;
     Ok(())
@@ -96,33 +151,72 @@ fn shared(length: u64, share: u64, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
+/// The disk image. What a sector is depends on its number alone, and on whether it is one of the new ones.
+fn image(length: u64, is_new: bool, out: &mut impl Write) -> Result<()> {
+    const SECTOR: u64 = 4096;
+    const EXTENT: u64 = 64;
+    let zeros = [0; SECTOR as usize];
+    for sector in 0..length.div_ceil(SECTOR) {
+        let own = SplitMix(sector).next();
+        let is_changed = is_new && own.is_multiple_of(100);
+        if is_changed {
+            std::io::copy(&mut Noise::new(!own).take(SECTOR), out)?;
+        } else if SplitMix(!(sector / EXTENT)).next().is_multiple_of(2) {
+            out.write_all(&zeros)?;
+        } else {
+            std::io::copy(&mut Noise::new(own).take(SECTOR), out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The old version with its pieces shuffled.
+fn moved(length: u64, pieces: u64, out: &mut impl Write) -> Result<()> {
+    let mut order: Vec<u64> = (0..pieces).collect();
+    let mut choice = SplitMix(length ^ pieces);
+    for last in (1..order.len()).rev() {
+        order.swap(last, choice.below(last as u64 + 1) as usize);
+    }
+    let size = length / pieces;
+    for piece in order {
+        std::io::copy(&mut Noise::from_word(OLD_SEED, piece * size / 8).take(size), out)?;
+    }
+    Ok(())
+}
+
 /// Steele, Lea and Flood's generator: fast, and as random as a compressor can tell.
-struct SplitMix(u64);
+pub(super) struct SplitMix(pub(super) u64);
 
 impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(STEP);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 }
 
 /// An endless stream of its bytes.
-struct Noise {
+pub(super) struct Noise {
     source: SplitMix,
     word: [u8; 8],
     used: usize,
 }
 
 impl Noise {
-    fn new(seed: u64) -> Self {
-        Noise { source: SplitMix(seed.wrapping_mul(0x2545_f491_4f6c_dd1d)), word: [0; 8], used: 8 }
+    pub(super) fn new(seed: u64) -> Self {
+        Self::from_word(seed, 0)
+    }
+
+    /// From the word with this number on.
+    fn from_word(seed: u64, number: u64) -> Self {
+        let start = seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(number.wrapping_mul(STEP));
+        Noise { source: SplitMix(start), word: [0; 8], used: 8 }
     }
 }
 
@@ -131,6 +225,14 @@ impl Read for Noise {
         let mut filled = 0;
         while filled < buffer.len() {
             if self.used == 8 {
+                // Whole words straight to their place: most of it.
+                for word in buffer[filled..].chunks_exact_mut(8) {
+                    word.copy_from_slice(&self.source.next().to_le_bytes());
+                    filled += 8;
+                }
+                if filled == buffer.len() {
+                    break;
+                }
                 self.word = self.source.next().to_le_bytes();
                 self.used = 0;
             }
@@ -165,6 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_called_untouched_has_no_edit() {
+        let case = Pair { length: 8 << 20, relation: Relation::Edits(7) };
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        Noise::new(OLD_SEED).take(case.length).read_to_end(&mut old).expect("memory");
+        edited(case.length, 7, &mut new).expect("memory");
+        let ranges = case.untouched();
+        assert_eq!(ranges.len(), 7);
+        for range in ranges {
+            let part = &new[range.start as usize..range.end as usize];
+            let near =
+                |shift: i64| old.get((range.start as i64 + shift) as usize..).is_some_and(|old| old.starts_with(part));
+            assert!((-1400..1400).any(near), "{range:?}");
+        }
+    }
+
+    #[test]
     fn noise_does_not_depend_on_how_it_is_read() {
         let mut whole = [0; 100];
         Noise::new(7).read_exact(&mut whole).expect("endless");
@@ -173,6 +291,34 @@ mod tests {
             (&mut noise).take(size).read_to_end(&mut parts).expect("endless");
         }
         assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn an_image_is_half_zeros_and_changes_a_little() {
+        let make = |is_new| {
+            let mut out = Vec::new();
+            image(16 << 20, is_new, &mut out).expect("memory");
+            out
+        };
+        let (old, new) = (make(false), make(true));
+        let sectors = || old.chunks_exact(4096).zip(new.chunks_exact(4096));
+        let zeros = sectors().filter(|(old, _)| old.iter().all(|byte| *byte == 0)).count();
+        let changed = sectors().filter(|(old, new)| old != new).count();
+        assert!((1400..2700).contains(&zeros) && (15..80).contains(&changed), "{zeros} {changed}");
+    }
+
+    #[test]
+    fn moved_pieces_are_all_there_and_elsewhere() {
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        Noise::new(OLD_SEED).take(1 << 20).read_to_end(&mut old).expect("memory");
+        moved(1 << 20, 16, &mut new).expect("memory");
+        assert_ne!(old, new);
+        let sorted = |bytes: &[u8]| {
+            let mut pieces: Vec<Vec<u8>> = bytes.chunks(1 << 16).map(<[u8]>::to_vec).collect();
+            pieces.sort();
+            pieces
+        };
+        assert_eq!(sorted(&old), sorted(&new));
     }
 
     #[test]

@@ -1,120 +1,157 @@
-//! The benchmark's results: a table for people, `target/bench/results.json` for programs, and on demand the page in docs.
+//! The benchmark's results: tables for people, `results.json` for programs, and on demand page, JSON and chart in docs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Action, Measured, Tool};
+use super::tools::Tool;
+use super::{MIB, chart, goals};
 use crate::demo::grouped;
-use crate::sh::{Result, sh};
+use crate::sh::Result;
 
-const MIB: f64 = (1 << 20) as f64;
-
-/// Prints and writes them.
-pub(super) fn write(results: &[Measured], program: &Path, rounds: usize, files: &Path, to_docs: bool) -> Result<()> {
-    let machine = machine();
-    let versions: Vec<String> = Tool::ALL.iter().map(|tool| tool.version(program)).collect();
-    let mut text = table(results);
-    text.push_str(&ratios(results));
-    println!("\n{text}");
-
-    let folder = crate::paths::target().join("bench");
-    std::fs::create_dir_all(&folder)?;
-    let lines: Vec<_> = results.iter().map(as_json).collect();
-    let whole = json!({ "machine": machine, "versions": versions, "rounds": rounds, "results": lines });
+/// Prints and writes what there is; whether gosync kept to the memory that it may take.
+pub(super) fn write(
+    results: Vec<Value>,
+    gosync: &Path,
+    remarks: &[String],
+    folder: &Path,
+    to_docs: bool,
+) -> Result<bool> {
+    let versions: Vec<String> = Tool::ALL
+        .iter()
+        .filter(|tool| **tool == Tool::Gosync || !tool.is_own())
+        .filter_map(|tool| tool.version(gosync))
+        .collect();
+    let goals = goals_table(&goals::goals(&results));
+    let tables = format!("{}\n{}", table(&results), ratios(&results));
+    println!("\n{goals}\n{tables}");
+    let whole = json!({ "versions": versions, "remarks": remarks, "cases": results });
     std::fs::write(folder.join("results.json"), format!("{whole:#}\n"))?;
     println!("written: {}", folder.join("results.json").display());
-
     if to_docs {
-        let medium = if files.starts_with("/dev/shm") { "in memory (tmpfs)" } else { "on disk" };
-        let page = format!(
-            "# Benchmark\n\nWritten by `cargo xtask bench --write`: everything in one run on one machine, the programs \
-             taking turns, median of {rounds} (one that took more than a minute ran once).\n\nMachine: {machine}; files {medium}. Versions: {}.\n\n\
-             gosync and zsync fetch over HTTP from the same server on loopback; rsync compares two local files with \
-             `--no-whole-file`; `cp` (writing the new version) and `b3sum` (hashing it) are floors. Each update's result \
-             was compared with the new version by digest. Peak memory is that of the largest process. \
-             How the files are made: `xtask/src/bench/corpus.rs`.\n\n{text}",
-            versions.join("; "),
-        );
         let docs = crate::paths::root().join("docs/bench");
         std::fs::create_dir_all(&docs)?;
-        std::fs::write(docs.join("README.md"), page)?;
-        println!("written: docs/bench/README.md");
+        std::fs::write(docs.join("README.md"), page(&results, &versions, remarks, &goals, &tables))?;
+        std::fs::write(docs.join("results.json"), format!("{whole:#}\n"))?;
+        std::fs::write(docs.join("updates.svg"), chart::svg(&results))?;
+        println!("written: docs/bench/README.md, results.json and updates.svg");
     }
-    Ok(())
+    let mut is_fine = true;
+    for (case, point) in points(&results) {
+        let (peak, limit) = (point["peak_bytes"].as_u64(), point["memory_limit"].as_u64());
+        if let (Some(peak), Some(limit)) = (peak, limit)
+            && peak > limit
+        {
+            is_fine = false;
+            println!("too much memory: {} of {}: {peak} bytes, limit {limit}", text(&point["action"]), text(case));
+        }
+    }
+    Ok(is_fine)
 }
 
-fn table(results: &[Measured]) -> String {
+fn page(results: &[Value], versions: &[String], remarks: &[String], goals: &str, tables: &str) -> String {
+    // As a rule one machine and one commit; cases that were measured again say otherwise.
+    let made = |key: &str| {
+        let all: BTreeSet<&str> = results.iter().map(|case| text(&case["made"][key])).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let medium = if results.iter().all(|case| case["in_memory"] == true) { "in memory (tmpfs)" } else { "on disk" };
+    let absent: String = remarks.iter().map(|remark| format!(" {remark}.")).collect();
+    let what: String = Tool::ALL.iter().map(|tool| format!("- **{}**: {}\n", tool.name(), tool.what())).collect();
+    format!(
+        "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`): the programs take turns, and of \
+         three runs the middle one counts (one that took more than 10 s ran once).\n\n\
+         Machine: {}. Commit: {}. Date: {}. Files: {medium}, unless a case says otherwise. Versions: {}.{absent}\n\n\
+         Over HTTP means from one server on loopback, which counts. The result of each update was compared with the new \
+         version by digest. Peak memory is that of the largest process. How the files are made: \
+         `xtask/src/bench/corpus.rs` and, the hostile ones, `hostile.rs`. Over a slow link: `net.md`.\n\n\
+         What is run:\n\n{what}\n## Goals\n\n{goals}\n## Updates\n\n![Seconds of an update, by program](updates.svg)\n\n\
+         ## All figures\n\n\
+         *Index* is what an update reads first, *content* what else it reads of what was published. What makes one file of \
+         both (bita, zchunk), or a patch for one old version (xdelta3, zstd), has it under *content*.\n\n{tables}",
+        made("machine"),
+        made("commit"),
+        made("date"),
+        versions.join("; "),
+    )
+}
+
+fn goals_table(goals: &[goals::Goal]) -> String {
+    let mut out = "| what | goal | measured | |\n| --- | --- | --- | --- |\n".to_owned();
+    for goal in goals {
+        let verdict = if goal.is_met { "ok" } else { "**missed**" };
+        let _ = writeln!(out, "| {} | {} | {} | {verdict} |", goal.what, goal.goal, goal.measured);
+    }
+    out
+}
+
+fn table(results: &[Value]) -> String {
     let mut out = "| case | action | program | seconds | processor seconds | MiB/s | peak MiB | index bytes | content bytes | requests |\n\
                    | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         .to_owned();
-    for line in results {
-        let usage = line.usage;
-        let number = |value: u64| if value == 0 { "-".to_owned() } else { grouped(value) };
+    for (case, point) in points(results) {
+        let number = |key: &str| point[key].as_u64().map_or("-".to_owned(), grouped);
+        let float = |key: &str| point[key].as_f64().unwrap_or_default();
+        let files = point["files"].as_str().filter(|files| !files.is_empty());
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {:.2} | {:.2} | {:.0} | {:.0} | {} | {} | {} |",
-            line.case,
-            line.action.name(),
-            line.tool.name(),
-            usage.seconds,
-            usage.processor_seconds,
-            line.length as f64 / MIB / usage.seconds,
-            usage.peak_bytes as f64 / MIB,
-            number(line.index_bytes),
-            number(line.content_bytes),
-            number(line.requests),
+            "| {}{} | {} | {} | {:.3} | {:.2} | {:.0} | {:.0} | {} | {} | {} |",
+            text(case),
+            files.map(|files| format!(": {files}")).unwrap_or_default(),
+            text(&point["action"]),
+            text(&point["program"]),
+            float("seconds"),
+            float("processor_seconds"),
+            float("length") / MIB as f64 / float("seconds"),
+            float("peak_bytes") / MIB as f64,
+            number("index_bytes"),
+            number("content_bytes"),
+            number("requests"),
         );
     }
     out
 }
 
-/// gosync's time as a multiple of each other program's: below 1 it is the faster.
-fn ratios(results: &[Measured]) -> String {
-    let mut out = "\n| case | action | gosync ÷ zsync | gosync ÷ rsync | gosync ÷ cp | gosync ÷ b3sum |\n\
-                   | --- | --- | ---: | ---: | ---: | ---: |\n"
-        .to_owned();
-    for own in results.iter().filter(|line| line.tool == Tool::Gosync) {
-        let _ = write!(out, "| {} | {} |", own.case, own.action.name());
-        for other in [Tool::Zsync, Tool::Rsync, Tool::Cp, Tool::B3sum] {
-            let peer = results.iter().find(|line| (line.case, line.action, line.tool) == (own.case, own.action, other));
-            let cell = peer.map_or("-".to_owned(), |peer| format!("{:.2}", own.usage.seconds / peer.usage.seconds));
-            let _ = write!(out, " {cell} |");
+/// gosync's time as a multiple of each other program's: below 1 it is the faster. Over HTTP against those that are too.
+fn ratios(results: &[Value]) -> String {
+    let peers: Vec<&Tool> = Tool::ALL.iter().filter(|tool| !tool.is_own()).collect();
+    let names: String = peers.iter().map(|tool| format!(" ÷ {} |", tool.name())).collect();
+    let mut out = format!("| case | gosync's |{names}\n| --- | --- |{}\n", " ---: |".repeat(peers.len()));
+    for case in results {
+        let list = case["points"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let find = |action: &str, name: &str| {
+            let is_it = |point: &&Value| point["action"] == action && point["program"] == name && point["files"] == "";
+            list.iter().find(is_it).and_then(|point| point["seconds"].as_f64())
+        };
+        for action in ["index", "update"] {
+            let cells: Vec<Option<f64>> = peers
+                .iter()
+                .map(|peer| {
+                    let is_local = action == "update" && !peer.is_over_http();
+                    let own = find(action, if is_local { "gosync, local" } else { "gosync" })?;
+                    Some(own / find(action, peer.name())?)
+                })
+                .collect();
+            if cells.iter().any(Option::is_some) {
+                let cell = |ratio: Option<f64>| ratio.map_or("- |".to_owned(), |ratio| format!("{ratio:.2} |"));
+                let cells: Vec<String> = cells.into_iter().map(cell).collect();
+                let _ = writeln!(out, "| {} | {action} | {}", text(&case["case"]), cells.join(" "));
+            }
         }
-        out.push('\n');
     }
     out
 }
 
-fn as_json(line: &Measured) -> serde_json::Value {
-    json!({
-        "case": line.case,
-        "length": line.length,
-        "action": line.action.name(),
-        "program": line.tool.name(),
-        "seconds": line.usage.seconds,
-        "processor_seconds": line.usage.processor_seconds,
-        "peak_bytes": line.usage.peak_bytes,
-        "index_bytes": line.index_bytes,
-        "content_bytes": line.content_bytes,
-        "requests": line.requests,
-        "memory_limit": if line.tool == Tool::Gosync { line.memory_limit.into() } else { serde_json::Value::Null },
-        "is_floor": matches!(line.tool, Tool::Cp | Tool::B3sum),
-        "over_http": line.action == Action::Update && matches!(line.tool, Tool::Gosync | Tool::Zsync),
+/// Each with the name of its case.
+fn points(results: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
+    results.iter().flat_map(|case| {
+        let list = case["points"].as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().map(move |point| (&case["case"], point))
     })
 }
 
-/// Processor, cores and memory.
-pub(super) fn machine() -> String {
-    let read = |path: &str, key: &str| -> Option<String> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let line = text.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let processor = read("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
-    let memory = read("/proc/meminfo", "MemTotal").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let kernel = sh("uname").arg("-sr").read().unwrap_or_default();
-    format!("{processor}, {cores} cores, {memory} of memory, {}", kernel.trim())
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
 }

@@ -1,17 +1,19 @@
-//! The programs that are compared, and how each is told to do the same.
+//! The programs that are compared: what each is called, what it can do here, and what of it is measured.
+//! How each is told to do it is `place`'s.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::server::Server;
-use crate::sh::{Result, Sh, need, sh};
+use crate::sh::{Result, Stop, need, sh, which};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Describing the new version for publication.
+    /// Describing the new version for publication; for those who need the old one too: what takes the place of it.
     Index,
     /// Making the old version the new one.
     Update,
+    /// Finding out what the old version has, and writing nothing.
+    Plan,
 }
 
 impl Action {
@@ -19,124 +21,186 @@ impl Action {
         match self {
             Action::Index => "index",
             Action::Update => "update",
+            Action::Plan => "plan",
         }
     }
 }
 
-/// A program.
+/// A program, or one way to run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
-    /// Ours.
+    /// Ours, over HTTP.
     Gosync,
-    /// The nearest relative: the same job over HTTP.
+    /// The same with the new version as a local file.
+    Local,
+    /// The same with one thread.
+    OneThread,
     Zsync,
-    /// The ancestor, between two local files with its delta algorithm.
+    Bita,
     Rsync,
-    /// A floor: writing the file.
+    Rdiff,
+    Casync,
+    Zchunk,
+    Xdelta3,
+    Zstd,
     Cp,
-    /// A floor: hashing the file.
     B3sum,
 }
 
 impl Tool {
-    pub(super) const ALL: [Tool; 5] = [Tool::Gosync, Tool::Zsync, Tool::Rsync, Tool::Cp, Tool::B3sum];
+    pub(super) const ALL: &[Tool] = &[
+        Tool::Gosync,
+        Tool::Local,
+        Tool::OneThread,
+        Tool::Zsync,
+        Tool::Bita,
+        Tool::Rsync,
+        Tool::Rdiff,
+        Tool::Casync,
+        Tool::Zchunk,
+        Tool::Xdelta3,
+        Tool::Zstd,
+        Tool::Cp,
+        Tool::B3sum,
+    ];
+
+    /// Without zchunk and xdelta3, which take minutes for what they can neither compress nor find.
+    pub(super) const MOST: &[Tool] = &[
+        Tool::Gosync,
+        Tool::Local,
+        Tool::OneThread,
+        Tool::Zsync,
+        Tool::Bita,
+        Tool::Rsync,
+        Tool::Rdiff,
+        Tool::Casync,
+        Tool::Zstd,
+        Tool::Cp,
+        Tool::B3sum,
+    ];
+
+    /// The nearest ones and the floors.
+    pub(super) const FEW: &[Tool] =
+        &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Zsync, Tool::Rsync, Tool::Rdiff, Tool::Cp, Tool::B3sum];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Tool::Gosync => "gosync",
+            Tool::Local => "gosync, local",
+            Tool::OneThread => "gosync, one thread",
             Tool::Zsync => "zsync",
+            Tool::Bita => "bita",
             Tool::Rsync => "rsync",
+            Tool::Rdiff => "rdiff",
+            Tool::Casync => "casync",
+            Tool::Zchunk => "zchunk",
+            Tool::Xdelta3 => "xdelta3",
+            Tool::Zstd => "zstd",
             Tool::Cp => "cp",
             Tool::B3sum => "b3sum",
         }
     }
 
-    /// The suffix of its index file.
-    fn suffix(self) -> &'static str {
-        if self == Tool::Zsync { "zsync" } else { "gosync" }
+    /// What is run, and how it differs from the others.
+    pub(super) fn what(self) -> &'static str {
+        match self {
+            Tool::Gosync => "`index`; `update` of the old version where it lies, over HTTP; `plan`",
+            Tool::Local => "the same `update` with index and content as local files",
+            Tool::OneThread => "`plan --threads 1`",
+            Tool::Zsync => "`zsyncmake`; `zsync -i OLD URL`, over HTTP",
+            Tool::Bita => "`bita compress`, which also compresses the content; `bita clone --seed OLD URL`, over HTTP",
+            Tool::Rsync => "`rsync --no-whole-file` between two local files; its sums are part of the update",
+            Tool::Rdiff => "`rdiff signature OLD`; `rdiff delta` (which needs the new version) and `rdiff patch`",
+            Tool::Casync => "`casync make` into a local store, compressed; `casync extract --seed OLD` from it",
+            Tool::Zchunk => {
+                "`zck`, which also compresses; `zckdl -s` (the old version packed as well) over HTTP, `unzck`"
+            }
+            Tool::Xdelta3 => {
+                "`xdelta3 -e -s OLD NEW`, for this one old version, as index; `xdelta3 -d`; both unpack gzip first"
+            }
+            Tool::Zstd => "`zstd --patch-from=OLD NEW`, for this one old version, as index; `zstd -d`",
+            Tool::Cp => "a floor: `cp NEW RESULT`",
+            Tool::B3sum => "a floor: `b3sum NEW`",
+        }
     }
 
-    /// The version that it says it is.
-    pub(super) fn version(self, program: &Path) -> String {
-        let (name, flag) = match self {
-            Tool::Gosync => (program.to_path_buf(), "--version"),
-            Tool::Zsync => (PathBuf::from("zsync"), "-V"),
-            other => (PathBuf::from(other.name()), "--version"),
+    /// Whether it does this, as something of its own that is measured.
+    pub(super) fn does(self, action: Action) -> bool {
+        match self {
+            Tool::Gosync => true,
+            Tool::Local | Tool::Rsync | Tool::Cp => action == Action::Update,
+            Tool::OneThread => action == Action::Plan,
+            _ => action != Action::Plan,
+        }
+    }
+
+    pub(super) fn is_own(self) -> bool {
+        matches!(self, Tool::Gosync | Tool::Local | Tool::OneThread)
+    }
+
+    /// Whether what it reads in an update comes from the server.
+    pub(super) fn is_over_http(self) -> bool {
+        matches!(self, Tool::Gosync | Tool::Zsync | Tool::Bita | Tool::Zchunk)
+    }
+
+    /// The program and others that come with it.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Tool::Gosync | Tool::Local | Tool::OneThread => &[],
+            Tool::Zsync => &["zsync", "zsyncmake"],
+            Tool::Bita => &["bita"],
+            Tool::Rsync => &["rsync"],
+            Tool::Rdiff => &["rdiff"],
+            Tool::Casync => &["casync"],
+            Tool::Zchunk => &["zck", "zckdl", "unzck"],
+            Tool::Xdelta3 => &["xdelta3"],
+            Tool::Zstd => &["zstd"],
+            Tool::Cp => &["cp"],
+            Tool::B3sum => &["b3sum"],
+        }
+    }
+
+    /// The version that it says it is; `None` where it is not there.
+    pub(super) fn version(self, gosync: &Path) -> Option<String> {
+        let (program, flag) = match self {
+            Tool::Gosync => (gosync.to_path_buf(), "--version"),
+            Tool::Zsync => (which("zsync")?, "-V"),
+            // It says its version where others say what is wrong.
+            Tool::Xdelta3 => {
+                let (mut command, _) = sh(which("xdelta3")?).arg("-V").into_command();
+                let said = command.output().ok()?.stderr;
+                return Some(String::from_utf8_lossy(&said).lines().next()?.split(',').next()?.to_owned());
+            }
+            other => (which(other.programs().first()?)?, "--version"),
         };
-        let text = sh(name).arg(flag).read().unwrap_or_default();
-        text.lines().next().unwrap_or("unknown").trim().to_owned()
+        let text = sh(program).arg(flag).read().ok()?;
+        let line = text.lines().next()?.trim().trim_matches('*').trim().to_owned();
+        Some(if line.contains(self.programs().first().unwrap_or(&"gosync")) {
+            line
+        } else {
+            format!("{} {line}", self.name())
+        })
     }
 }
 
-/// The files of one case, and who serves them.
-pub(super) struct Place<'a> {
-    pub(super) program: &'a Path,
-    pub(super) server: &'a Server,
-    /// Served: the new version, and the indexes.
-    pub(super) site: PathBuf,
-    pub(super) old: PathBuf,
-    /// Made new for every run.
-    pub(super) work: PathBuf,
+/// Those of the programs that are here, and what is to be said of the others. Nothing is installed for a quick run.
+pub(super) fn available(is_quick: bool) -> (Vec<Tool>, Vec<String>) {
+    let (mut tools, mut remarks) = (Vec::new(), Vec::new());
+    for tool in Tool::ALL {
+        match find(*tool, is_quick) {
+            Ok(()) => tools.push(*tool),
+            Err(Stop::Missing(why) | Stop::Failed(why)) => {
+                let why = why.lines().next().unwrap_or_default();
+                remarks.push(format!("{} is absent: {why}", tool.name()));
+            }
+        }
+    }
+    (tools, remarks)
 }
 
-/// The name of the new version on the server.
-pub(super) const CONTENT: &str = "content.bin";
-
-impl Place<'_> {
-    pub(super) fn new_version(&self) -> PathBuf {
-        self.site.join(CONTENT)
+fn find(tool: Tool, is_quick: bool) -> Result<()> {
+    if tool == Tool::Bita && !is_quick {
+        crate::setup::cargo_tool("bita")?;
     }
-
-    /// The index file's name on the server.
-    pub(super) fn index(tool: Tool) -> String {
-        format!("{CONTENT}.{}", tool.suffix())
-    }
-
-    /// Where the result of an update lies.
-    pub(super) fn result(&self) -> PathBuf {
-        self.work.join(CONTENT)
-    }
-
-    /// Puts everything as it is before a run.
-    pub(super) fn prepare(&self, tool: Tool, action: Action) -> Result<()> {
-        if self.work.exists() {
-            std::fs::remove_dir_all(&self.work)?;
-        }
-        std::fs::create_dir_all(&self.work)?;
-        // These two update the file where it lies; zsync reads the old one and writes another.
-        if action == Action::Update && matches!(tool, Tool::Gosync | Tool::Rsync) {
-            std::fs::copy(&self.old, self.result())?;
-        }
-        Ok(())
-    }
-
-    /// The command, or `None` where the program has no such action.
-    pub(super) fn command(&self, tool: Tool, action: Action) -> Result<Option<Sh>> {
-        let (new, url) = (self.new_version(), self.server.url(&Self::index(tool)));
-        let index = self.site.join(Self::index(tool));
-        Ok(Some(match (tool, action) {
-            (Tool::Gosync, Action::Index) => sh(self.program).args("index --quiet -o").arg(index).arg(new),
-            (Tool::Gosync, Action::Update) => {
-                sh(self.program).args("update --quiet").arg(self.result()).arg("--index").arg(url)
-            }
-            (Tool::Zsync, Action::Index) => {
-                let make = sh(need("zsyncmake")?).arg("-o").arg(index);
-                make.arg("-u").arg(self.server.url(CONTENT)).arg(new)
-            }
-            (Tool::Zsync, Action::Update) => {
-                sh(need("zsync")?).args("-q -o").arg(self.result()).arg("-i").arg(&self.old).arg(url).within(&self.work)
-            }
-            (Tool::Rsync, Action::Index) => return Ok(None),
-            (Tool::Rsync, Action::Update) => {
-                sh(need("rsync")?).args("--no-whole-file --ignore-times").arg(new).arg(self.result())
-            }
-            (Tool::Cp, _) => sh("cp").arg(new).arg(self.result()),
-            (Tool::B3sum, _) => sh(need("b3sum")?).arg(new),
-        }))
-    }
-
-    /// Whether a run leaves the new version behind.
-    pub(super) fn makes_a_result(tool: Tool, action: Action) -> bool {
-        tool == Tool::Cp || (action == Action::Update && tool != Tool::B3sum)
-    }
+    tool.programs().iter().try_for_each(|program| need(program).map(drop))
 }

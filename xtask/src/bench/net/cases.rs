@@ -7,8 +7,9 @@ use super::link::Line;
 use super::nginx::Protocol;
 use super::tools::Tool;
 use crate::bench::MIB;
+use crate::bench::cases::RELEASES;
 use crate::bench::corpus::{self, Relation};
-use crate::demo::package::{self, Package};
+use crate::demo::package;
 use crate::sh::Result;
 
 /// Packets that may wait for any of the lines.
@@ -24,9 +25,6 @@ const FAST: Line =
 /// Hundredths of the new version that the old one has.
 const SHARES: &[u64] = &[0, 10, 50, 90, 99, 100];
 const FEW_SHARES: &[u64] = &[0, 50, 100];
-
-/// Two adjacent releases of a package that many people have: 114 MB in 633 files once unpacked.
-const RELEASES: Package = Package { name: "google-api-python-client", old: "2.201.0", new: "2.202.0" };
 
 /// A pair of versions.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +73,7 @@ impl Files {
             Files::Made { length, edits } => (*length, Relation::Edits(*edits)),
             Files::Shared { length, share } => (*length, Relation::Share(*share)),
         };
-        Ok(corpus::Case { name: "", length, relation }.write(old, new)?)
+        Ok(corpus::Pair { length, relation }.write(old, new)?)
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::measure;
+use super::{kept, measure};
 use crate::demo::digest;
 use crate::faces::{self, Profile};
 use crate::sh::{Result, fail};
@@ -64,8 +64,8 @@ pub(super) fn run(options: &[&str]) -> Result<bool> {
     remarks.iter().for_each(|remark| println!("{remark}"));
     let folder = super::room("net")?;
     let outcome = Bench::new(&gosync, &folder, tools).and_then(|mut bench| {
-        let results = report::folder(choice.is_quick, choice.only.is_empty())?;
-        chosen.iter().try_for_each(|case| report::keep(&results, case, bench.case(case)?))
+        let results = kept::folder(report::folder_name(choice.is_quick), choice.only.is_empty())?;
+        chosen.iter().try_for_each(|case| kept::keep(&results, &case.name(), bench.case(case)?))
     });
     std::fs::remove_dir_all(&folder)?;
     outcome?;

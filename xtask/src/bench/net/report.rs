@@ -2,44 +2,27 @@
 //! case by case, all of them together as a table for people, and on demand both in docs.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::cases::{self, Case};
+use super::cases;
 use super::tools::Tool;
-use crate::bench::report::machine;
+use crate::bench::kept::{self, machine};
 use crate::demo::grouped;
 use crate::sh::Result;
 
-/// Where the cases' results lie; emptied first where `is_new`.
-pub(super) fn folder(is_quick: bool, is_new: bool) -> Result<PathBuf> {
-    let folder = crate::paths::target().join("bench").join(if is_quick { "net-quick" } else { "net" });
-    if is_new && folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
-}
-
-/// Keeps one case's results.
-pub(super) fn keep(folder: &Path, case: &Case, results: Value) -> Result<()> {
-    Ok(std::fs::write(folder.join(file_name(case)), format!("{results:#}\n"))?)
-}
-
-fn file_name(case: &Case) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    format!("{}.json", case.name().chars().map(plain).collect::<String>())
+/// Where the cases' results lie.
+pub(super) fn folder_name(is_quick: bool) -> &'static str {
+    if is_quick { "net-quick" } else { "net" }
 }
 
 /// Prints and writes what there is; whether gosync is within every bound.
 pub(super) fn write(gosync: &Path, remarks: &[String], is_quick: bool, to_docs: bool) -> Result<bool> {
-    let from = folder(is_quick, false)?;
+    let from = kept::folder(folder_name(is_quick), false)?;
     let mut results = Vec::new();
     for case in cases::all(is_quick) {
-        if let Ok(text) = std::fs::read_to_string(from.join(file_name(&case))) {
-            results.push(serde_json::from_str::<Value>(&text)?);
-        }
+        results.extend(kept::kept(&from, &case.name()));
     }
     let text = tables(&results);
     println!("\n{text}");

@@ -1,0 +1,197 @@
+//! What is asked of gosync, as multiples of what another program takes in the same run, so that it holds on any machine;
+//! and what came out.
+
+use serde_json::Value;
+
+use super::MIB;
+
+/// One line of the table.
+pub(super) struct Goal {
+    pub(super) what: String,
+    pub(super) goal: String,
+    pub(super) measured: String,
+    pub(super) is_met: bool,
+}
+
+/// One goal for each for which there are figures.
+pub(super) fn goals(results: &[Value]) -> Vec<Goal> {
+    let all = Points { results };
+    let mut goals = Vec::new();
+    index(&all, &mut goals);
+    updates(&all, &mut goals);
+    plan(&all, &mut goals);
+    hostile(&all, &mut goals);
+    growth(&all, &mut goals);
+    memory(&all, &mut goals);
+    goals
+}
+
+/// The figures, found by the key of the case, the action and the program.
+struct Points<'a> {
+    results: &'a [Value],
+}
+
+impl<'a> Points<'a> {
+    fn case(&self, key: &str) -> Option<&'a Value> {
+        self.results.iter().find(|case| case["key"] == key)
+    }
+
+    fn list(&self, key: &str) -> &'a [Value] {
+        self.case(key).and_then(|case| case["points"].as_array()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn point(&self, key: &str, action: &str, program: &str) -> Option<&'a Value> {
+        self.list(key).iter().find(|point| point["action"] == action && point["program"] == program)
+    }
+
+    fn seconds(&self, key: &str, action: &str, program: &str) -> Option<f64> {
+        self.point(key, action, program)?["seconds"].as_f64()
+    }
+
+    fn name(&self, key: &str) -> &'a str {
+        self.case(key).and_then(|case| case["case"].as_str()).unwrap_or_default()
+    }
+}
+
+/// A time as a multiple of another one, which it may be at most.
+fn at_most(goals: &mut Vec<Goal>, what: String, limit: f64, of: &str, times: (Option<f64>, Option<f64>)) {
+    if let (Some(own), Some(other)) = times {
+        let ratio = own / other;
+        let goal = format!("at most {limit} × {of}");
+        let measured = format!("{ratio:.2} × ({own:.3} s, {other:.3} s)");
+        goals.push(Goal { what, goal, measured, is_met: ratio <= limit });
+    }
+}
+
+fn index(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let times = || (all.seconds("edits", "index", "gosync"), all.seconds("edits", "index", "b3sum"));
+    let what = format!("index: {}", all.name("edits"));
+    at_most(goals, what.clone(), 2.0, "b3sum", times());
+    at_most(goals, format!("{what}, binding"), 2.5, "b3sum", times());
+}
+
+fn updates(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let own = |key| all.seconds(key, "update", "gosync, local");
+    let update = |key| format!("update, source local: {}", all.name(key));
+    at_most(goals, update("edits"), 1.6, "cp", (own("edits"), all.seconds("edits", "update", "cp")));
+    for key in ["edits", "zeros", "prefix", "moved"] {
+        at_most(goals, update(key), 1.0, "rsync", (own(key), all.seconds(key, "update", "rsync")));
+    }
+}
+
+fn plan(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let what = format!("plan: {}", all.name("plan"));
+    let Some(own) = all.seconds("plan", "plan", "gosync") else { return };
+    let length = all.point("plan", "plan", "gosync").and_then(|point| point["length"].as_f64()).unwrap_or_default();
+    let rate = length / own / 1e9;
+    let measured = format!("{rate:.2} GB/s ({own:.3} s)");
+    goals.push(Goal { what: what.clone(), goal: "at least 1 GB/s".to_owned(), measured, is_met: rate >= 1.0 });
+    for (peer, action, limit, goal) in [
+        ("zsync", "update", 10.0, "at least 10 × as fast as zsync's update"),
+        ("rsync", "update", 10.0, "at least 10 × as fast as rsync's update"),
+        ("gosync, one thread", "plan", 1.8, "two threads at least 1.8 × as fast as one"),
+    ] {
+        if let Some(other) = all.seconds("plan", action, peer) {
+            let measured = format!("{:.1} × ({own:.3} s, {other:.3} s)", other / own);
+            goals.push(Goal { what: what.clone(), goal: goal.to_owned(), measured, is_met: other / own >= limit });
+        }
+    }
+}
+
+/// Each beside the random data that were measured before it.
+fn hostile(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let mut random = None;
+    for point in all.list("hostile") {
+        let name = point["files"].as_str().unwrap_or_default();
+        let seconds = point["seconds"].as_f64();
+        if name.starts_with("random") {
+            random = seconds;
+        } else {
+            at_most(goals, format!("plan: {name}"), 3.0, "random", (seconds, random));
+        }
+    }
+}
+
+fn growth(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let of = |key: &'static str, action: &'static str, program: &'static str| {
+        let points = all.list(key).iter();
+        points.filter(move |point| point["action"] == action && point["program"] == program).filter_map(|point| {
+            let length = point["length"].as_f64()?;
+            Some((length, point["seconds"].as_f64()? * 1024.0 * MIB as f64 / length))
+        })
+    };
+    for (action, program) in [("index", "gosync"), ("update", "gosync, local")] {
+        let Some((_, first)) = of("growth", action, program).next() else { continue };
+        let list: Vec<String> = of("growth", action, program)
+            .map(|(length, each)| format!("{:.0} MiB {each:.2}", length / MIB as f64))
+            .collect();
+        let worst = of("growth", action, program).map(|(_, each)| each / first).fold(0.0, f64::max);
+        let what = format!("{action}: seconds per GiB, in memory");
+        let measured = format!("{worst:.2} × ({})", list.join(", "));
+        let goal = "at most 1.25 × those of the smallest".to_owned();
+        goals.push(Goal { what, goal, measured, is_met: worst <= 1.25 });
+    }
+    // On the disk, what the disk takes is in both.
+    let last = |program| of("growth", "update", program).next_back().map(|(_, each)| each);
+    let there = |program| all.seconds("disk", "update", program);
+    if let (Some(own), Some(cp), Some(own_there), Some(cp_there)) =
+        (last("gosync, local"), last("cp"), there("gosync, local"), there("cp"))
+    {
+        let (memory, disk) = (own / cp, own_there / cp_there);
+        let what = format!("update ÷ cp: {}", all.name("disk"));
+        let measured = format!("{disk:.2} ({own_there:.1} s, {cp_there:.1} s), in memory {memory:.2}");
+        let goal = "at most 1.25 × that in memory".to_owned();
+        goals.push(Goal { what, goal, measured, is_met: disk <= 1.25 * memory });
+    }
+}
+
+fn memory(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    for (key, limit) in [("edits", 64), ("unrelated", 64), ("disk", 128)] {
+        let own = all.list(key).iter().filter(|point| !point["memory_limit"].is_null());
+        let Some(most) = own.filter_map(|point| point["peak_bytes"].as_u64()).max() else { continue };
+        goals.push(Goal {
+            what: format!("memory: {}", all.name(key)),
+            goal: format!("at most {limit} MiB"),
+            measured: format!("{:.0} MiB", most as f64 / MIB as f64),
+            is_met: most <= limit * MIB,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn point(action: &str, program: &str, length: u64, seconds: f64) -> Value {
+        json!({ "action": action, "program": program, "length": length, "seconds": seconds, "files": program })
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed_by_its_ratio() {
+        let points = vec![
+            point("index", "gosync", 1, 0.22),
+            point("index", "b3sum", 1, 0.1),
+            point("update", "gosync, local", 1, 0.9),
+            point("update", "rsync", 1, 1.0),
+        ];
+        let results = [json!({ "case": "edits here", "key": "edits", "points": points })];
+        let met: Vec<(String, bool)> = goals(&results).into_iter().map(|goal| (goal.goal, goal.is_met)).collect();
+        let expected = [("at most 2 × b3sum", false), ("at most 2.5 × b3sum", true), ("at most 1 × rsync", true)];
+        assert_eq!(met, expected.map(|(goal, is_met)| (goal.to_owned(), is_met)));
+    }
+
+    #[test]
+    fn growth_is_of_seconds_per_byte_and_hostile_beside_the_random_before_it() {
+        let growth = vec![point("index", "gosync", 100 * MIB, 1.0), point("index", "gosync", 200 * MIB, 2.6)];
+        let hostile =
+            ["random, small", "bad", "random, large", "worse"].map(|name| point("plan", name, 1, name.len() as f64));
+        let results = [json!({ "key": "growth", "points": growth }), json!({ "key": "hostile", "points": hostile })];
+        let goals = goals(&results);
+        let measured: Vec<&str> =
+            goals.iter().map(|goal| goal.measured.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(measured, ["0.23", "0.38", "1.30"]);
+        assert!(!goals[2].is_met);
+    }
+}
