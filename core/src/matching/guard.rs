@@ -7,14 +7,14 @@ use super::Work;
 /// What each byte scanned earns, in bytes that may be hashed in vain. XXH3 is an order of magnitude faster than the scan.
 const REFILL: i64 = 4;
 /// What each step of looking for a weak sum in vain costs, in the same money: reads all over the index.
-const LOOK: i64 = 128;
+const LOOK: i64 = 256;
 /// What a section begins with, and what can be saved up, in blocks.
 const RESERVE: i64 = 64;
 /// Where more than one offset in so many passes the filter, and nothing comes of it, the scan itself is slower than on
 /// other data: it has to leave out some of what follows.
 const DENSE: usize = 8;
 /// How many offsets are left out for each that passed in vain.
-const LEFT_OUT: usize = 4;
+const LEFT_OUT: usize = 8;
 
 /// The means of one section, and what it has cost.
 pub(super) struct Guard {

@@ -40,12 +40,12 @@ fn sums(weak: u64) -> (u32, u32) {
 /// An empty filter for so many blocks. Every offset looks into the first step, so what decides is the cache that it
 /// fits; the second step saves looks into the table, which are dear, as long as it is small itself.
 fn filter(index: &Index, blocks: usize) -> Filter {
-    let bits = blocks.next_power_of_two();
+    let bits = (blocks - blocks / 4).next_power_of_two();
     let (words, check_words) = match blocks {
         0..=8192 => (1 << 13, 1 << 14),
         8193..=131_072 => (1 << 17, 2 * bits),
         131_073..=1_048_576 => (1 << 19, bits),
-        _ => (bits / 4, bits / 2),
+        _ => (bits / 4, bits),
     };
     Filter::with_check(words, check_words, sums(index.cut_weak(u32::MAX, u32::MAX)))
 }
