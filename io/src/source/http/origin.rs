@@ -17,8 +17,11 @@ use crate::source::pending::lock;
 const STREAMS: usize = 100;
 /// Origins that are remembered although nobody uses them.
 const MOST_IDLE: usize = 64;
-/// How long bytes are counted before they make a rate.
+/// How long bytes are counted before they make a rate, while the round trip is not known.
 const WINDOW: Duration = Duration::from_millis(200);
+/// The shortest such time. Otherwise it is a round trip: a connection that begins brings half of what it has brought so
+/// far in the last of them, and the more round trips are counted together, the less the rate says of what is to come.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(20);
 /// The shortest busy time that tells something about the rate.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Samples of the rate that count.
@@ -57,6 +60,8 @@ struct Meter {
     /// Bodies that are under way, and since when there is one.
     bodies: usize,
     since: Option<Instant>,
+    /// How long a window is; zero if that is not known yet.
+    window: Duration,
     /// Time and bytes of this window, and of the one before.
     time: Duration,
     bytes: u64,
@@ -78,7 +83,8 @@ impl Meter {
         if let Some(since) = self.since.replace(now) {
             self.time += now - since;
         }
-        if self.time >= WINDOW {
+        let window = if self.window.is_zero() { WINDOW } else { self.window };
+        if self.time >= window {
             let (time, bytes) = (std::mem::take(&mut self.time), std::mem::take(&mut self.bytes));
             let (time_before, bytes_before) = std::mem::replace(&mut self.before, (time, bytes));
             self.sample(bytes + bytes_before, time + time_before);
@@ -107,11 +113,13 @@ impl Meter {
         self.samples.push_back((bytes as f64 / time.as_secs_f64()) as u64);
     }
 
-    /// The sample that three out of ten are better than; of few samples the best, because a connection begins slowly.
+    /// The sample that three out of ten are better than; of few samples the best, because a connection begins slowly:
+    /// it takes about ten round trips until it knows its way.
     fn rate(&self) -> Option<u64> {
         let mut samples: Vec<u64> = self.samples.iter().copied().collect();
         samples.sort_unstable();
-        let place = (samples.len().saturating_sub(1) * 7).div_ceil(10);
+        let best = samples.len().saturating_sub(1);
+        let place = if samples.len() < SAMPLES / 2 { best } else { (best * 7).div_ceil(10) };
         samples.get(place).copied().filter(|rate| *rate > 0)
     }
 }
@@ -178,7 +186,9 @@ impl Origin {
     pub(super) fn answered(&self, version: Version, round_trip: Duration) {
         let mut facts = lock(&self.facts);
         facts.http2 = version == Version::HTTP_2;
-        facts.round_trip = Some(facts.round_trip.map_or(round_trip, |known| known.min(round_trip)));
+        let round_trip = facts.round_trip.map_or(round_trip, |known| known.min(round_trip));
+        facts.round_trip = Some(round_trip);
+        facts.meter.window = round_trip.clamp(SHORTEST_WINDOW, WINDOW);
     }
 
     /// The first bytes of a body have come.
@@ -307,6 +317,22 @@ mod tests {
         meter.count(1_000_000, at(100));
         meter.end(at(100));
         assert_eq!(meter.rate(), Some(10_000_000));
+    }
+
+    #[test]
+    fn a_connection_that_begins_is_judged_by_its_last_round_trips() {
+        let start = Instant::now();
+        let mut meter = Meter { window: Duration::from_millis(20), ..Meter::default() };
+        meter.begin(start);
+        // Slow start: each round trip brings twice as much as the one before.
+        for i in 1..=7 {
+            let bytes = 20_000 << i;
+            (1..=4).for_each(|part| meter.count(bytes / 4, start + Duration::from_millis((i - 1) * 20 + part * 5)));
+        }
+        meter.end(start + Duration::from_millis(140));
+        let (all, last) = (254 * 20_000 * 1000 / 140, 128 * 20_000 * 1000 / 20);
+        let rate = meter.rate().expect("a rate");
+        assert!(rate > 2 * all && rate <= last, "{all} {rate} {last}");
     }
 
     #[test]

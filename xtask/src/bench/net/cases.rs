@@ -12,7 +12,7 @@ use crate::bench::corpus::{self, Relation};
 use crate::demo::package;
 use crate::sh::Result;
 
-/// Packets that may wait for any of the lines.
+/// Packets that may wait for a line: not fewer than what it holds, as routers are built.
 const QUEUE: u64 = 1000;
 
 const SLOW: Line =
@@ -20,7 +20,7 @@ const SLOW: Line =
 pub(super) const MIDDLE: Line =
     Line { name: "100 Mbit/s, 100 ms", round_trip: Duration::from_millis(100), rate: 100_000_000, queue: QUEUE };
 const FAST: Line =
-    Line { name: "1 Gbit/s, 20 ms", round_trip: Duration::from_millis(20), rate: 1_000_000_000, queue: QUEUE };
+    Line { name: "1 Gbit/s, 20 ms", round_trip: Duration::from_millis(20), rate: 1_000_000_000, queue: 2 * QUEUE };
 
 /// Hundredths of the new version that the old one has.
 const SHARES: &[u64] = &[0, 10, 50, 90, 99, 100];
