@@ -48,8 +48,8 @@ fn page(versions: &[String], remarks: &str, tables: &str) -> String {
          programs taking turns, median of the rounds (one that took more than 20 s ran once).\n\n\
          Machine: {}; files in memory. Versions: {}; nginx as Debian sets it up.{remarks}\n\n\
          The link is two network namespaces joined by a process that delays every packet, caps the rate of each direction, \
-         and loses what finds 1000 packets waiting (`xtask/src/bench/net/link.rs`): between the ends is real TCP, and every \
-         connection starts cold (`tcp_no_metrics_save`). *From the server* and *to the server* are bytes on that wire, all \
+         and loses what finds 1000 packets waiting, at 1 Gbit/s 2000 (`xtask/src/bench/net/link.rs`): between the ends is \
+         real TCP, and every connection starts cold (`tcp_no_metrics_save`). *From the server* and *to the server* are bytes on that wire, all \
          headers included. The time of a run contains bringing the result to the disk (`fsync`). Each result was compared \
          with the new version by digest.\n\n{tables}",
         machine(),
