@@ -9,8 +9,7 @@ const SHORTEST: usize = 4 * STEP;
 /// Lanes of any kernel at most.
 pub(super) const MOST: usize = 16;
 
-/// What a vector kernel rolls over. Its fields are private to this module so that they always fit each other:
-/// see [`Lanes::cut`].
+/// What a vector kernel rolls over. Only [`scan`] makes one, so that its fields always fit each other.
 pub(super) struct Lanes<'a> {
     pub(super) data: &'a [u8],
     pub(super) window: usize,

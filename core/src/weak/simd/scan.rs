@@ -28,7 +28,7 @@ impl Queue {
 }
 
 /// Writes the functions `roll` and `drain` in the words of the module that calls it:
-/// `Vector` of [`LANES`] numbers, their arithmetic, and
+/// `Vector` of `LANES` numbers, their arithmetic, and
 /// - `load`, `splat`: a vector of these numbers, of this number
 /// - `rows`: row `i` is 16 bytes each of the lanes `i`, `i + 4`, …; `low32` … `high64` interleave pairs within 16 bytes
 /// - `gather`: the words with these numbers; `test`: whether bit `position & 31` is set, a bit for each lane
