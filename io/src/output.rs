@@ -158,9 +158,8 @@ fn plain(cause: io::Error) -> io::Error {
 }
 
 fn persist(path: TempPath, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
-    let path = path
-        .keep()
-        .map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
+    let path =
+        path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
     let aside = replace::replace(&path, target, how).inspect_err(|_| {
         let _ = fs::remove_file(&path);
     })?;

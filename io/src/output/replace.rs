@@ -81,11 +81,7 @@ fn in_place_of(new: &Path, target: &Path, how: &Replacing<'_>, system: &System<'
 
 /// Tries `attempt` until it succeeds, fails for another reason than that a file is held, or the time is over. Fails itself
 /// only on a cancel.
-fn patiently(
-    attempt: &dyn Fn() -> io::Result<()>,
-    how: &Replacing<'_>,
-    system: &System<'_>,
-) -> Result<io::Result<()>> {
+fn patiently(attempt: &dyn Fn() -> io::Result<()>, how: &Replacing<'_>, system: &System<'_>) -> Result<io::Result<()>> {
     let timeout = if how.timeout.is_zero() { TIMEOUT } else { how.timeout };
     let (start, mut pause, mut told) = (Instant::now(), FIRST_PAUSE, false);
     loop {
@@ -304,7 +300,10 @@ mod tests {
         // As a running program: its file cannot be replaced, but it can be renamed.
         let refuse = |from: &Path, to: &Path| (to == target && from.ends_with("part") && to.exists()).then(held);
         let aside = place.replace(30, true, &refuse).expect("it is moved aside").expect("where it is");
-        assert_eq!((place.read("target"), fs::read_to_string(&aside).expect("the old file")), ("new".into(), "old".into()));
+        assert_eq!(
+            (place.read("target"), fs::read_to_string(&aside).expect("the old file")),
+            ("new".into(), "old".into())
+        );
         // The next one gets a name of its own.
         fs::write(place.path("part"), "newer").expect("a finished file");
         let second = place.replace(30, true, &refuse).expect("it is moved aside").expect("where it is");
