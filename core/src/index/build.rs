@@ -48,7 +48,8 @@ pub(super) fn build(
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the units do not make up the length"))?,
     };
     values.truncate(layout.value_count() as usize);
-    Ok(Index { layout, root, values, identities, source: options.source.clone(), origin: None, origin_source: None })
+    let source = options.source.clone();
+    Ok(Index { layout, root, values, identities, source, origin: None, expected: None, origin_source: None })
 }
 
 /// Where the results go: a value for each unit, an identity for each block.

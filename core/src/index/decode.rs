@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     let Parts { layout, root, values, source, identities } = read(&bytes)?;
     let identities = take_identities(&layout, parents(&values, &root), bytes, identities)?;
-    Ok(Index { layout, root, values, identities, source, origin: None, origin_source: None })
+    Ok(Index { layout, root, values, identities, source, origin: None, expected: None, origin_source: None })
 }
 
 /// An index, but for the identities.

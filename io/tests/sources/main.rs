@@ -12,3 +12,4 @@ mod redirect;
 mod server;
 mod several;
 mod sink;
+mod trust;
