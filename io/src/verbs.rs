@@ -64,7 +64,8 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
         meter.update(|progress| progress.fraction = share(done, total));
         observer.cancel.check()
     };
-    let build = BuildOptions { block_size: options.block_size, source: source.filter(|name| !name.is_empty()) };
+    let source = source.filter(|name| !name.is_empty());
+    let build = BuildOptions { block_size: options.block_size, source, ..BuildOptions::default() };
     let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let root = index.root();
