@@ -43,6 +43,11 @@ impl Index {
         self.layout.is_top_units() || self.values.has(top)
     }
 
+    /// Whether the chaining value of `unit` is here, so that [`Index::unit_is`] can tell.
+    pub fn can_check(&self, unit: u64) -> bool {
+        self.parent(unit).is_some()
+    }
+
     /// Whether the identities of the blocks of `unit` are here.
     pub fn has_blocks(&self, unit: u64) -> bool {
         self.identities.has(unit)
