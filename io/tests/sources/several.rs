@@ -56,7 +56,7 @@ fn many_short_ranges_take_few_requests() {
     assert!(log.len() <= 100, "{} requests", log.len());
     for asked in &log {
         let asked_for = asked.ranges();
-        assert!(asked_for.len() <= 100 && asked.header("range").is_some_and(|text| text.len() <= 4096));
+        assert!(asked_for.len() <= 200 && asked.header("range").is_some_and(|text| text.len() <= 4096));
         let ascending = |pair: &[(u64, Option<u64>)]| pair[0].1.is_some_and(|last| last < pair[1].0);
         assert!(asked_for.windows(2).all(ascending), "{asked_for:?}");
     }
@@ -64,7 +64,7 @@ fn many_short_ranges_take_few_requests() {
     assert_eq!(log[0].ranges().len(), 1);
     assert_eq!(log.iter().map(|asked| asked.ranges().len()).find(|count| *count > 1), Some(2));
     let link = source.link();
-    assert_eq!((link.ranges, link.parallel, link.reason), (Some(true), 400, None));
+    assert_eq!((link.ranges, link.parallel, link.reason), (Some(true), 800, None));
 }
 
 #[test]
@@ -123,39 +123,41 @@ fn right_answers_have_many_forms() {
     }
 }
 
+type Wrong = fn(&Asked, &[u8]) -> Answer;
+/// Ways in which servers get several ranges wrong.
+const WRONGS: [(&str, Wrong); 11] = [
+    ("501", |_, _| Answer::status(501)),
+    ("400", |_, _| Answer::status(400)),
+    ("403", |_, _| Answer::status(403)),
+    ("416", |_, _| Answer::status(416)),
+    ("gzip", |asked, content| good(asked, content).with("content-encoding", "gzip")),
+    ("only the first", |asked, content| {
+        let (first, last) = asked.ranges()[0];
+        let range = format!("bytes {first}-{}/{}", last.unwrap(), content.len());
+        let mut answer = whole(content).with("content-range", range);
+        answer.status = 206;
+        answer.body = content[first as usize..=last.unwrap() as usize].to_vec();
+        answer
+    }),
+    ("only the first part", |asked, content| {
+        let (first, last) = asked.ranges()[0];
+        parts(&[part(content, first, last.unwrap())])
+    }),
+    ("another range", |_, content| parts(&[part(content, 0, 9), part(content, 199_000, 199_999)])),
+    ("too many parts", |asked, content| {
+        let (first, last) = asked.ranges()[0];
+        parts(&vec![part(content, first, last.unwrap()); 5])
+    }),
+    ("no boundary in the body", |asked, content| {
+        good(asked, content).with("content-type", "multipart/byteranges; boundary=other")
+    }),
+    ("no boundary in the head", |asked, content| good(asked, content).with("content-type", "multipart/byteranges")),
+];
+
 #[test]
 fn a_wrong_answer_costs_one_request() {
-    type Wrong = fn(&Asked, &[u8]) -> Answer;
-    let wrongs: [(&str, Wrong); 11] = [
-        ("501", |_, _| Answer::status(501)),
-        ("400", |_, _| Answer::status(400)),
-        ("403", |_, _| Answer::status(403)),
-        ("416", |_, _| Answer::status(416)),
-        ("gzip", |asked, content| good(asked, content).with("content-encoding", "gzip")),
-        ("only the first", |asked, content| {
-            let (first, last) = asked.ranges()[0];
-            let range = format!("bytes {first}-{}/{}", last.unwrap(), content.len());
-            let mut answer = whole(content).with("content-range", range);
-            answer.status = 206;
-            answer.body = content[first as usize..=last.unwrap() as usize].to_vec();
-            answer
-        }),
-        ("only the first part", |asked, content| {
-            let (first, last) = asked.ranges()[0];
-            parts(&[part(content, first, last.unwrap())])
-        }),
-        ("another range", |_, content| parts(&[part(content, 0, 9), part(content, 199_000, 199_999)])),
-        ("too many parts", |asked, content| {
-            let (first, last) = asked.ranges()[0];
-            parts(&vec![part(content, first, last.unwrap()); 5])
-        }),
-        ("no boundary in the body", |asked, content| {
-            good(asked, content).with("content-type", "multipart/byteranges; boundary=other")
-        }),
-        ("no boundary in the head", |asked, content| good(asked, content).with("content-type", "multipart/byteranges")),
-    ];
     let content = noise(200_000);
-    for (name, wrong) in wrongs {
+    for (name, wrong) in WRONGS {
         let server = server(&content, wrong);
         let events = Arc::new(Mutex::new(Vec::new()));
         let listener = Arc::clone(&events);
@@ -261,7 +263,7 @@ fn what_one_source_learned_helps_the_next() {
     get_all(&first, &taker, &scattered(64));
     let (before, connections) = (server.log().len(), server.connections());
     let second = HttpSource::open(&server.url("/other"), &options(), &Observer::default()).expect("a source");
-    assert_eq!((second.link().ranges, second.link().parallel), (Some(true), 400));
+    assert_eq!((second.link().ranges, second.link().parallel), (Some(true), 800));
     assert!(second.link().round_trip.is_some());
     get_all(&second, &taker, &scattered(64));
     let log = server.log();
@@ -272,7 +274,7 @@ fn what_one_source_learned_helps_the_next() {
     // Other options are another pool, which knows nothing.
     let other = HttpOptions { connections: 2, ..options() };
     let third = HttpSource::open(&server.url("/content"), &other, &Observer::default()).expect("a source");
-    assert_eq!((third.link().ranges, third.link().round_trip, third.link().parallel), (None, None, 200));
+    assert_eq!((third.link().ranges, third.link().round_trip, third.link().parallel), (None, None, 400));
 }
 
 #[test]
@@ -290,6 +292,46 @@ fn an_index_that_came_as_a_range_saves_the_probe() {
     let source = open(&server);
     taker.get(&source, &[(0, 100), (50_000, 100), (100_000, 100), (150_000, 100)]).expect("an answer");
     assert_eq!(server.most_at_once(), 4);
+}
+
+/// Reads an index of 600 kB, and gives what a source of content would find known then.
+fn read_long_index(server: &Server, content: &[u8]) -> (Option<bool>, u32) {
+    let (index, taker) = (open(server), Taker::new());
+    index.prove_ranges();
+    taker.get(&index, &[(0, Range::TO_END)]).expect("an answer");
+    taker.check(content, &[(0, content.len() as u64)]);
+    // What was asked for is here before the answer has ended.
+    std::thread::sleep(Duration::from_millis(100));
+    let link = open(server).link();
+    (link.ranges, link.proven)
+}
+
+#[test]
+fn a_long_index_shows_whether_several_ranges_are_answered() {
+    let content = noise(600_000);
+    let right = server(&content, good);
+    assert_eq!(read_long_index(&right, &content), (Some(true), 800));
+    let log = right.log();
+    // The beginning, the rest over four connections, one of which has a pair.
+    assert_eq!((log.len(), together(&right)), (5, 1), "{log:?}");
+    let bytes: u64 =
+        log.iter().flat_map(Asked::ranges).map(|(first, last)| last.map_or(0, |last| last + 1 - first)).sum();
+    assert_eq!(bytes, 600_000);
+    for (name, wrong) in WRONGS {
+        let server = server(&content, wrong);
+        assert_eq!(read_long_index(&server, &content), (Some(true), 4), "{name}");
+        assert_eq!(together(&server), 1, "{name}");
+        // The pair is asked for once more, each by itself, if nothing of it was right.
+        assert!(server.log().len() <= 7, "{name}: {:?}", server.log());
+    }
+    // Everything instead: used as far as it is near.
+    let everything = server(&content, |_, content| whole(content));
+    assert_eq!(read_long_index(&everything, &content), (Some(true), 4));
+    // One that is short is not worth it.
+    let short = noise(250_000);
+    let server = server(&short, good);
+    assert_eq!(read_long_index(&server, &short), (Some(true), 4));
+    assert_eq!(together(&server), 0);
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn bad_manners(record: &Record) -> Option<&'static str> {
     let Some(list) = list else { return Some("a range that counts from the end, or none at all") };
     match () {
         () if list.windows(2).any(|pair| pair[1].0 <= pair[0].1) => Some("ranges that overlap or do not ascend"),
-        () if list.len() > 100 || range.len() > 4096 => Some("more ranges than a server can be expected to take"),
+        () if list.len() > 200 || range.len() > 4096 => Some("more ranges than a server can be expected to take"),
         () if record.if_range.as_ref().is_some_and(|tag| tag.starts_with("W/")) => Some("a weak ETag in If-Range"),
         () if record.if_range.is_some() && record.range.is_none() => Some("If-Range without Range"),
         () if record.accept_encoding.as_deref() != Some("identity") => Some("identity was not asked for"),

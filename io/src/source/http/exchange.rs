@@ -24,6 +24,8 @@ const EVERYTHING: Range = Range::new(0, Range::TO_END);
 const BEGINNING: u64 = 128 * 1024;
 /// The length of the others, at least.
 const LEAST: u64 = 64 * 1024;
+/// The length of one that is there to be tried together with another.
+const TRIAL: u64 = 4096;
 
 impl Shared {
     /// Asks for ranges (ascending, apart from each other) in one exchange and supplies what comes.
@@ -157,7 +159,8 @@ impl Shared {
     }
 
     /// What follows the beginning of everything is asked for over all connections: that takes no longer, and leaves all
-    /// of them warm for the content.
+    /// of them warm for the content. On the way, if it is long enough for that, a pair shows whether several ranges are
+    /// answered; where they are not, it is asked for again, and arrives while the others are still on their way.
     fn rest(&self, part: &Part, from: u64) {
         let (slots, is_one_connection) = self.target().origin.slots();
         let end = self.total().unwrap_or(Range::TO_END);
@@ -172,7 +175,14 @@ impl Shared {
             let length = if end == Range::TO_END { Range::TO_END } else { share.min(end - offset) };
             Range::new(offset, length)
         });
-        let parts: Vec<Part> = ranges.map(|range| Part::new(&part.pending, range)).collect();
+        let mut parts: Vec<Part> = ranges.map(|range| Part::new(&part.pending, range)).collect();
+        if !is_one_connection && parts.len() > 2 {
+            // A little of the second, and the last: the others go first, and what is between keeps the two apart.
+            let Range { offset, length } = parts[1].range;
+            parts[1].range = Range::new(offset + TRIAL, length - TRIAL);
+            parts.insert(parts.len() - 1, Part::new(&part.pending, Range::new(offset, TRIAL)));
+            parts.iter_mut().rev().take(2).for_each(|part| part.trial = true);
+        }
         part.pending.expect(parts.len());
         {
             let mut state = lock(&self.state);

@@ -1,8 +1,8 @@
 //! The ladder: single ranges → several ranges in one request → one stream of everything. Decides what the next exchange
 //! asks for, and learns from its answer. Pure: no sockets, no clock, no content; `queue` feeds it, and so can a simulation.
 
-/// Ranges in one exchange, at most.
-pub(super) const MOST_RANGES: usize = 100;
+/// Ranges in one exchange, at most: what Apache answers unless it is told otherwise.
+pub(super) const MOST_RANGES: usize = 200;
 /// Trials of several ranges that may end without an answer before no more are made.
 const TRIALS: u8 = 2;
 
@@ -148,6 +148,16 @@ impl Ladder {
         }
     }
 
+    /// Whether a pair is to be sent now, because it is not known how one is answered, though ranges are. If so, it is taken
+    /// as sent.
+    pub(super) fn try_pair(&mut self) -> bool {
+        let is_open = matches!(self.ranges, Ranges::Likely | Ranges::Proven) && self.several == Several::Unknown;
+        if is_open {
+            self.several = Several::Trying;
+        }
+        is_open
+    }
+
     /// What `next` took for several ranges was one.
     pub(super) fn withdrawn(&mut self) {
         if self.several == Several::Trying {
@@ -279,7 +289,7 @@ mod tests {
 
     #[test]
     fn several_ranges_take_few_round_trips() {
-        // The probe, the pair, and three rounds of 100 ranges on each of four connections.
+        // The probe, the pair, and two rounds of up to 200 ranges on each of four connections.
         let (round_trips, exchanges, downs) = Simulation::new(4, 8, true).run(1000);
         assert!(round_trips <= 6 && exchanges <= 18, "{round_trips} round trips, {exchanges} exchanges");
         assert!(downs.is_empty());

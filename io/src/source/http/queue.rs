@@ -31,11 +31,13 @@ pub(super) struct Part {
     pub(super) alone: bool,
     /// It went wrong by itself too, once.
     pub(super) wrong: bool,
+    /// It may go with the next one to show whether several ranges are answered, though little waits.
+    pub(super) trial: bool,
 }
 
 impl Part {
     pub(super) fn new(pending: &Arc<Pending>, range: Range) -> Self {
-        Part { pending: Arc::clone(pending), range, alone: false, wrong: false }
+        Part { pending: Arc::clone(pending), range, alone: false, wrong: false, trial: false }
     }
 
     /// Whether it asks for everything, which needs no ranges.
@@ -122,6 +124,9 @@ impl State {
         }
         self.learn(origin);
         let share = origin.share();
+        if self.has_trial() && self.ladder.try_pair() {
+            return Some(Work::Ranges(self.queue.drain(..2).collect()));
+        }
         match self.ladder.next(&self.view(origin, share)) {
             Step::Single => Some(Work::Ranges(self.take_run(origin, share))),
             Step::Several(count) => {
@@ -139,6 +144,12 @@ impl State {
         }
     }
 
+    /// Whether the two that come next are there to be tried as a pair.
+    fn has_trial(&self) -> bool {
+        let mut parts = self.queue.iter();
+        matches!((parts.next(), parts.next()), (Some(first), Some(second)) if first.trial && second.trial && first.range.end() < second.range.offset)
+    }
+
     fn view(&self, origin: &Origin, share: u64) -> View {
         let (slots, is_one_connection) = origin.slots();
         let most = slots * super::MOST_RANGES;
@@ -152,14 +163,15 @@ impl State {
         }
     }
 
-    /// The first range that waits, and those that continue it: not more than the other slots leave, and not more than
-    /// makes the way there cheap.
+    /// The first range that waits, and those that continue it: not more than its part of all slots, the busy ones
+    /// included (they will be free before one slot has fetched what is for two), and not more than makes the way cheap.
     fn take_run(&mut self, origin: &Origin, share: u64) -> Vec<Part> {
         let waiting = self.queue.iter().fold(0_u64, |sum, part| sum.saturating_add(part.range.length));
-        let most = (waiting / origin.free().max(1) as u64).min(most_bytes(share));
+        let (slots, _) = origin.slots();
+        let most = (waiting / slots.max(1) as u64).min(most_bytes(share));
         let mut run: Vec<Part> = self.queue.pop_front().into_iter().collect();
         while let (Some(first), Some(last), Some(next)) = (run.first(), run.last(), self.queue.front())
-            && !(last.alone || next.alone || last.range.is_to_end())
+            && !(last.alone || next.alone || next.trial || last.range.is_to_end())
             && next.range.offset == last.range.end()
             && next.range.end() - first.range.offset <= most
         {
@@ -308,6 +320,8 @@ impl Shared {
             Work::Plain(part) => self.plain(part).await,
             Work::Stream => self.stream().await,
         }
+        // The connection gets back to the client's pool first, so that what comes next does not make another one.
+        tokio::task::yield_now().await;
         drop(slot);
     }
 }
