@@ -1,6 +1,8 @@
 //! Builds an index: reads the content once, in segments that threads take in turn from front to back,
 //! so that memory is a segment for each thread and the index itself. Leaves opening files to others.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -70,6 +72,7 @@ pub(super) fn build(
         values: Groups::Whole(values),
         identities: Groups::Whole(identities),
         places: None,
+        read: Arc::default(),
         source: options.source.clone(),
         origin: None,
         origin_source: None,

@@ -1,6 +1,8 @@
 //! Reads an index from bytes that nobody vouches for: every size is compared with the bytes present before
 //! anything is allocated, and whatever can be checked without content is checked here.
 
+use std::sync::Arc;
+
 use super::container::{self, Section, fault};
 use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, MOST_LEVELS, SOURCE};
 use super::groups::Groups;
@@ -107,6 +109,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         values: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
+        read: Arc::default(),
         source,
         origin: None,
         origin_source: None,

@@ -20,6 +20,7 @@ mod tree;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
@@ -68,6 +69,8 @@ pub struct Index {
     identities: Groups<u8>,
     /// Where the groups are in what this was read from, if that was in part.
     places: Option<Places>,
+    /// Bytes that were read of it, 0 if nobody counted them.
+    read: Arc<AtomicU64>,
     source: Option<String>,
     origin: Option<String>,
     origin_source: Option<Arc<dyn Source>>,
@@ -156,6 +159,19 @@ impl Index {
     /// Bytes that the encoded index has.
     pub fn encoded_size(&self) -> u64 {
         encode::size(&self.layout, self.source.as_deref())
+    }
+
+    /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
+    pub fn read_size(&self) -> u64 {
+        match self.read.load(Ordering::Relaxed) {
+            0 => self.encoded_size(),
+            read => read,
+        }
+    }
+
+    /// Counts bytes that were read.
+    pub fn count_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL. Not to be trusted.
