@@ -108,6 +108,7 @@ static void test_null_for_an_index(void) {
     REFUSED(gosync_index_open_source(source, NULL, NULL, &error));
     LEAVES_NULL(gosync_index, gosync_index_from_memory(NULL, 1, NULL, &out, &error));
     REFUSED(gosync_index_from_memory("x", 1, NULL, NULL, &error));
+    REFUSED(gosync_index_check(NULL, NULL, &error));
     REFUSED(gosync_index_save(NULL, in("index"), &error));
     REFUSED(gosync_index_save(some_index, NULL, &error));
     REFUSED(gosync_index_encode(NULL, bytes, 32, &written, &error));
