@@ -320,12 +320,9 @@ static void test_options(void) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
     gosync_verify_options verify = GOSYNC_VERIFY_OPTIONS_INIT;
     gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
-    options.flags = 8;
+    options.flags = 0x80000000u;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.flags = 0;
-    options.reserved = 1;
-    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
-    options.reserved = 0;
     options.retries = -2;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.retries = 0;
