@@ -15,7 +15,7 @@ use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::{Added, Shared};
 use crate::open;
-use crate::output::{self, Output};
+use crate::output::{self, Output, Replacing};
 use crate::parts::Wanted;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
@@ -46,6 +46,7 @@ pub(super) fn plan(shared: &Shared) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
+    output::tidy_up(&output::real_target(&shared.target)?);
     let mut partial = None;
     let error = match attempt(shared, &shared.index, &mut partial) {
         Err(error) if may_be_another_version(&error) => error,
@@ -172,10 +173,23 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     shared.state().temporary.clear();
-    output.publish()?;
     let target = shared.target.display();
+    let waiting = |cause: &std::io::Error| {
+        let text = format!("the target is held by another program, which is waited for: {cause}");
+        shared.observer.event(Level::Info, "waiting", text, &[("target", &target)]);
+        // Nothing else tells of progress until that is over.
+        shared.meter.finish(|progress| (progress.phase, progress.cancellable) = (Phase::Waiting, true));
+    };
+    let options = &shared.options;
+    let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
+    if let Some(aside) = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })? {
+        let text = "the old target, which is still held, was moved aside";
+        shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+    }
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
-    shared.meter.finish(|progress| (progress.phase, progress.fraction) = (Phase::Done, 1.0));
+    shared
+        .meter
+        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(())
 }
 
