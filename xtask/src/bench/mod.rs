@@ -15,6 +15,7 @@ mod measure;
 #[cfg(target_os = "linux")]
 mod net;
 mod place;
+mod recall;
 mod report;
 mod room;
 mod runner;

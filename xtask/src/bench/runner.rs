@@ -10,7 +10,7 @@ use super::measure::{self, Usage};
 use super::place::{self, CONTENT, Place};
 use super::room::obstacle;
 use super::tools::{Action, Tool};
-use super::{MIB, disk};
+use super::{MIB, disk, kernels, recall};
 use crate::demo::digest;
 use crate::sh::{Result, fail, sh};
 
@@ -60,6 +60,8 @@ impl Bench<'_> {
             Kind::Hostile { length, one_block } => self.hostile(length, one_block, &folder),
             Kind::Growth { lengths } => self.growth(lengths, &folder),
             Kind::Disk { length } => disk::run(self, length),
+            Kind::Kernels => kernels::points(),
+            Kind::Recall { length } => recall::run(self.gosync, length, &folder),
         };
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
