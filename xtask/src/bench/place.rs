@@ -192,6 +192,11 @@ impl<'a> Place<'a> {
         start.arg("--index").arg(self.index(Tool::Local)).arg("--source").arg(self.new_version())
     }
 
+    /// The floor of that: gosync's result is on the disk when it ends, so `cp`'s has to be.
+    pub(super) fn copy_durably(&self) -> Sh {
+        self.script("cp \"$1\" \"$2\" && sync \"$2\"", self.new_version()).arg(self.result())
+    }
+
     /// What was transferred besides the index where no server counts it: a delta or a patch.
     pub(super) fn delta_bytes(&self, tool: Tool) -> Option<u64> {
         let file = match tool {

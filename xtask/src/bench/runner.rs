@@ -180,9 +180,10 @@ impl Turn<'_> {
         let Turn { place, tool, action, .. } = self;
         let is_beside = self.is_beside && *action == Action::Update;
         place.prepare(if is_beside { Tool::Cp } else { *tool }, *action)?;
-        let command = match is_beside && *tool == Tool::Local {
-            true => place.update_beside(),
-            false => place.command(*tool, *action)?,
+        let command = match tool {
+            Tool::Local if is_beside => place.update_beside(),
+            Tool::Cp if is_beside => place.copy_durably(),
+            _ => place.command(*tool, *action)?,
         };
         place.server.take_counts();
         let usage = measure::run(command, &place.log())?;

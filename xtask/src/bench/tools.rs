@@ -119,7 +119,7 @@ impl Tool {
                 "`xdelta3 -e -s OLD NEW`, for this one old version, as index; `xdelta3 -d`; both unpack gzip first"
             }
             Tool::Zstd => "`zstd --patch-from=OLD NEW`, for this one old version, as index; `zstd -d`",
-            Tool::Cp => "a floor: `cp NEW RESULT`",
+            Tool::Cp => "a floor: `cp NEW RESULT`; where only gosync is beside it, and `sync RESULT`, as gosync does",
             Tool::B3sum => "a floor: `b3sum NEW`",
         }
     }
