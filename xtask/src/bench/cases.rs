@@ -58,7 +58,7 @@ const fn releases(key: &'static str, name: &'static str, form: &'static str) -> 
 
 const FULL: &[Case] = &[
     made("edits", "1 GiB, 240 edits", 1024, Relation::Edits(240), Tool::ALL),
-    made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::FEW),
+    made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::OWN),
     made("plan", "256 MiB, unrelated", 256, Relation::None, Tool::MOST),
     made("zeros", "512 MiB, disk image", 512, Relation::Zeros, Tool::MOST),
     made("prefix", "512 MiB, 777 bytes before", 512, Relation::Prefix(777), Tool::MOST),

@@ -54,7 +54,7 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
     remarks.iter().for_each(|remark| println!("{remark}"));
     let kept = kept::folder(if choice.is_quick { "quick" } else { "full" }, choice.is_new())?;
     let folder = room("files")?;
-    let is_in_memory = folder.starts_with("/dev/shm");
+    let is_in_memory = folder.starts_with(room::IN_MEMORY);
     let bench = Bench { gosync: &gosync, folder: folder.clone(), tools, rounds: choice.rounds() };
     let outcome = chosen.iter().try_for_each(|case| {
         if choice.is_resumed && kept::kept(&kept, case.name).is_some() {

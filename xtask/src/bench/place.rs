@@ -95,6 +95,22 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
+    /// Writes so many bytes and removes them again, where files are in memory: on a virtual machine, memory that was not
+    /// used for a while has gone back to the host, and whoever gets it first waits for that. Which program that is depends
+    /// on how much the one before has left behind.
+    pub(super) fn warm(&self, length: u64) -> Result<()> {
+        if !self.work.starts_with(super::room::IN_MEMORY) {
+            return Ok(());
+        }
+        let path = self.work.with_extension("warm");
+        let mut file = std::fs::File::create(&path)?;
+        let some = vec![0; 1 << 20];
+        for _ in 0..length.div_ceil(some.len() as u64) {
+            std::io::Write::write_all(&mut file, &some)?;
+        }
+        Ok(std::fs::remove_file(path)?)
+    }
+
     /// The command to measure.
     pub(super) fn command(&self, tool: Tool, action: Action) -> Result<Sh> {
         match action {

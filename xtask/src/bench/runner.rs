@@ -180,6 +180,9 @@ impl Turn<'_> {
         let Turn { place, tool, action, .. } = self;
         let is_beside = self.is_beside && *action == Action::Update;
         place.prepare(if is_beside { Tool::Cp } else { *tool }, *action)?;
+        if *action == Action::Update {
+            place.warm(self.length)?;
+        }
         let command = match tool {
             Tool::Local if is_beside => place.update_beside(),
             Tool::Cp if is_beside => place.copy_durably(),

@@ -79,6 +79,9 @@ impl Tool {
         Tool::B3sum,
     ];
 
+    /// gosync and the floors.
+    pub(super) const OWN: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Cp, Tool::B3sum];
+
     /// The nearest ones and the floors.
     pub(super) const FEW: &[Tool] =
         &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Zsync, Tool::Rsync, Tool::Rdiff, Tool::Cp, Tool::B3sum];
