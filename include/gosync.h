@@ -88,11 +88,14 @@
 // Making the result durable and visible under its name.
 #define GOSYNC_PHASE_PUBLISHING 4
 
+// Waiting for another program to let go of the target (on Windows).
+#define GOSYNC_PHASE_WAITING 5
+
 // Comparing a file with an index.
-#define GOSYNC_PHASE_VERIFYING 5
+#define GOSYNC_PHASE_VERIFYING 6
 
 // Over, successfully.
-#define GOSYNC_PHASE_DONE 6
+#define GOSYNC_PHASE_DONE 7
 
 // Something is wrong that the work survives.
 #define GOSYNC_LEVEL_WARNING 0
@@ -113,6 +116,10 @@
 // Flag of gosync_job_options: look through all seeds to their end, however little they seem to share with the target.
 // Otherwise the search ends early where fetching is much faster.
 #define GOSYNC_JOB_THOROUGH 4
+
+// Flag of gosync_job_options: on Windows, move an old file aside that another program holds still after
+// `replace_timeout_ms`, which works for a running program too. What lies aside is removed at the next update.
+#define GOSYNC_JOB_MOVE_ASIDE 8
 
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
@@ -355,10 +362,11 @@ typedef struct {
     int32_t retries;
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
-    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE and GOSYNC_JOB_THOROUGH, or 0.
+    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH and GOSYNC_JOB_MOVE_ASIDE, or 0.
     uint32_t flags;
-    // 0.
-    uint32_t reserved;
+    // On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
+    // milliseconds. 0 means 30000.
+    uint32_t replace_timeout_ms;
     // How the source that the index names is opened; what there is to tell is told to the job's own observer.
     // NULL: all defaults.
     const gosync_open_options *open;

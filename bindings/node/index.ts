@@ -162,10 +162,12 @@ function jobOptions(given: UpdateOptions): native.JobInput {
       maxGap: input.count(given.maxGap, 'maxGap'),
       assumeRtt: input.duration(given.assumeRtt, 'assumeRtt'),
       assumeRate: input.count(given.assumeRate, 'assumeRate'),
+      replaceTimeout: input.count32(given.replaceTimeout, 'replaceTimeout'),
     }),
     ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
     allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
     thorough: input.flag(given.thorough, 'thorough'),
+    moveAside: input.flag(given.moveAside, 'moveAside'),
     seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }

@@ -99,6 +99,10 @@ export interface JobInput {
   allowAnySource: boolean
   /** Look through all seeds to their end. */
   thorough: boolean
+  /** Milliseconds that a target is waited for which another program holds. */
+  replaceTimeout?: number
+  /** Move an old file aside that is held still then. */
+  moveAside: boolean
 }
 
 /** An error kind. */

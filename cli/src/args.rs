@@ -111,6 +111,14 @@ pub(crate) struct UpdateArgs {
     /// [default: end the search where fetching is much faster]
     #[arg(long)]
     pub(crate) thorough: bool,
+    /// On Windows, how long a TARGET that another program holds is waited for, in seconds or with ms, s, m
+    /// [default: 0, which is 30s]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration, default_value = "0", hide_default_value = true)]
+    pub(crate) replace_timeout: Duration,
+    /// On Windows, move a TARGET aside that is held still then, which works for a running program too, and remove it at
+    /// the next update [default: fail]
+    #[arg(long)]
+    pub(crate) move_aside: bool,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -209,6 +217,8 @@ impl Common {
             ignore_target: args.ignore_target,
             allow_any_source: args.allow_any_source,
             thorough: args.thorough,
+            replace_timeout: args.replace_timeout,
+            move_aside: args.move_aside,
             open,
             observer: observer.clone(),
         }

@@ -21,10 +21,12 @@ pub const GOSYNC_PHASE_MATCHING: u32 = 2;
 pub const GOSYNC_PHASE_TRANSFERRING: u32 = 3;
 /// Making the result durable and visible under its name.
 pub const GOSYNC_PHASE_PUBLISHING: u32 = 4;
+/// Waiting for another program to let go of the target (on Windows).
+pub const GOSYNC_PHASE_WAITING: u32 = 5;
 /// Comparing a file with an index.
-pub const GOSYNC_PHASE_VERIFYING: u32 = 5;
+pub const GOSYNC_PHASE_VERIFYING: u32 = 6;
 /// Over, successfully.
-pub const GOSYNC_PHASE_DONE: u32 = 6;
+pub const GOSYNC_PHASE_DONE: u32 = 7;
 
 /// Something is wrong that the work survives.
 pub const GOSYNC_LEVEL_WARNING: u32 = 0;
@@ -34,12 +36,13 @@ pub const GOSYNC_LEVEL_INFO: u32 = 1;
 pub const GOSYNC_LEVEL_DEBUG: u32 = 2;
 
 const _: () = {
-    assert!(Phase::ALL.len() == 7 && Level::ALL.len() == 3, "each phase and level has its constant");
+    assert!(Phase::ALL.len() == 8 && Level::ALL.len() == 3, "each phase and level has its constant");
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_IDLE as usize], Phase::Idle));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_INDEXING as usize], Phase::Indexing));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_MATCHING as usize], Phase::Matching));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_TRANSFERRING as usize], Phase::Transferring));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_PUBLISHING as usize], Phase::Publishing));
+    assert!(matches!(Phase::ALL[GOSYNC_PHASE_WAITING as usize], Phase::Waiting));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_VERIFYING as usize], Phase::Verifying));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_DONE as usize], Phase::Done));
     assert!(matches!(Level::ALL[GOSYNC_LEVEL_WARNING as usize], Level::Warning));

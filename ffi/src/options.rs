@@ -17,8 +17,12 @@ pub const GOSYNC_JOB_ALLOW_ANY_SOURCE: u32 = 2;
 /// Flag of gosync_job_options: look through all seeds to their end, however little they seem to share with the target.
 /// Otherwise the search ends early where fetching is much faster.
 pub const GOSYNC_JOB_THOROUGH: u32 = 4;
+/// Flag of gosync_job_options: on Windows, move an old file aside that another program holds still after
+/// `replace_timeout_ms`, which works for a running program too. What lies aside is removed at the next update.
+pub const GOSYNC_JOB_MOVE_ASIDE: u32 = 8;
 /// All flags of gosync_job_options.
-const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_ALLOW_ANY_SOURCE | GOSYNC_JOB_THOROUGH;
+const JOB_FLAGS: u32 =
+    GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_ALLOW_ANY_SOURCE | GOSYNC_JOB_THOROUGH | GOSYNC_JOB_MOVE_ASIDE;
 
 /// How to build an index. Start from GOSYNC_INDEX_OPTIONS_INIT; zero means the default in each member.
 #[repr(C)]
@@ -100,10 +104,11 @@ pub struct gosync_job_options {
     pub retries: i32,
     /// How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     pub timeout_ms: u32,
-    /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE and GOSYNC_JOB_THOROUGH, or 0.
+    /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH and GOSYNC_JOB_MOVE_ASIDE, or 0.
     pub flags: u32,
-    /// 0.
-    pub reserved: u32,
+    /// On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
+    /// milliseconds. 0 means 30000.
+    pub replace_timeout_ms: u32,
     /// How the source that the index names is opened; what there is to tell is told to the job's own observer.
     /// NULL: all defaults.
     pub open: *const gosync_open_options,
@@ -222,7 +227,7 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
         let open = open_options(options.open)?;
-        if options.flags & !JOB_FLAGS != 0 || options.reserved != 0 {
+        if options.flags & !JOB_FLAGS != 0 {
             return Err(argument("options.flags", "has a bit that this version of gosync does not know"));
         }
         Ok(JobOptions {
@@ -237,6 +242,8 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             ignore_target: options.flags & GOSYNC_JOB_IGNORE_TARGET != 0,
             allow_any_source: options.flags & GOSYNC_JOB_ALLOW_ANY_SOURCE != 0,
             thorough: options.flags & GOSYNC_JOB_THOROUGH != 0,
+            replace_timeout: milliseconds(options.replace_timeout_ms),
+            move_aside: options.flags & GOSYNC_JOB_MOVE_ASIDE != 0,
             open,
             observer,
         })

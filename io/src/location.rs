@@ -120,9 +120,10 @@ pub(crate) fn resolve(name: &str, origin: Option<&str>, allow_any: bool) -> Resu
     if name.contains('\0') {
         return Err(fail("the index names a source with a zero byte in it".into()));
     }
-    let is_absolute = Path::new(name).is_absolute();
+    // On Windows, a name that begins with a slash has a root and yet no drive: the current one is meant.
+    let is_rooted = Path::new(name).has_root();
     let base = match origin.map(Location::parse).transpose()? {
-        None if is_absolute => return Ok(Location::Path(PathBuf::from(name))),
+        None if is_rooted => return Ok(Location::Path(PathBuf::from(name))),
         None => {
             return Err(fail(
                 "the index names its source relative to itself, but was not read from a path or URL".into(),
@@ -253,9 +254,21 @@ fn percent_decode(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// The path, with the same separator on every system.
+    fn slashed(path: &Path) -> String {
+        let text = path.display().to_string();
+        if cfg!(windows) { text.replace('\\', "/") } else { text }
+    }
+
+    /// A `file:` URL of an absolute path, and that path: on Windows it has a drive.
+    fn file_url(rest: &str) -> (String, String) {
+        let drive = if cfg!(windows) { "C:/" } else { "" };
+        (format!("file:///{drive}{rest}"), if cfg!(windows) { drive.into() } else { "/".into() })
+    }
+
     fn plain(name: &str, origin: &str) -> String {
         match resolve(name, Some(origin), false) {
-            Ok(Location::Path(path)) => path.display().to_string(),
+            Ok(Location::Path(path)) => slashed(&path),
             Ok(Location::Http(url)) => url.to_string(),
             Err(error) => error.kind().to_string(),
         }
@@ -266,7 +279,8 @@ mod tests {
         assert_eq!(plain("app.bin", "dir/app.gosync"), "dir/app.bin");
         assert_eq!(plain("app.bin", "app.gosync"), "app.bin");
         assert_eq!(plain("sub/app.bin", "/dir/app.gosync"), "/dir/sub/app.bin");
-        assert_eq!(plain("app.bin", "file:///dir/app.gosync"), "/dir/app.bin");
+        let (origin, root) = file_url("dir/app.gosync");
+        assert_eq!(plain("app.bin", &origin), format!("{root}dir/app.bin"));
         assert_eq!(plain("app.bin", "http://u:p@h:8/a/b.gosync?x=1#f"), "http://u:p@h:8/a/app.bin");
         assert_eq!(plain("a b?c#d%.bin", "http://h/b.gosync"), "http://h/a%20b%3Fc%23d%25.bin");
         assert_eq!(plain("./x/y", "https://h/d/"), "https://h/d/x/y");
@@ -318,7 +332,7 @@ mod tests {
     #[test]
     fn any_source_is_found_when_it_is_allowed() {
         let any = |name, origin| match resolve(name, origin, true) {
-            Ok(Location::Path(path)) => path.display().to_string(),
+            Ok(Location::Path(path)) => slashed(&path),
             Ok(Location::Http(url)) => url.to_string(),
             Err(error) => error.to_string(),
         };
@@ -377,7 +391,8 @@ mod tests {
         assert_eq!(parsed("a:b.bin"), "path a:b.bin");
         assert_eq!(parsed("ab:c.bin"), "path ab:c.bin");
         assert_eq!(parsed("HTTPS://H/x"), "http https://h/x");
-        assert_eq!(parsed("file:///x%20y"), "path /x y");
+        let (url, root) = file_url("x%20y");
+        assert_eq!(parsed(&url).replace('\\', "/"), format!("path {root}x y"));
         assert!(parsed("ftp://user:secret@h/x?y").contains("'ftp:'"));
         assert!(!parsed("ftp://user:secret@h/x?key").contains("secret"));
         assert!(!parsed("ftp://user:secret@h/x?key").contains("key"));

@@ -103,6 +103,12 @@ pub struct JobOptions {
     /// Look through all seeds to their end, however little they seem to share with the target. Otherwise the search ends
     /// early where fetching is much faster.
     pub thorough: bool,
+    /// On Windows: how long a target that another program holds is waited for before it counts as not to be replaced.
+    /// Zero means 30 seconds.
+    pub replace_timeout: Duration,
+    /// On Windows: when that time is over, move the old file aside, which works for a running program too, and put the
+    /// new one in its place. What lies aside is removed at the next update. Otherwise it is an error.
+    pub move_aside: bool,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

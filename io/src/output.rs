@@ -1,13 +1,23 @@
 //! The output: written beside the target under a temporary name, published by one atomic rename.
 //! Takes only verified bytes. What was at the target stays untouched until the rename.
 
+mod replace;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gosync_core::assemble::{Ledger, Verified};
 use gosync_core::{Error, ErrorKind, Index, Result};
 use tempfile::{NamedTempFile, TempPath};
+
+use crate::cancel::Cancel;
+
+pub(crate) use replace::{Replacing, tidy_up};
+
+/// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A result in the making. Dropping it unpublished removes it.
 pub(crate) struct Output {
@@ -50,8 +60,9 @@ impl Output {
         self.ledger.has(unit)
     }
 
-    /// Makes the result durable, then visible under the target's name, in one step.
-    pub(crate) fn publish(self) -> Result<()> {
+    /// Makes the result durable, then visible under the target's name, in one step. Returns where the old file is now, if
+    /// it had to be moved aside.
+    pub(crate) fn publish(self, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
         if !self.ledger.is_complete() {
             return Err(Error::new(ErrorKind::Internal, "the new file was to be published before it was complete"));
         }
@@ -60,7 +71,7 @@ impl Output {
             .map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
         // Windows renames only what nobody holds open.
         drop(self.file);
-        persist(self.path, &self.target)
+        persist(self.path, &self.target, how)
     }
 }
 
@@ -74,7 +85,8 @@ pub(crate) fn write_file(
     let failed = |cause| Error::from_io(cause, "cannot write", target.display());
     give(&mut |bytes| io::Write::write_all(&mut temporary, bytes).map_err(failed))?;
     temporary.as_file().sync_all().map_err(failed)?;
-    persist(temporary.into_temp_path(), &target)
+    let how = Replacing { timeout: PATIENCE, move_aside: false, cancel: &Cancel::new(), waiting: &|_| () };
+    persist(temporary.into_temp_path(), &target, &how).map(drop)
 }
 
 /// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
@@ -145,10 +157,14 @@ fn plain(cause: io::Error) -> io::Error {
     }
 }
 
-fn persist(path: TempPath, target: &Path) -> Result<()> {
-    path.persist(target)
-        .map_err(|failed| Error::from_io(failed.error, "cannot replace the target", target.display()))?;
-    sync_folder(folder_of(target))
+fn persist(path: TempPath, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+    let path =
+        path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
+    let aside = replace::replace(&path, target, how).inspect_err(|_| {
+        let _ = fs::remove_file(&path);
+    })?;
+    sync_folder(folder_of(target))?;
+    Ok(aside)
 }
 
 /// A rename is durable only once its folder is.

@@ -22,6 +22,8 @@ pub enum Phase {
     Transferring,
     /// Making the result durable and visible under its name.
     Publishing,
+    /// Waiting for another program to let go of the target (on Windows).
+    Waiting,
     /// Comparing a file with an index.
     Verifying,
     /// Over, successfully.
@@ -36,6 +38,7 @@ impl Phase {
         Phase::Matching,
         Phase::Transferring,
         Phase::Publishing,
+        Phase::Waiting,
         Phase::Verifying,
         Phase::Done,
     ];
@@ -48,6 +51,7 @@ impl Phase {
             Phase::Matching => "matching",
             Phase::Transferring => "transferring",
             Phase::Publishing => "publishing",
+            Phase::Waiting => "waiting",
             Phase::Verifying => "verifying",
             Phase::Done => "done",
         }
@@ -226,7 +230,7 @@ impl Meter {
     /// Another piece of work begins (a run after its plan), with a fraction of its own. What is under way is not disturbed.
     pub(crate) fn restart(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(state.phase, Phase::Transferring | Phase::Publishing) {
+        if !matches!(state.phase, Phase::Transferring | Phase::Publishing | Phase::Waiting) {
             (state.phase, state.cancellable, state.fraction) = (Phase::Idle, true, 0.0);
         }
     }

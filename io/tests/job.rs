@@ -377,25 +377,23 @@ fn index_and_content_through_an_own_source() {
     assert!(fs::read(&target).unwrap() == content);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_mode_of_the_old_file_stays() {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let content = noise(10_000, 1);
-        let place = Place::new();
-        let target = place.file("target", b"old");
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
-        run(&content, memory(&content), &target).unwrap();
-        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o755);
-        // A symbolic link to the target stays one.
-        let link = place.path("link");
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        fs::write(&target, b"old").unwrap();
-        run(&content, memory(&content), &link).unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(fs::read(&target).unwrap() == content);
-    }
+    use std::os::unix::fs::PermissionsExt;
+    let content = noise(10_000, 1);
+    let place = Place::new();
+    let target = place.file("target", b"old");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+    run(&content, memory(&content), &target).unwrap();
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o755);
+    // A symbolic link to the target stays one.
+    let link = place.path("link");
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    fs::write(&target, b"old").unwrap();
+    run(&content, memory(&content), &link).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read(&target).unwrap() == content);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod sh;
 mod steps;
 mod test;
 mod tidy;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ The developers' door: cargo xtask TASK
   lint             format, clippy, documentation, generated files, borders: every warning an error
   tidy             the borders of ARCHITECTURE.md, with file and line
   gen [--check]    writes what is generated (C header, ABI ledger, error list, typings); --check only compares
+  windows          builds for Windows and runs the tests of core, io and the program under Wine (as root, on Debian 12)
   long             what takes longer: many property cases, fuzzing, huge files, the quick benchmark
   fuzz [SECONDS]   fuzzes each target for so long (60) with the nightly toolchain
   fuzz --replay    runs the committed inputs through the targets, on the stable toolchain
@@ -42,7 +44,7 @@ The developers' door: cargo xtask TASK
   bench --kernels  the vector kernels of the scan by themselves, in GB/s
   install PREFIX   builds libgosync for release and installs it: library, header, pkg-config file, CMake package
   setup            installs what the other tasks need (Debian packages, Python and Node tools under target/)
-  ci               setup, lint, test and fuzz --replay: all that a submission must pass
+  ci               setup, lint, test, fuzz --replay and windows: all that a submission must pass
   help             this text
 ";
 
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["test", "--quick"] => test::run_quick(),
         ["ci"] => test::run_ci(),
+        ["windows"] => windows::run(),
         ["long"] => long::run(),
         ["demo"] => demo::run(),
         ["bench", options @ ..] => bench::run(options),

@@ -104,6 +104,14 @@ impl Sh {
         self
     }
 
+    /// Takes environment variables away.
+    pub(crate) fn without(mut self, keys: &[&str]) -> Self {
+        for key in keys {
+            self.command.env_remove(key);
+        }
+        self
+    }
+
     /// Hides what the program prints, unless it fails.
     pub(crate) fn quiet(mut self) -> Self {
         self.quiet = true;

@@ -7,7 +7,7 @@ use crate::faces::{self, Profile};
 use crate::paths::{root, target};
 use crate::sh::{Result, Stop, cargo, cargo_path, fail, limited, need, sh};
 use crate::steps::Steps;
-use crate::{fuzz, lint, readme, setup, tidy};
+use crate::{fuzz, lint, readme, setup, tidy, windows};
 
 /// Seconds after which a step's tests count as hanging; the build of a fresh machine is in it.
 const LIMIT: u32 = 1800;
@@ -39,6 +39,7 @@ pub(crate) fn run_ci() -> Result<bool> {
     lint::add(&mut steps);
     add(&mut steps);
     steps.step("fuzz: replay", fuzz::replay);
+    windows::add(&mut steps);
     steps.finish()
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_THOROUGH, gosync_job, gosync_job_options,
-    gosync_progress, gosync_statistics,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_THOROUGH, gosync_job,
+    gosync_job_options, gosync_progress, gosync_statistics,
 };
 
 use crate::call::{call, make};
@@ -38,6 +38,10 @@ pub struct JobOptions {
     pub allow_any_source: bool,
     /// Look through all seeds to their end.
     pub thorough: bool,
+    /// How long a target that another program holds is waited for.
+    pub replace_timeout_ms: u32,
+    /// Move an old file aside that is held still then.
+    pub move_aside: bool,
     /// How the source that the index names is opened.
     pub open: Option<OpenOptions>,
     /// Who watches, and may cancel.
@@ -169,7 +173,9 @@ impl JobOptions {
             assume_rate: self.assume_rate,
             flags: flag(self.ignore_target, GOSYNC_JOB_IGNORE_TARGET)
                 | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE)
-                | flag(self.thorough, GOSYNC_JOB_THOROUGH),
+                | flag(self.thorough, GOSYNC_JOB_THOROUGH)
+                | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE),
+            replace_timeout_ms: self.replace_timeout_ms,
             open,
             observer: lent.as_ptr(),
             ..Default::default()

@@ -25,7 +25,7 @@ export interface FetchSource {
 export type Source = string | URL | Uint8Array | ReadAtSource | FetchSource;
 
 /** What a running piece of work is doing. */
-export type Phase = 'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'verifying' | 'done';
+export type Phase = 'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'waiting' | 'verifying' | 'done';
 
 /** A moment of a running piece of work. Counters and the fraction never go back. */
 export interface Progress {
@@ -159,6 +159,13 @@ export interface UpdateOptions extends OpenOptions {
    * early where fetching is much faster.
    */
   thorough?: boolean | undefined;
+  /** On Windows: how long a target that another program holds is waited for, in milliseconds. Without it, 30 seconds. */
+  replaceTimeout?: number | undefined;
+  /**
+   * On Windows: when that time is over, move the old file aside, which works for a running program too, and remove it at
+   * the next update. Otherwise it is an error.
+   */
+  moveAside?: boolean | undefined;
 }
 
 /** What to verify, against what. */

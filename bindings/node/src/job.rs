@@ -39,6 +39,10 @@ pub struct JobInput {
     pub allow_any_source: bool,
     /// Look through all seeds to their end.
     pub thorough: bool,
+    /// Milliseconds that a target is waited for which another program holds.
+    pub replace_timeout: Option<u32>,
+    /// Move an old file aside that is held still then.
+    pub move_aside: bool,
 }
 
 /// A run of the target that comes from one place.
@@ -187,6 +191,8 @@ impl Order {
             ignore_target: given.ignore_target,
             allow_any_source: given.allow_any_source,
             thorough: given.thorough,
+            replace_timeout_ms: given.replace_timeout.unwrap_or_default(),
+            move_aside: given.move_aside,
             open: Some(open),
             observer,
         };

@@ -66,7 +66,7 @@ test('seeds help, and the target need not exist', async () => {
 
 test('what is at the target can be ignored', async () => {
   const made = await versions();
-  const statistics = await update({ target: made.target, index: made.index, source: made.fresh, ignoreTarget: true, thorough: true });
+  const statistics = await update({ target: made.target, index: made.index, source: made.fresh, ignoreTarget: true, thorough: true, replaceTimeout: 1_000, moveAside: true });
   assert.equal(statistics.fromSeeds, 0);
   assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
 });

@@ -99,6 +99,8 @@ impl<'py> Keywords<'py> {
             ignore_target: self.take("ignore_target")?.unwrap_or(false),
             allow_any_source: self.take("allow_any_source")?.unwrap_or(false),
             thorough: self.take("thorough")?.unwrap_or(false),
+            replace_timeout_ms: self.milliseconds("replace_timeout")?,
+            move_aside: self.take("move_aside")?.unwrap_or(false),
             open: Some(open),
             observer,
         })

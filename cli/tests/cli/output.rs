@@ -1,6 +1,5 @@
 //! What goes where: standard output, standard error, the log file, a terminal.
 
-use std::fs::File;
 use std::process::{Command, Stdio};
 
 use crate::server::{Habit, Server};
@@ -154,7 +153,7 @@ fn a_reader_who_goes_away_is_no_panic() {
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
     let (folder, release) = Folder::with_release();
-    let full = File::options().write(true).open("/dev/full").unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = folder.command(["update", "app", "--index", "new.gosync"]).stdout(full).output().unwrap();
     let run = Run::of(output).expect_code(3);
     assert!(run.error().contains("standard output"), "{}", run.stderr);

@@ -76,6 +76,7 @@ impl Server {
     }
 
     /// Waits until somebody asks for `name`.
+    #[cfg(unix)]
     pub(crate) fn wait_for(&self, name: &str) {
         let path = format!("/{name}");
         for _ in 0..500 {

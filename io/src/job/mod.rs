@@ -177,7 +177,8 @@ impl Job {
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
             }
-            // What is being published is seen through: it can no longer be stopped half-way.
+            // What is being published is seen through: it can no longer be stopped half-way. Where that waits for another
+            // program, it looks for a cancel itself.
             if cancel.is_cancelled() && self.progress().phase < Phase::Publishing {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use gosync_core::assemble::Verified;
 use gosync_core::cost::Way;
+use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
 use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
@@ -14,7 +15,8 @@ use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::{Added, Shared};
 use crate::open;
-use crate::output::{self, Output};
+use crate::output::{self, Output, Replacing};
+use crate::parts::Wanted;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::{spool, verbs};
@@ -44,6 +46,7 @@ pub(super) fn plan(shared: &Shared) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
+    output::tidy_up(&output::real_target(&shared.target)?);
     let mut partial = None;
     let error = match attempt(shared, &shared.index, &mut partial) {
         Err(error) if may_be_another_version(&error) => error,
@@ -170,10 +173,23 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     shared.state().temporary.clear();
-    output.publish()?;
     let target = shared.target.display();
+    let waiting = |cause: &std::io::Error| {
+        let text = format!("the target is held by another program, which is waited for: {cause}");
+        shared.observer.event(Level::Info, "waiting", text, &[("target", &target)]);
+        // Nothing else tells of progress until that is over.
+        shared.meter.finish(|progress| (progress.phase, progress.cancellable) = (Phase::Waiting, true));
+    };
+    let options = &shared.options;
+    let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
+    if let Some(aside) = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })? {
+        let text = "the old target, which is still held, was moved aside";
+        shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+    }
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
-    shared.meter.finish(|progress| (progress.phase, progress.fraction) = (Phase::Done, 1.0));
+    shared
+        .meter
+        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(())
 }
 
@@ -225,7 +241,18 @@ impl Searching<'_> {
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         let start = Instant::now();
         let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
-        pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+        let (index, options) = (self.index, matching::Options::default());
+        if index.is_whole() {
+            return pool.install(|| matching::find(index, &readers, &options, &watcher));
+        }
+        // From the top down: of each level, what lies under what was not found above.
+        let mut open = self.shared.options.open.clone();
+        open.observer = self.shared.observer.clone();
+        let mut found = pool.install(|| matching::find_tops(index, &readers, &watcher))?;
+        Wanted::values(index, Some(&found)).with_blocks(index).read(index, &open)?;
+        pool.install(|| matching::find_units(index, &readers, &watcher, &mut found))?;
+        Wanted::blocks(index, Some(&found)).read(index, &open)?;
+        pool.install(|| matching::find_blocks(index, &readers, &options, &watcher, found))
     }
 }
 
@@ -246,15 +273,16 @@ impl Observe for Watcher<'_> {
         let shared = self.search.shared;
         shared.observer.cancel.check()?;
         let Some((output, site)) = self.search.place else { return Ok(()) };
+        let length = bytes.bytes().len() as u64;
+        let units = unit..unit + length.div_ceil(UNIT);
         // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
-        if output.has(unit) {
+        if units.clone().all(|unit| output.has(unit)) {
             return Ok(());
         }
         if !output.write(bytes)? {
             return Ok(());
         }
-        site.found(unit);
-        let length = bytes.bytes().len() as u64;
+        units.for_each(|unit| site.found(unit));
         shared.meter.update(|progress| {
             progress.from_seeds += length;
             progress.written += length;

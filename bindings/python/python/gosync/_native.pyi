@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def phase(self) -> str:
-        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `verifying` or `done`."""
+        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying` or `done`."""
 
     @property
     def cancellable(self) -> bool:
@@ -405,12 +405,11 @@ def plan(
     source: _Content | None = None,
     mirrors: Iterable[_Content] = (),
     seeds: Iterable[_Path] = (),
-    threads: int = 0,
-    max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
+    threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    max_index_size: int = 0,
-    index_cache: _Path | None = None, retries: int | None = None,
+    replace_timeout: float = 0, move_aside: bool = False,
+    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -429,12 +428,11 @@ def update(
     source: _Content | None = None,
     mirrors: Iterable[_Content] = (),
     seeds: Iterable[_Path] = (),
-    threads: int = 0,
-    max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
+    threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    max_index_size: int = 0,
-    index_cache: _Path | None = None, retries: int | None = None,
+    replace_timeout: float = 0, move_aside: bool = False,
+    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -463,6 +461,9 @@ def update(
     - `ignore_target`: do not use what is at the target as a seed.
     - `allow_any_source`: let the index name a source outside its own directory, on another host, or by an absolute path.
     - `thorough`: look through all seeds to their end, also where fetching seems to be much faster.
+    - `replace_timeout`: on Windows, how long a target that another program holds is waited for, in seconds (30).
+      `move_aside`: when that time is over, move the old file aside, which works for a running program too, and remove it
+      at the next update; otherwise it is an error.
     """
 
 def verify(
@@ -470,8 +471,7 @@ def verify(
     *,
     index: Index | _Content,
     threads: int = 0,
-    max_index_size: int = 0,
-    index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -486,8 +486,7 @@ def verify(
 def info(
     index: Index | _Content,
     *,
-    max_index_size: int = 0,
-    index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
