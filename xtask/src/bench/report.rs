@@ -61,8 +61,9 @@ fn page(results: &[Value], versions: &[String], remarks: &[String], goals: &str,
     let absent: String = remarks.iter().map(|remark| format!(" {remark}.")).collect();
     let what: String = Tool::ALL.iter().map(|tool| format!("- **{}**: {}\n", tool.name(), tool.what())).collect();
     format!(
-        "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`): the programs take turns, and of \
-         three runs the middle one counts (one that took more than 10 s ran once).\n\n\
+        "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`), or case by case with `--only CASE` and \
+         then `--resume --write`: the programs take turns, and of three runs the middle one counts (one that took more than \
+         10 s ran once). Where the time goes: `profile.md`.\n\n\
          Machine: {}. Commit: {}. Date: {}. Files: {medium}, unless a case says otherwise. Versions: {}.{absent}\n\n\
          Over HTTP means from one server on loopback, which counts. The result of each update was compared with the new \
          version by digest. Peak memory is that of the largest process. How the files are made: \

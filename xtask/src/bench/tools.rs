@@ -79,6 +79,9 @@ impl Tool {
         Tool::B3sum,
     ];
 
+    /// Those that a goal is about, but for the slowest of them.
+    pub(super) const GOALS: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::B3sum];
+
     /// gosync and the floors.
     pub(super) const OWN: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Cp, Tool::B3sum];
 
