@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Index, UNIT};
+use crate::index::{Blocks, Index, UNIT};
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Bytes that are exactly a unit of the target. There is no way to make one but the check, and
+/// Bytes that are exactly one unit of the target, or several. There is no way to make one but the check, and
 /// writers of the output take nothing else: this type is why no unverified byte is ever published.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified<'a> {
@@ -23,6 +23,11 @@ impl<'a> Verified<'a> {
     /// Checks `bytes` against unit `unit` of the target.
     pub fn check(index: &Index, unit: u64, bytes: &'a [u8]) -> Option<Verified<'a>> {
         index.unit_is(unit, bytes).then(|| Verified { offset: index.unit_range(unit).offset, bytes })
+    }
+
+    /// Checks `bytes` against a block of a level: a unit, or a larger one.
+    pub fn check_block(level: Blocks<'_>, block: u64, bytes: &'a [u8]) -> Option<Verified<'a>> {
+        level.is(block, bytes).then(|| Verified { offset: level.range(block).offset, bytes })
     }
 
     /// Where in the target the bytes belong.
@@ -49,10 +54,15 @@ impl Ledger {
         Ledger { written: (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect() }
     }
 
-    /// Notes that verified bytes have been written; whether they are the first for their unit.
+    /// Notes that verified bytes have been written; whether they are the first for any of their units.
     pub fn note(&self, verified: &Verified<'_>) -> bool {
-        let written = self.written.get((verified.offset / UNIT) as usize);
-        written.is_some_and(|written| !written.swap(true, Ordering::AcqRel))
+        let end = verified.offset + verified.bytes.len() as u64;
+        let units = (verified.offset / UNIT) as usize..end.div_ceil(UNIT) as usize;
+        let mut is_new = false;
+        for written in self.written.get(units).unwrap_or_default() {
+            is_new |= !written.swap(true, Ordering::AcqRel);
+        }
+        is_new
     }
 
     /// Whether verified bytes for this unit have been written.

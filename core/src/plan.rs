@@ -109,7 +109,7 @@ impl Plan {
             missing,
             to_fetch: cost.bytes,
             ranges: cost.ranges.min(missing),
-            index_size: index.encoded_size(),
+            index_size: index.read_size(),
             up_to_date: false,
             strategy,
             round_trip: way.round_trip,
@@ -129,7 +129,7 @@ impl Plan {
         Plan {
             total,
             from_seeds: total,
-            index_size: index.encoded_size(),
+            index_size: index.read_size(),
             up_to_date: true,
             reason: String::from(UP_TO_DATE),
             pieces,

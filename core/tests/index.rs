@@ -5,6 +5,8 @@
 mod damage;
 #[path = "index/reference.rs"]
 mod reference;
+#[path = "index/tree.rs"]
+mod tree;
 #[path = "index/vectors.rs"]
 mod vectors;
 
@@ -30,7 +32,7 @@ fn lengths(block: usize) -> Vec<usize> {
 }
 
 fn build_with(content: &[u8], block_size: u32, source: Option<&str>) -> Index {
-    let options = BuildOptions { block_size, source: source.map(str::to_owned) };
+    let options = BuildOptions { block_size, source: source.map(str::to_owned), ..BuildOptions::default() };
     Index::build(&content.to_vec(), &options, &|_| Ok(())).unwrap()
 }
 
@@ -115,7 +117,7 @@ fn what_is_written_is_what_the_document_says_and_reads_back() {
 
 #[test]
 fn block_sizes_are_chosen_by_length() {
-    let sizes = [(0, 1024), (4 << 20, 1024), ((4 << 20) + 1, 2048)];
+    let sizes = [(0, 1024), (128 << 20, 1024), ((128 << 20) + 1, 2048)];
     for (length, block_size) in sizes {
         assert_eq!(build_with(&pattern(length), 0, None).block_size(), block_size, "length {length}");
     }
@@ -166,7 +168,7 @@ fn check_wrong_units(index: &Index, unit: u64, right: &[u8]) {
 
 #[test]
 fn threads_and_piece_sizes_make_no_difference() {
-    let content = pattern((5 << 20) + 77);
+    let content = pattern((17 << 20) + 77);
     let expected = build_with(&content, 0, None).encode();
     let in_pieces = Reader(content.len() as u64, |offset: u64, buffer: &mut [u8]| {
         let count = buffer.len().min(1 + offset as usize % 60_000);
@@ -215,7 +217,7 @@ fn offsets_above_four_gib_count() {
 #[test]
 fn a_build_that_cannot_work_says_why() {
     let build = |reader: &dyn ReadAt, block_size, source: Option<String>| {
-        Index::build(reader, &BuildOptions { block_size, source }, &|_| Ok(())).unwrap_err()
+        Index::build(reader, &BuildOptions { block_size, source, ..BuildOptions::default() }, &|_| Ok(())).unwrap_err()
     };
     for block_size in [1, 512, 1023, 1025, 3072, 65_536, u32::MAX] {
         assert_eq!(build(&pattern(10), block_size, None).kind(), ErrorKind::Argument, "block size {block_size}");
@@ -244,7 +246,7 @@ fn advance_stops_a_build() {
         Ok(buffer.len())
     });
     let stop = |_| Err(Error::new(ErrorKind::Cancelled, "enough"));
-    let small = BuildOptions { block_size: 32_768, source: None };
+    let small = BuildOptions { block_size: 32_768, ..BuildOptions::default() };
     assert_eq!(Index::build(&reader, &small, &stop).unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(*reads.lock().unwrap() < 100, "64 GiB were not read");
 }

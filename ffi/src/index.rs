@@ -217,7 +217,7 @@ pub unsafe extern "C" fn gosync_index_encode(
             let index = object(index, "index")?;
             let buffer = place(buffer, "buffer")?;
             let written = place(written, "written")?;
-            let encoded = index.index.encode();
+            let encoded = gosync_io::encode_index(&index.index)?;
             if encoded.len() > capacity {
                 return Err(too_small(encoded.len(), capacity));
             }

@@ -14,14 +14,14 @@ use crate::report::Level;
 use crate::source::next_request_id;
 
 /// Temporary failures in a row, without a new byte between them, that are survived.
-const RETRIES: u32 = 5;
+pub(crate) const RETRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How often a wait looks for a cancel, which nothing else would wake it for.
-const TICK: Duration = Duration::from_millis(20);
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The content of `source`, if it has at most `limit` bytes.
 pub(crate) fn collect(source: &Arc<dyn Source>, limit: u64, options: &OpenOptions) -> Result<Vec<u8>> {
@@ -99,7 +99,7 @@ fn attempt(
 }
 
 /// Calls a source from a thread of ours, so that one that does not return holds up nobody.
-fn aside(source: &Arc<dyn Source>, call: impl FnOnce(&dyn Source) + Send + 'static) -> Result<()> {
+pub(crate) fn aside(source: &Arc<dyn Source>, call: impl FnOnce(&dyn Source) + Send + 'static) -> Result<()> {
     let source = Arc::clone(source);
     std::thread::Builder::new()
         .name("gosync-fetch".into())

@@ -6,11 +6,13 @@
 mod cache;
 mod cancel;
 mod collect;
+mod gather;
 mod job;
 mod location;
 mod open;
 mod options;
 mod output;
+mod parts;
 mod random;
 mod report;
 mod seed;
@@ -35,4 +37,4 @@ pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOpti
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use trust::check_index;
-pub use verbs::{Verification, index_bytes, index_file, index_stream, save_index, verify_file};
+pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

@@ -10,6 +10,7 @@ use crate::cache::{self, IfChanged};
 use crate::collect::collect;
 use crate::location::{Location, resolve};
 use crate::options::{HttpOptions, OpenOptions};
+use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
 use crate::source::{FileSource, HttpSource, MirrorSource};
 use crate::trust;
@@ -22,8 +23,8 @@ pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Sour
     open_location(Location::parse(location)?, options)
 }
 
-/// Reads the index at a path or URL, whole, through a source. One from a URL keeps that source, so that the content
-/// can come over the same connections.
+/// Reads the index at a path or URL through a source. One from a URL keeps that source, so that the content can come over
+/// the same connections; of a large one, only the beginning is read, and the rest as far as it is needed.
 pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
     let mut index = match Location::parse(location)? {
         Location::Http(url) => open_index_url(&url, options)?,
@@ -44,10 +45,12 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
     let events: Option<OnEvent> = Some(Arc::new(tell));
     let observer = Observer { events, cancel: options.observer.cancel.clone(), progress: None };
     let source = Arc::new(HttpSource::open(url.as_str(), &options.http, &observer)?);
-    source.prove_ranges();
     let index = match &options.index_cache {
-        Some(path) => read_cached(&source, url, path, options),
-        None => open_index_source(&(Arc::clone(&source) as Arc<dyn Source>), options),
+        Some(path) => {
+            source.prove_ranges();
+            read_cached(&source, url, path, options)
+        }
+        None => parts::open(&source, options),
     };
     listener.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut index = index?;
@@ -157,7 +160,7 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-fn max_index_size(options: &OpenOptions) -> u64 {
+pub(crate) fn max_index_size(options: &OpenOptions) -> u64 {
     if options.max_index_size == 0 { MAX_INDEX_SIZE } else { options.max_index_size }
 }
 

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::index::{Blocks, BuildOptions, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
-use crate::options::{IndexOptions, VerifyOptions};
+use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
+use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::spool;
@@ -64,7 +65,8 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
         meter.update(|progress| progress.fraction = share(done, total));
         observer.cancel.check()
     };
-    let build = BuildOptions { block_size: options.block_size, source: source.filter(|name| !name.is_empty()) };
+    let source = source.filter(|name| !name.is_empty());
+    let build = BuildOptions { block_size: options.block_size, source, ..BuildOptions::default() };
     let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let root = index.root();
@@ -72,8 +74,15 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
     Ok(index)
 }
 
-/// Writes an index to `path`: beside it first, then by one rename.
+/// The bytes of an index as a `.gosync` file has them. What was not read of it is read now.
+pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
+    parts::complete(index, &OpenOptions::default())?;
+    Ok(index.encode())
+}
+
+/// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
+    parts::complete(index, &OpenOptions::default())?;
     output::write_file(path, |write| index.encode_to(write))
 }
 
@@ -124,6 +133,7 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
     });
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
+    parts::with_values(index, &OpenOptions { observer: observer.clone(), ..OpenOptions::default() })?;
     let each = |range: Range, right: bool| {
         if !right {
             damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(range);
@@ -132,7 +142,7 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool(options.threads)?.install(|| compare(&reader, index, &observer, &each))?;
+    pool(options.threads)?.install(|| compare(&reader, index.units(), &observer, &each))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -152,30 +162,30 @@ pub(crate) fn is_target(reader: &dyn ReadAt, index: &Index, observer: &Observer)
         return Ok(false);
     }
     let differs = || Error::new(ErrorKind::Mismatch, "the target differs");
-    match compare(reader, index, observer, &|_, right| if right { Ok(()) } else { Err(differs()) }) {
+    match compare(reader, index.tops(), observer, &|_, right| if right { Ok(()) } else { Err(differs()) }) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
         Err(_) => Ok(false),
     }
 }
 
-/// Compares unit by unit, in parallel on the current pool; `each` hears of every unit and may stop the rest.
+/// Compares by the blocks of a level, in parallel on the current pool; `each` hears of every one and may stop the rest.
 fn compare(
     reader: &dyn ReadAt,
-    index: &Index,
+    level: Blocks<'_>,
     observer: &Observer,
     each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
 ) -> Result<()> {
-    let segment = 16 * UNIT;
+    let (segment, index) = (16 * UNIT, level.index());
     (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
         observer.cancel.check()?;
         let start = at * segment;
         buffer.resize(segment.min(index.length() - start) as usize, 0);
         let read = reader.read_at(start, buffer)?;
-        for (unit, bytes) in (start / UNIT..).zip(buffer.chunks(UNIT as usize)) {
-            let range = index.unit_range(unit);
+        for (block, bytes) in (start / level.size()..).zip(buffer.chunks(level.size() as usize)) {
+            let range = level.range(block);
             let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
-            each(range, present.is_some_and(|bytes| Verified::check(index, unit, bytes).is_some()))?;
+            each(range, present.is_some_and(|bytes| Verified::check_block(level, block, bytes).is_some()))?;
         }
         Ok(())
     })

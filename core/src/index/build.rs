@@ -1,17 +1,21 @@
 //! Builds an index: reads the content once, in segments that threads take in turn from front to back,
 //! so that memory is a segment for each thread and the index itself. Leaves opening files to others.
 
-use rayon::prelude::*;
+use std::sync::Arc;
 
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::groups::Groups;
 use super::layout::{Layout, Level};
 use super::tree::{self, ChainingValue};
-use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, hint_of, reserve, source_fault};
+use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, reserve, source_fault, upper_hint};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ReadAt;
 use crate::weak;
 
-/// Bytes that a thread reads and sums at a time.
+/// Bytes that a thread reads and sums at a time: a number of whole top blocks, of any size.
 const SEGMENT: usize = 1 << 20;
 const SEGMENT_UNITS: usize = SEGMENT / UNIT as usize;
 
@@ -20,6 +24,18 @@ struct Segment<'a> {
     number: u64,
     values: &'a mut [ChainingValue],
     identities: &'a mut [u8],
+    unit_identities: &'a mut [u8],
+    tops: &'a mut [ChainingValue],
+    top_identities: &'a mut [u8],
+}
+
+/// Where the results go: values and identities for each unit and each top block, an identity for each block.
+struct Room {
+    values: Vec<ChainingValue>,
+    identities: Vec<u8>,
+    unit_identities: Vec<u8>,
+    tops: Vec<ChainingValue>,
+    top_identities: Vec<u8>,
 }
 
 /// See [`Index::build`].
@@ -31,48 +47,87 @@ pub(super) fn build(
     if let Some(fault) = options.source.as_deref().and_then(source_fault) {
         return Err(Error::new(ErrorKind::Argument, fault));
     }
-    let layout = Layout::choose(reader.length(), options.block_size)?;
-    let (mut values, mut identities) = room(&layout)?;
-    segments(&layout, &mut values, &mut identities).par_bridge().try_for_each_init(Vec::new, |buffer, segment| {
+    let layout = Layout::choose(reader.length(), options.block_size, options.top_size)?;
+    let mut room = Room::new(&layout)?;
+    room.segments(&layout).par_bridge().try_for_each_init(Vec::new, |buffer, segment| {
         let offset = segment.number * SEGMENT as u64;
         let length = (layout.length - offset).min(SEGMENT as u64) as usize;
         buffer.resize(length, 0);
         read_whole(reader, offset, buffer)?;
-        sum_segment(&layout.fine, segment, buffer);
+        sum_segment(&layout, segment, buffer);
         advance(length as u64)
     })?;
-    let root = match values.as_slice() {
+    let Room { values, identities, unit_identities, mut tops, top_identities } = room;
+    let root = match tops.as_slice() {
         [] => Digest::of(&[]),
         [only] => Digest(*only),
-        values => tree::root(layout.length, values)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "the units do not make up the length"))?,
+        tops => tree::root(layout.length, layout.top.size(), tops)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the top blocks do not make up the length"))?,
     };
-    values.truncate(layout.value_count() as usize);
-    let source = options.source.clone();
-    Ok(Index { layout, root, values, identities, source, origin: None, expected: None, origin_source: None })
+    tops.truncate(layout.top_count() as usize);
+    let values = if layout.is_top_units() { Vec::new() } else { values };
+    Ok(Index {
+        layout,
+        root,
+        tops,
+        top_identities,
+        values: Groups::Whole(values),
+        unit_identities: Groups::Whole(unit_identities),
+        identities: Groups::Whole(identities),
+        places: None,
+        read: Arc::default(),
+        source: options.source.clone(),
+        origin: None,
+        expected: None,
+        origin_source: None,
+    })
 }
 
-/// Where the results go: a value for each unit, an identity for each block.
-fn room(layout: &Layout) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
-    let unit_count = Level::TOP.count(layout.length);
-    let mut values = reserve(unit_count)?;
-    values.resize(unit_count as usize, [0; 32]);
-    let identity_bytes = layout.fine.count(layout.length) * layout.fine.entry() as u64 + PADDING as u64;
-    let mut identities = reserve(identity_bytes)?;
-    identities.resize(identity_bytes as usize, 0);
-    Ok((values, identities))
+impl Room {
+    fn new(layout: &Layout) -> Result<Room> {
+        let padded = |level: &Level| {
+            // Content of one top block has no entry for it; there is room for one all the same.
+            let size = level.count(layout.length) * level.identity() as u64 + PADDING as u64;
+            filled(size, 0)
+        };
+        Ok(Room {
+            values: filled(Level::UNITS.count(layout.length), [0; 32])?,
+            identities: padded(&layout.fine)?,
+            unit_identities: padded(below(layout))?,
+            tops: filled(layout.top.count(layout.length), [0; 32])?,
+            top_identities: padded(&layout.top)?,
+        })
+    }
+
+    /// Cuts the results into those of each segment, in order.
+    fn segments<'a>(&'a mut self, layout: &Layout) -> impl Iterator<Item = Segment<'a>> + Send + use<'a> {
+        let identity_bytes = (SEGMENT >> layout.fine.log2) * layout.fine.entry();
+        let tops = SEGMENT >> layout.top.log2;
+        // The padding may make one more chunk of identities than there are chunks of values; `zip` leaves it out. Without
+        // identities of a level, each segment gets some of the padding, and nothing is written there.
+        let top_bytes = (tops * layout.top.identity()).max(1);
+        let unit_bytes = (SEGMENT_UNITS * below(layout).identity()).max(1);
+        let values = self.values.chunks_mut(SEGMENT_UNITS).zip(self.identities.chunks_mut(identity_bytes));
+        let mut top_identities = self.top_identities.chunks_mut(top_bytes);
+        let mut unit_identities = self.unit_identities.chunks_mut(unit_bytes);
+        let tops = self.tops.chunks_mut(tops);
+        (0..).zip(values.zip(tops)).map(move |(number, ((values, identities), tops))| {
+            let top_identities = top_identities.next().unwrap_or_default();
+            let unit_identities = unit_identities.next().unwrap_or_default();
+            Segment { number, values, identities, unit_identities, tops, top_identities }
+        })
+    }
 }
 
-/// Cuts the results into those of each segment, in order.
-fn segments<'a>(
-    layout: &Layout,
-    values: &'a mut [ChainingValue],
-    identities: &'a mut [u8],
-) -> impl Iterator<Item = Segment<'a>> + Send {
-    let identity_bytes = (SEGMENT >> layout.fine.log2) * layout.fine.entry();
-    // The padding may make one more chunk of identities than there are chunks of values; `zip` leaves it out.
-    let results = values.chunks_mut(SEGMENT_UNITS).zip(identities.chunks_mut(identity_bytes));
-    (0..).zip(results).map(|(number, (values, identities))| Segment { number, values, identities })
+/// The level of units, as far as it is one of its own.
+fn below(layout: &Layout) -> &Level {
+    if layout.is_top_units() { &Level::UNITS } else { &layout.units }
+}
+
+fn filled<T: Clone>(count: u64, value: T) -> Result<Vec<T>> {
+    let mut room = reserve(count)?;
+    room.resize(count as usize, value);
+    Ok(room)
 }
 
 fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -89,33 +144,89 @@ fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()>
     Ok(())
 }
 
-/// The value of each unit and the identity of each block in `bytes`. Content of one unit is all there is:
-/// what stands in the place of its value is the root.
-fn sum_segment(fine: &Level, segment: Segment<'_>, bytes: &[u8]) {
+/// The value of each unit and the identity of each block in `bytes`, and from these what the top says. Content of one
+/// unit is all there is: what stands in the place of its value is the root.
+fn sum_segment(layout: &Layout, segment: Segment<'_>, bytes: &[u8]) {
     let is_whole = segment.number == 0 && segment.values.len() == 1;
     let first = segment.number * SEGMENT as u64;
+    let fine = &layout.fine;
     let size = fine.entry();
+    // Each of them makes up what it can of the blocks, and the top merges the values of the units too.
+    let mut units = Upper::new(below(layout), segment.unit_identities);
+    let mut tops = Upper::new(&layout.top, segment.top_identities);
+    let mut merged = segment.tops.iter_mut();
+    let per_top = layout.top_units();
     // Unit by unit, so that what has just been hashed is summed while it is still near.
     let identities = segment.identities.chunks_mut((UNIT as usize >> fine.log2) * size);
     for (((offset, value), identities), unit) in
-        (first..).step_by(UNIT as usize).zip(segment.values).zip(identities).zip(bytes.chunks(UNIT as usize))
+        (first..).step_by(UNIT as usize).zip(&mut *segment.values).zip(identities).zip(bytes.chunks(UNIT as usize))
     {
-        *value = if is_whole { Digest::of(unit).0 } else { tree::unit_value(offset, unit) };
-        let mut blocks = identities.chunks_exact_mut(size).zip(unit.chunks(1 << fine.log2));
-        let Some((known, block)) = blocks.next() else { continue };
-        identify(fine, known, block);
-        if is_constant(unit) && unit.len() == UNIT as usize {
-            blocks.for_each(|(entry, _)| entry.copy_from_slice(known));
-        } else {
-            blocks.for_each(|(entry, block)| identify(fine, entry, block));
+        *value = if is_whole { Digest::of(unit).0 } else { tree::value(offset, unit) };
+        let is_even = unit.len() == UNIT as usize && is_constant(unit);
+        let mut known = None;
+        for (entry, block) in identities.chunks_exact_mut(size).zip(unit.chunks(1 << fine.log2)) {
+            let (sums, hash) = match known.filter(|_| is_even) {
+                Some(same) => same,
+                None => (weak::sum(block), xxh3_64(block)),
+            };
+            known = Some((sums, hash));
+            let (weak, hint) = entry.split_at_mut(usize::from(fine.weak));
+            put(weak, cut_weak(fine, sums));
+            put(hint, hash);
+            units.block(sums, hash, block.len());
+            tops.block(sums, hash, block.len());
+        }
+    }
+    units.end();
+    tops.end();
+    for (values, range) in segment.values.chunks(per_top).zip(bytes.chunks(per_top * UNIT as usize)) {
+        if let (Some(top), Some(value)) = (merged.next(), tree::merged(range.len() as u64, UNIT, values)) {
+            *top = value;
         }
     }
 }
 
-fn identify(fine: &Level, entry: &mut [u8], block: &[u8]) {
-    let (weak, hint) = entry.split_at_mut(usize::from(fine.weak));
-    put(weak, cut_weak(fine, weak::sum(block)));
-    put(hint, hint_of(fine, block));
+/// Composes the identities of larger blocks.
+struct Upper<'a> {
+    level: &'a Level,
+    identities: std::slice::ChunksExactMut<'a, u8>,
+    hashes: Vec<u64>,
+    sums: (u32, u32),
+    length: u64,
+}
+
+impl<'a> Upper<'a> {
+    fn new(level: &'a Level, identities: &'a mut [u8]) -> Upper<'a> {
+        let identities = identities.chunks_exact_mut(level.identity().max(1));
+        Upper { level, identities, hashes: Vec::new(), sums: (0, 0), length: 0 }
+    }
+
+    /// The next block of the lowest level. Its bytes follow all that came before, each of which gains its length as weight.
+    fn block(&mut self, (a, b): (u32, u32), hash: u64, length: usize) {
+        if self.level.weak == 0 {
+            return;
+        }
+        let (all_a, all_b) = self.sums;
+        self.sums = (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
+        self.hashes.push(hash);
+        self.length += length as u64;
+        if self.length == self.level.size() {
+            self.end();
+        }
+    }
+
+    /// A block of this level ends, if one has begun.
+    fn end(&mut self) {
+        if self.length == 0 {
+            return;
+        }
+        if let Some(identity) = self.identities.next() {
+            let (weak, hint) = identity.split_at_mut(usize::from(self.level.weak));
+            put(weak, cut_weak(self.level, self.sums));
+            put(hint, upper_hint(self.hashes.drain(..)));
+        }
+        (self.sums, self.length) = ((0, 0), 0);
+    }
 }
 
 /// Whether all bytes are the same, as in the holes of a disk image: then all blocks are.

@@ -34,7 +34,9 @@ pub(super) struct Section<'a> {
     pub(super) entry: Entry,
     pub(super) data: &'a [u8],
     /// Where the data begins.
-    pub(super) start: usize,
+    pub(super) start: u64,
+    /// Whether the data is there: only the beginning of the index may be.
+    pub(super) is_there: bool,
 }
 
 /// The check of a section with these bytes.
@@ -78,6 +80,18 @@ fn header_check(header: &[u8]) -> [u8; PREAMBLE - CHECKED] {
 
 /// The sections of an index of a file, in their order, after checking everything that the header says by itself.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
+    let (sections, end) = table(bytes)?;
+    if end > bytes.len() as u64 {
+        return Err(cut_off(bytes, end));
+    }
+    if end < bytes.len() as u64 {
+        return Err(fault("there are bytes after the end of the index").with("offset", end));
+    }
+    Ok(sections)
+}
+
+/// As [`read`], of the beginning of an index: sections that it does not reach have no data. And where the index ends.
+pub(super) fn table(bytes: &[u8]) -> Result<(Vec<Section<'_>>, u64)> {
     let header = checked_header(bytes)?;
     check_features(header)?;
     let mut sections = Vec::new();
@@ -86,17 +100,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
         let entry = table_entry(entry)?;
         let start = end;
         end = end.checked_add(entry.length).ok_or_else(|| fault("the sections are longer than any file"))?;
-        // A section behind the end is empty here; the comparison below says what is wrong.
-        let data = if end <= bytes.len() as u64 { &bytes[start as usize..end as usize] } else { &[] };
-        sections.push(Section { entry, data, start: start as usize });
+        let data = (end <= bytes.len() as u64).then(|| &bytes[start as usize..end as usize]);
+        sections.push(Section { entry, data: data.unwrap_or(&[]), start, is_there: data.is_some() });
     }
-    if end > bytes.len() as u64 {
-        return Err(cut_off(bytes, end));
-    }
-    if end < bytes.len() as u64 {
-        return Err(fault("there are bytes after the end of the index").with("offset", end));
-    }
-    Ok(sections)
+    Ok((sections, end))
+}
+
+/// How many bytes of an index are needed to read its header, as far as these say it: as many as there are, or more.
+pub(super) fn header_needs(bytes: &[u8]) -> Result<u64> {
+    check_magic(bytes)?;
+    let count = bytes.get(12..16).map(|count| u32::from_le_bytes(field(count, 0)).min(MAX_SECTIONS));
+    Ok(header_size(count.unwrap_or(0) as usize).max(PREAMBLE) as u64)
 }
 
 /// Preamble and section table, if they are what was written, by a version that this library reads.

@@ -1,64 +1,137 @@
 //! Reads an index from bytes that nobody vouches for: every size is compared with the bytes present before
 //! anything is allocated, and whatever can be checked without content is checked here.
 
+use std::sync::Arc;
+
 use super::container::{self, Section, fault};
-use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, SOURCE};
+use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, MOST_LEVELS, SOURCE};
+use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
+use super::partial::{Front, Places};
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, group_check, parents, reserve, source_fault};
+use super::{Index, PADDING, group_check, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// See [`Index::decode_vec`].
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
-    let Parts { layout, root, values, source, identities } = read(&bytes)?;
-    let identities = take_identities(&layout, parents(&values, &root), bytes, identities)?;
-    Ok(Index { layout, root, values, identities, source, origin: None, expected: None, origin_source: None })
+    let (mut index, levels) = read(&container::read(&bytes)?)?;
+    let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
+    if let Some(units) = units {
+        let (values, identities) = read_units(&index, units)?;
+        (index.values, index.unit_identities) = (Groups::Whole(values), Groups::Whole(identities));
+    }
+    let blocks = blocks.start as usize..blocks.start as usize + blocks.data.len();
+    index.identities = Groups::Whole(take_identities(&index, bytes, blocks)?);
+    Ok(index)
 }
 
-/// An index, but for the identities.
-struct Parts {
-    layout: Layout,
-    root: Digest,
-    values: Vec<ChainingValue>,
-    source: Option<String>,
-    /// Where in the bytes the groups of identities are.
-    identities: std::ops::Range<usize>,
+/// See [`Index::decode_front`].
+pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
+    let needed = container::header_needs(bytes)?;
+    if needed > bytes.len() as u64 {
+        return Ok(Front::Needs(needed));
+    }
+    let (sections, total) = container::table(bytes)?;
+    if total > limit {
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("the index is larger than the {limit} bytes that are allowed"),
+        ));
+    }
+    // What does not come before the top is left for later.
+    let top = sections.iter().position(|section| section.entry.id == FIRST_LEVEL);
+    let front = &sections[..top.map_or(sections.len(), |top| top + 1)];
+    if let Some(last) = front.last().filter(|last| !last.is_there) {
+        return Ok(Front::Needs(last.start + last.entry.length));
+    }
+    let (mut index, levels) = read(&sections)?;
+    let places = Places { units: levels.units.map(|section| section.start), blocks: levels.blocks.start };
+    if levels.units.is_some() {
+        index.values = Groups::none(reserve(index.top_count())?, index.top_count());
+        index.unit_identities = Groups::none(reserve(index.top_count())?, index.top_count());
+    }
+    index.identities = Groups::none(reserve(index.unit_count())?, index.unit_count());
+    index.places = Some(places);
+    // What came along.
+    let slice = |place: crate::source::Range| bytes.get(place.offset as usize..usize::try_from(place.end()).ok()?);
+    for top in 0..index.top_count() {
+        match index.values_place(top).map(slice) {
+            Some(Some(group)) => index.supply_values(top, group)?,
+            Some(None) => break,
+            None => {}
+        }
+    }
+    for unit in 0..index.unit_count() {
+        let Some(group) = index.blocks_place(unit).and_then(slice) else { break };
+        index.supply_blocks(unit, group)?;
+    }
+    Ok(Front::Read(Box::new(index)))
 }
 
-fn read(bytes: &[u8]) -> Result<Parts> {
-    let sections = known_sections(bytes)?;
+/// The sections of the levels below the top.
+struct Below<'a> {
+    units: Option<Section<'a>>,
+    blocks: Section<'a>,
+}
+
+/// The index down to its top, and where the rest of it is.
+fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
+    let sections = known_sections(sections)?;
     let mut sections = sections.iter().peekable();
     let mut take = |id| sections.next_if(|section| section.entry.id == id).copied();
     let missing = |id: u16| move || fault("a section of the index is missing or out of place").with("section", id);
 
     let (length, root) = read_file(take(FILE).ok_or_else(missing(FILE))?.data)?;
-    let fine = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
+    let (top_level, unit_level, fine) = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
     let source = take(SOURCE).map(|section| read_source(section.data)).transpose()?;
-    let top = take(FIRST_LEVEL).ok_or_else(missing(FIRST_LEVEL))?;
-    let identities = take(FIRST_LEVEL + 1).ok_or_else(missing(FIRST_LEVEL + 1))?;
+    let layout = Layout::new(length, top_level, unit_level, fine)?;
+    let mut sizes = Vec::new();
+    let mut level = |id| {
+        let section = take(id).ok_or_else(missing(id))?;
+        sizes.push(section.entry.length);
+        Ok(section)
+    };
+    let top = level(FIRST_LEVEL)?;
+    let units = (!layout.is_top_units()).then(|| level(FIRST_LEVEL + 1)).transpose()?;
+    let blocks = level(FIRST_LEVEL + layout.levels().len() as u16 - 1)?;
     if let Some(section) = sections.next() {
         return Err(fault("a section of the index is there twice or out of place").with("section", section.entry.id));
     }
-
-    let layout = Layout::new(length, fine)?;
-    if [top.data.len() as u64, identities.data.len() as u64] != layout.section_sizes() {
+    if sizes != layout.section_sizes() {
         return Err(fault("the levels of the index do not have the sizes that its length asks for"));
     }
-    let values = read_values(top.data)?;
-    check_root(length, &values, &root)?;
-    let identities = identities.start..identities.start + identities.data.len();
-    Ok(Parts { layout, root, values, source, identities })
+    if layout.top != Level::UNITS && layout.top_count() == 0 {
+        return Err(fault("the top of the index has a single block"));
+    }
+    let (tops, top_identities) = read_top(&layout, &root, top.data)?;
+    check_root(&layout, &tops, &root)?;
+    let index = Index {
+        layout,
+        root,
+        tops,
+        top_identities,
+        values: Groups::Whole(Vec::new()),
+        unit_identities: Groups::Whole(Vec::new()),
+        identities: Groups::Whole(Vec::new()),
+        places: None,
+        read: Arc::default(),
+        source,
+        origin: None,
+        expected: None,
+        origin_source: None,
+    };
+    Ok((index, Below { units, blocks }))
 }
 
 /// The sections that this version knows, each with the flag and the check that it must have.
-fn known_sections(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
+fn known_sections<'a>(sections: &[Section<'a>]) -> Result<Vec<Section<'a>>> {
     let mut known = Vec::new();
-    for section in container::read(bytes)? {
+    for section in sections {
         let id = section.entry.id;
-        let is_level = id == FIRST_LEVEL || id == FIRST_LEVEL + 1;
+        let is_level = (FIRST_LEVEL..FIRST_LEVEL + MOST_LEVELS).contains(&id);
         let expected = if is_level { [0; 4] } else { container::check(section.data) };
-        if section.entry.check != expected {
+        if section.entry.check != expected && (is_level || section.is_there) {
             return Err(fault("a section of the index is damaged").with("section", id));
         }
         let is_known = is_level || [FILE, LEVELS, SOURCE].contains(&id);
@@ -66,7 +139,7 @@ fn known_sections(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
             return Err(fault("a section has a flag that it must not have").with("section", id));
         }
         if is_known {
-            known.push(section);
+            known.push(*section);
         } else if section.entry.critical {
             return Err(Error::new(ErrorKind::Version, "the index has a section that this gosync does not know")
                 .with("section", id));
@@ -83,8 +156,8 @@ fn read_file(data: &[u8]) -> Result<(u64, Digest)> {
     Ok((u64::from_le_bytes(*length), Digest(*root)))
 }
 
-/// The level of identities; the one above it is always the same.
-fn read_levels(data: &[u8]) -> Result<Level> {
+/// The top level, that of units, and that of blocks.
+fn read_levels(data: &[u8]) -> Result<(Level, Level, Level)> {
     let wrong = || fault("the description of the levels does not have the size that its count asks for");
     let (count, descriptors) = data.split_first().ok_or_else(wrong)?;
     let (descriptors, rest) = descriptors.as_chunks::<DESCRIPTOR>();
@@ -92,10 +165,18 @@ fn read_levels(data: &[u8]) -> Result<Level> {
         return Err(wrong());
     }
     let levels = descriptors.iter().map(read_level).collect::<Result<Vec<_>>>()?;
-    match levels[..] {
-        [Some(Level::TOP), Some(fine)] if fine.is_fine() => Ok(fine),
-        _ => Err(Error::new(ErrorKind::Version, "the index has levels that this gosync does not read")),
-    }
+    let units = Level::UNITS.log2;
+    let (top, middle, fine) = match levels[..] {
+        [Some(top), Some(fine)] if top.log2 == units => (top, top, fine),
+        [Some(top), Some(middle), Some(fine)] if top.log2 > units && middle.log2 == units => (top, middle, fine),
+        _ => return Err(unknown_levels()),
+    };
+    let is_known = top.is_upper() && middle.is_upper() && fine.is_fine();
+    if is_known { Ok((top, middle, fine)) } else { Err(unknown_levels()) }
+}
+
+fn unknown_levels() -> Error {
+    Error::new(ErrorKind::Version, "the index has levels that this gosync does not read")
 }
 
 /// A level, or none if its hash is not one that this version knows.
@@ -114,36 +195,62 @@ fn read_source(data: &[u8]) -> Result<String> {
     }
 }
 
-fn read_values(data: &[u8]) -> Result<Vec<ChainingValue>> {
-    let (data, _) = data.as_chunks();
-    let mut values = reserve(data.len() as u64)?;
-    values.extend_from_slice(data);
-    Ok(values)
+/// The chaining values of the top, and its identities.
+fn read_top(layout: &Layout, root: &Digest, mut data: &[u8]) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
+    if layout.top.check() > 0 {
+        match data.split_last_chunk() {
+            Some((entries, check)) if *check == group_check(root.as_bytes(), entries) => data = entries,
+            _ => return Err(fault("the top of the index is damaged")),
+        }
+    }
+    let count = layout.top_count();
+    let mut values = reserve(count)?;
+    let mut identities = reserve(count * layout.top.identity() as u64 + PADDING as u64)?;
+    for entry in data.chunks_exact(layout.top.entry()) {
+        if let Some((value, identity)) = entry.split_first_chunk() {
+            values.push(*value);
+            identities.extend_from_slice(identity);
+        }
+    }
+    identities.extend([0; PADDING]);
+    Ok((values, identities))
 }
 
 /// Whether the chaining values are those of the root. Content of one unit has none: it is compared with the root itself.
-fn check_root(length: u64, values: &[ChainingValue], root: &Digest) -> Result<()> {
-    let is_right = match length {
+fn check_root(layout: &Layout, values: &[ChainingValue], root: &Digest) -> Result<()> {
+    let is_right = match layout.length {
         0 => Digest::of(&[]) == *root,
-        _ => values.is_empty() || tree::root(length, values).as_ref() == Some(root),
+        length => values.is_empty() || tree::root(length, layout.top.size(), values).as_ref() == Some(root),
     };
     if is_right { Ok(()) } else { Err(fault("the chaining values of the index do not make up its digest")) }
 }
 
+/// Chaining values and identities of all units, if those under each top block make up its own.
+fn read_units(index: &Index, data: &[u8]) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
+    let mut values = reserve(index.unit_count())?;
+    let mut identities = reserve(index.unit_count() * index.layout.units.identity() as u64 + PADDING as u64)?;
+    for (top, value) in (0..).zip(&index.tops) {
+        let place = index.layout.unit_group(top);
+        let group = data.get(place.offset as usize..place.end() as usize);
+        let entries = group.and_then(|group| index.unit_entries(top, value, group)).ok_or_else(|| {
+            fault("the units of the index are damaged, or do not make up its digest").with("block", top)
+        })?;
+        values.extend(entries.0);
+        identities.extend(entries.1);
+    }
+    identities.extend([0; PADDING]);
+    Ok((values, identities))
+}
+
 /// The identities without the checks of their groups, after checking these. They move to the front of the bytes that
 /// they came in: a large index is in memory once.
-fn take_identities(
-    layout: &Layout,
-    parents: &[ChainingValue],
-    mut bytes: Vec<u8>,
-    range: std::ops::Range<usize>,
-) -> Result<Vec<u8>> {
-    let size = layout.group_blocks() * layout.fine.entry() + GROUP_CHECK;
+fn take_identities(index: &Index, mut bytes: Vec<u8>, range: std::ops::Range<usize>) -> Result<Vec<u8>> {
+    let size = index.layout.group_blocks() * index.layout.fine.entry() + GROUP_CHECK;
     let mut end = 0;
-    for (unit, (start, parent)) in range.clone().step_by(size).zip(parents).enumerate() {
+    for (unit, start) in (0..).zip(range.clone().step_by(size)) {
         let group = &bytes[start..(start + size).min(range.end)];
-        let entries = match group.split_last_chunk() {
-            Some((entries, check)) if *check == group_check(parent, entries) => entries.len(),
+        let entries = match (index.parent(unit), group.split_last_chunk()) {
+            (Some(parent), Some((entries, check))) if *check == group_check(parent, entries) => entries.len(),
             _ => return Err(fault("a group of the index is damaged or of another version").with("unit", unit)),
         };
         bytes.copy_within(start..start + entries, end);

@@ -2,9 +2,9 @@
 
 use super::container::{self, Entry};
 use super::layout::{Layout, Level};
-use super::{Index, PADDING, group_check, parents};
+use super::{Index, group_check};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Section: length and root.
 pub(super) const FILE: u16 = 1;
@@ -14,44 +14,52 @@ pub(super) const LEVELS: u16 = 2;
 pub(super) const SOURCE: u16 = 3;
 /// Section: the data of the top level; those of the levels below follow it.
 pub(super) const FIRST_LEVEL: u16 = 16;
+/// Levels that an index has at most.
+pub(super) const MOST_LEVELS: u16 = 3;
 
 /// Bytes of the FILE section.
 pub(super) const FILE_SIZE: usize = 40;
 /// Bytes of a level's descriptor in the LEVELS section.
 pub(super) const DESCRIPTOR: usize = 8;
 
-/// Identities that are handed over in one piece, in units.
-const PIECE: usize = 256;
+/// Bytes that are handed over in one piece, or a little more.
+const PIECE: usize = 128 << 10;
 
 /// See [`Index::encode_to`].
 pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if !index.is_whole() {
+        return Err(Error::new(ErrorKind::State, "parts of the index have not been read"));
+    }
     let file = file_section(index.layout.length, &index.root);
     let levels = levels_section(&index.layout);
     let source = index.source.as_deref().map(str::as_bytes);
-    let [top_size, fine_size] = index.layout.section_sizes();
 
     let checked =
         |id, critical, data: &[u8]| Entry { id, critical, check: container::check(data), length: data.len() as u64 };
-    let level = |id, length| Entry { id, critical: true, check: [0; 4], length };
+    let level = |(id, length)| Entry { id, critical: true, check: [0; 4], length };
     let mut entries = vec![checked(FILE, true, &file), checked(LEVELS, true, &levels)];
     entries.extend(source.map(|source| checked(SOURCE, false, source)));
-    entries.extend([level(FIRST_LEVEL, top_size), level(FIRST_LEVEL + 1, fine_size)]);
+    entries.extend((FIRST_LEVEL..).zip(index.layout.section_sizes()).map(level));
 
-    let mut start = container::header(&entries);
-    start.extend(file);
-    start.extend(levels);
-    start.extend(source.unwrap_or_default());
-    take(&start)?;
-    take(index.values.as_flattened())?;
-    give_groups(index, take)
+    let mut out = Pieces { bytes: container::header(&entries), take };
+    out.add(&file)?;
+    out.add(&levels)?;
+    out.add(source.unwrap_or_default())?;
+    give_top(index, &mut out)?;
+    if !index.layout.is_top_units() {
+        (0..index.top_count()).try_for_each(|top| give_units(index, top, &mut out))?;
+    }
+    give_blocks(index, &mut out)?;
+    out.end()
 }
 
 /// See [`Index::encoded_size`].
 pub(super) fn size(layout: &Layout, source: Option<&str>) -> u64 {
-    let sections = 4 + usize::from(source.is_some());
+    let sizes = layout.section_sizes();
+    let sections = 2 + usize::from(source.is_some()) + sizes.len();
     let levels = levels_section(layout).len();
     let fixed = container::header_size(sections) + FILE_SIZE + levels + source.map_or(0, str::len);
-    fixed as u64 + layout.section_sizes().iter().sum::<u64>()
+    fixed as u64 + sizes.iter().sum::<u64>()
 }
 
 fn file_section(length: u64, root: &Digest) -> [u8; FILE_SIZE] {
@@ -70,19 +78,66 @@ fn levels_section(layout: &Layout) -> Vec<u8> {
     section
 }
 
+fn give_top(index: &Index, out: &mut Pieces<'_>) -> Result<()> {
+    let size = index.layout.top.identity();
+    if size == 0 {
+        return index.tops.iter().try_for_each(|value| out.add(value));
+    }
+    let entries = index.tops.iter().zip(index.top_identities.chunks_exact(size));
+    let group: Vec<u8> = entries.flat_map(|(value, identity)| value.iter().chain(identity)).copied().collect();
+    out.add(&group)?;
+    out.add(&group_check(index.root.as_bytes(), &group))
+}
+
+/// The group of the units of a top block.
+fn give_units(index: &Index, top: u64, out: &mut Pieces<'_>) -> Result<()> {
+    let size = index.layout.units.identity();
+    let mut group = Vec::new();
+    for (slot, unit) in index.top_units(top).enumerate() {
+        group.extend(index.parent(unit).ok_or_else(gone)?);
+        let identity = index.unit_identities.from(top as usize, index.layout.top_units() * size, slot * size);
+        group.extend(identity.and_then(|identity| identity.get(..size)).ok_or_else(gone)?);
+    }
+    out.add(&group)?;
+    if size == 0 {
+        return Ok(());
+    }
+    out.add(&group_check(index.tops.get(top as usize).ok_or_else(gone)?, &group))
+}
+
 /// The identities of each unit's blocks, and the check of that group.
-fn give_groups(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let entries = &index.identities[..index.identities.len() - PADDING];
-    let group = index.layout.group_blocks() * index.layout.fine.entry();
-    let mut bytes = Vec::new();
-    let pieces = entries.chunks(PIECE * group).zip(parents(&index.values, &index.root).chunks(PIECE));
-    for (entries, parents) in pieces {
-        bytes.clear();
-        for (group, parent) in entries.chunks(group).zip(parents) {
-            bytes.extend(group);
-            bytes.extend(group_check(parent, group));
-        }
-        take(&bytes)?;
+fn give_blocks(index: &Index, out: &mut Pieces<'_>) -> Result<()> {
+    let entry = index.layout.fine.entry();
+    let full = index.layout.group_blocks() * entry;
+    for unit in 0..index.unit_count() {
+        let count = index.unit_range(unit).length.div_ceil(index.layout.fine.size()) as usize;
+        let group = index.identities.from(unit as usize, full, 0).and_then(|bytes| bytes.get(..count * entry));
+        let group = group.ok_or_else(gone)?;
+        out.add(group)?;
+        out.add(&group_check(index.parent(unit).ok_or_else(gone)?, group))?;
     }
     Ok(())
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Internal, "a group of the index is not there")
+}
+
+/// Small pieces, handed over as large ones.
+struct Pieces<'a> {
+    bytes: Vec<u8>,
+    take: &'a mut dyn FnMut(&[u8]) -> Result<()>,
+}
+
+impl Pieces<'_> {
+    fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() < PIECE { Ok(()) } else { self.end() }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        (self.take)(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
 }

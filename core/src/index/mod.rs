@@ -1,28 +1,42 @@
 //! The index: what the target *is*. Its length, its digest, and the checksums of its blocks.
 //!
-//! Two levels: verified units of 64 KiB with BLAKE3 chaining values that merge to the digest, and blocks of
-//! `block_size` with an identity each (weak sum and hint), which only help to find. `build` makes an index from
-//! content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is `matching`.
+//! A tree of two or three levels. The *top*: blocks of 64 KiB to 1 MiB with BLAKE3 chaining values that merge to the
+//! digest, and with identities (weak sum and hint) where they are looked for. The *units* of 64 KiB, the least that is
+//! verified, with chaining values that merge to those of the top; where top blocks are units, that is one level. The
+//! *blocks* of `block_size` with an identity each, which only help to find. Below the top, the groups of an index may be
+//! absent: it was read in part (`partial`), and they come when they are needed.
+//!
+//! `build` makes an index from content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is
+//! `matching`.
 
+mod blocks;
 mod build;
 mod container;
 mod decode;
 mod encode;
+mod groups;
 mod layout;
+mod partial;
 mod tree;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
+use self::groups::Groups;
 use self::layout::{Layout, Level};
+use self::partial::Places;
 use self::tree::ChainingValue;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt, Source};
 
-/// Bytes of a verified unit: the block size of the level that carries BLAKE3 chaining values.
+pub use self::blocks::Blocks;
+pub use self::partial::Front;
+
+/// Bytes of a verified unit: the smallest blocks that carry BLAKE3 chaining values.
 pub const UNIT: u64 = 64 * 1024;
 
 /// Bytes that a source, as an index names it, has at most.
@@ -36,6 +50,8 @@ const PADDING: usize = 8;
 pub struct BuildOptions {
     /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by length.
     pub block_size: u32,
+    /// Bytes of a block of the top level: a power of two from 64 KiB to 1 MiB. 0 chooses by length.
+    pub top_size: u32,
     /// Where the content is, as the index shall say it.
     pub source: Option<String>,
 }
@@ -45,10 +61,20 @@ pub struct BuildOptions {
 pub struct Index {
     layout: Layout,
     root: Digest,
-    /// One for each unit, but none for content of one unit or less, where the root is the check.
-    values: Vec<ChainingValue>,
-    /// Weak sum and hint of each block, as the encoded index has them, then [`PADDING`].
-    identities: Vec<u8>,
+    /// One for each top block, but none for content of one block, where the root is the check.
+    tops: Vec<ChainingValue>,
+    /// Weak sum and hint of each top block, as the encoded index has them, then [`PADDING`].
+    top_identities: Vec<u8>,
+    /// One for each unit, by top block. Nothing where top blocks are units.
+    values: Groups<ChainingValue>,
+    /// Weak sum and hint of each unit, by top block; [`PADDING`] after each piece. Nothing where top blocks are units.
+    unit_identities: Groups<u8>,
+    /// Weak sum and hint of each block, as the encoded index has them, by unit; [`PADDING`] after each piece.
+    identities: Groups<u8>,
+    /// Where the groups are in what this was read from, if that was in part.
+    places: Option<Places>,
+    /// Bytes that were read of it, 0 if nobody counted them.
+    read: Arc<AtomicU64>,
     source: Option<String>,
     origin: Option<String>,
     expected: Option<Digest>,
@@ -77,18 +103,20 @@ impl Index {
         decode::decode(bytes)
     }
 
-    /// The bytes of the index, as written to a `.gosync` file: the same for the same index.
+    /// The bytes of the index, as written to a `.gosync` file: the same for the same index. All of it must be here
+    /// ([`Index::is_whole`]); what is not leaves the bytes short.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.encoded_size() as usize);
         let taken = self.encode_to(&mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         });
-        debug_assert!(taken.is_ok(), "nothing above fails");
+        debug_assert!(taken.is_ok(), "nothing but an absent group fails");
         bytes
     }
 
-    /// As [`Index::encode`], piece by piece, so that a large index need not be in memory twice.
+    /// As [`Index::encode`], piece by piece, so that a large index need not be in memory twice. An error if parts of it
+    /// have not been read.
     pub fn encode_to(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         encode::encode(self, take)
     }
@@ -115,12 +143,45 @@ impl Index {
 
     /// Number of verified units.
     pub fn unit_count(&self) -> u64 {
-        Level::TOP.count(self.layout.length)
+        Level::UNITS.count(self.layout.length)
+    }
+
+    /// The top level: what a receiver looks for first.
+    pub fn tops(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: true }
+    }
+
+    /// The level of units, which is the top itself where its blocks are units.
+    pub fn units(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: false }
+    }
+
+    /// Bytes of a top block.
+    pub fn top_size(&self) -> u64 {
+        self.layout.top.size()
+    }
+
+    /// Number of top blocks.
+    pub fn top_count(&self) -> u64 {
+        self.layout.top.count(self.layout.length)
     }
 
     /// Bytes that the encoded index has.
     pub fn encoded_size(&self) -> u64 {
         encode::size(&self.layout, self.source.as_deref())
+    }
+
+    /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
+    pub fn read_size(&self) -> u64 {
+        match self.read.load(Ordering::Relaxed) {
+            0 => self.encoded_size(),
+            read => read,
+        }
+    }
+
+    /// Counts bytes that were read.
+    pub fn count_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL. Not to be trusted.
@@ -172,7 +233,18 @@ impl Index {
 
     /// The range of the target that unit `unit` covers; empty behind the last one.
     pub fn unit_range(&self, unit: u64) -> Range {
-        Level::TOP.range(self.layout.length, unit)
+        Level::UNITS.range(self.layout.length, unit)
+    }
+
+    /// The range of the target that top block `top` covers; empty behind the last one.
+    pub fn top_range(&self, top: u64) -> Range {
+        self.layout.top.range(self.layout.length, top)
+    }
+
+    /// The units that top block `top` is made of.
+    pub fn top_units(&self, top: u64) -> std::ops::Range<u64> {
+        let range = self.top_range(top);
+        range.offset / UNIT..range.end().div_ceil(UNIT)
     }
 
     /// The range of the target that block `block` covers; empty behind the last one.
@@ -180,16 +252,43 @@ impl Index {
         self.layout.fine.range(self.layout.length, block)
     }
 
-    /// Whether `bytes` is exactly unit `unit` of the target: the check that everything rests on.
+    /// Whether `bytes` is exactly unit `unit` of the target: the check that everything rests on. One whose chaining value
+    /// is not here ([`Index::has_values`]) is nothing.
     pub fn unit_is(&self, unit: u64, bytes: &[u8]) -> bool {
         let range = self.unit_range(unit);
         if bytes.is_empty() || range.length != bytes.len() as u64 {
             return false;
         }
-        match self.values.get(unit as usize) {
-            Some(value) => tree::unit_value(range.offset, bytes) == *value,
-            None => Digest::of(bytes) == self.root,
+        match self.parent(unit) {
+            Some(_) if self.unit_count() == 1 => Digest::of(bytes) == self.root,
+            Some(value) => tree::value(range.offset, bytes) == *value,
+            None => false,
         }
+    }
+
+    /// Whether `bytes` is exactly top block `top` of the target: the same check for larger pieces.
+    pub fn top_is(&self, top: u64, bytes: &[u8]) -> bool {
+        let range = self.top_range(top);
+        if bytes.is_empty() || range.length != bytes.len() as u64 {
+            return false;
+        }
+        match self.tops.get(top as usize) {
+            Some(value) => tree::value(range.offset, bytes) == *value,
+            None => self.tops.is_empty() && Digest::of(bytes) == self.root,
+        }
+    }
+
+    /// What the group of a unit's blocks is checked against: the unit's chaining value, or the root where it is the only
+    /// one. Nothing if that has not been read.
+    fn parent(&self, unit: u64) -> Option<&ChainingValue> {
+        if self.tops.is_empty() {
+            return (unit == 0).then_some(&self.root.0);
+        }
+        if self.layout.is_top_units() {
+            return self.tops.get(unit as usize);
+        }
+        let (unit, full) = (unit as usize, self.layout.top_units());
+        self.values.from(unit / full, full, unit % full)?.first()
     }
 
     /// The weak sum of a block, cut to the index's width (see [`Index::cut_weak`]). 0 for a block that is none.
@@ -222,8 +321,10 @@ impl Index {
         if block >= self.block_count() {
             return 0;
         }
-        let start = block as usize * self.layout.fine.entry() + skip;
-        self.identities.get(start..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        let (per, entry) = (self.layout.group_blocks(), self.layout.fine.entry());
+        let (unit, slot) = (block as usize / per, block as usize % per);
+        let bytes = self.identities.from(unit, per * entry, slot * entry + skip).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 }
 
@@ -239,10 +340,10 @@ impl fmt::Debug for Index {
     }
 }
 
-/// A mask of `count` bytes, 1 to 8.
+/// A mask of `count` bytes, 8 at most.
 #[inline]
 fn low_bytes(count: u8) -> u64 {
-    u64::MAX >> (64 - 8 * u32::from(count))
+    u64::MAX.checked_shr(64 - 8 * u32::from(count)).unwrap_or(0)
 }
 
 /// The weak sum as a level stores it: the low 16 bits of A, then as many of B as fit.
@@ -254,6 +355,13 @@ fn cut_weak(level: &Level, (a, b): (u32, u32)) -> u64 {
 #[inline]
 fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
     xxh3_64(bytes) & low_bytes(level.hint)
+}
+
+/// The hint of an upper block: the hash of its blocks' hashes, so that it costs next to nothing where these are known.
+fn upper_hint(hashes: impl Iterator<Item = u64>) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    hashes.for_each(|hash| hasher.update(&hash.to_le_bytes()));
+    hasher.digest()
 }
 
 /// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
@@ -272,11 +380,6 @@ fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHE
     };
     let [a, b, c, d, ..] = *hash.as_bytes();
     [a, b, c, d]
-}
-
-/// The value that each unit's group of identities is checked against: its chaining value, or the root where there are none.
-fn parents<'a>(values: &'a [ChainingValue], root: &'a Digest) -> &'a [ChainingValue] {
-    if values.is_empty() { std::slice::from_ref(root.as_bytes()) } else { values }
 }
 
 /// What is wrong with a source, if anything is.

@@ -1,41 +1,46 @@
-//! BLAKE3 as the tree that it is: the chaining value of a unit at its place, and merging chaining values to the root.
-//! Leaves to `mod` what a unit is compared with.
+//! BLAKE3 as the tree that it is: the chaining value of an aligned block at its place, and merging chaining values to
+//! that of a larger block or to the root. Leaves to `mod` what a block is compared with.
 
 use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
 
-use super::UNIT;
 use crate::digest::Digest;
 
-/// The chaining value of a verified unit.
+/// The chaining value of a verified block.
 pub(super) type ChainingValue = [u8; 32];
 
-/// The chaining value of `bytes`, 1 byte to a unit of them, as the unit at `offset`, a multiple of [`UNIT`].
-pub(super) fn unit_value(offset: u64, bytes: &[u8]) -> ChainingValue {
+/// The chaining value of `bytes`, which are the block at `offset`: a multiple of its full size, which is a power of two.
+pub(super) fn value(offset: u64, bytes: &[u8]) -> ChainingValue {
     blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
 }
 
-/// The root of content of `length` bytes with these chaining values of its units;
+/// The root of content of `length` bytes with these chaining values of its blocks of `size`;
 /// `None` if they are not as many as the length says, or fewer than two (then the root is a plain hash).
-pub(super) fn root(length: u64, values: &[ChainingValue]) -> Option<Digest> {
-    if values.len() < 2 || length.div_ceil(UNIT) != values.len() as u64 {
+pub(super) fn root(length: u64, size: u64, values: &[ChainingValue]) -> Option<Digest> {
+    if values.len() < 2 || length.div_ceil(size) != values.len() as u64 {
         return None;
     }
-    let (left, right) = halves(length, values);
+    let (left, right) = halves(length, size, values);
     Some(Digest(*merge_subtrees_root(&left, &right, Mode::Hash).as_bytes()))
 }
 
-/// The chaining values of the two subtrees under a node of more than one unit. The left one is as BLAKE3 says:
-/// the largest power of two of chunks that leaves something for the right one, hence whole units here.
-fn halves(length: u64, values: &[ChainingValue]) -> (ChainingValue, ChainingValue) {
-    let left_length = left_subtree_len(length);
-    let (left, right) = values.split_at((left_length / UNIT) as usize);
-    (subtree(left_length, left), subtree(length - left_length, right))
+/// The chaining value of a block of `length` bytes that has these chaining values of its parts of `size`, if they are as
+/// many as that.
+pub(super) fn merged(length: u64, size: u64, values: &[ChainingValue]) -> Option<ChainingValue> {
+    (length > 0 && length.div_ceil(size) == values.len() as u64).then(|| subtree(length, size, values))
 }
 
-fn subtree(length: u64, values: &[ChainingValue]) -> ChainingValue {
+/// The chaining values of the two subtrees under a node of more than one block. The left one is as BLAKE3 says:
+/// the largest power of two of chunks that leaves something for the right one, hence whole blocks here.
+fn halves(length: u64, size: u64, values: &[ChainingValue]) -> (ChainingValue, ChainingValue) {
+    let left_length = left_subtree_len(length);
+    let (left, right) = values.split_at((left_length / size) as usize);
+    (subtree(left_length, size, left), subtree(length - left_length, size, right))
+}
+
+fn subtree(length: u64, size: u64, values: &[ChainingValue]) -> ChainingValue {
     if let [value] = values {
         return *value;
     }
-    let (left, right) = halves(length, values);
+    let (left, right) = halves(length, size, values);
     merge_subtrees_non_root(&left, &right, Mode::Hash)
 }

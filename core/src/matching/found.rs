@@ -73,6 +73,26 @@ impl Found {
         self.missing
     }
 
+    /// What was not taken of a seed of `length` bytes, ascending: (offset, length).
+    pub(super) fn untaken(&self, seed: u32, length: u64) -> Vec<(u64, u64)> {
+        let mut taken: Vec<(u64, u64)> = Vec::new();
+        for (unit, part) in (0u64..).zip(&self.parts) {
+            if part.verified && part.seed == seed {
+                let target = unit * UNIT;
+                taken.push((part.offset, part.offset + UNIT.min(self.length - target)));
+            }
+        }
+        taken.sort_unstable();
+        let (mut untaken, mut end) = (Vec::new(), 0);
+        for (from, to) in taken.into_iter().chain([(length, length)]) {
+            if from > end {
+                untaken.push((end, from - end));
+            }
+            end = end.max(to);
+        }
+        untaken
+    }
+
     /// Whether no block of this unit was found.
     pub fn has_none(&self, unit: u64) -> bool {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
@@ -83,19 +103,21 @@ impl Found {
         self.work
     }
 
-    /// The full blocks that are missing, ascending.
-    pub(super) fn missing_full(&self) -> impl Iterator<Item = u32> {
+    /// The full blocks that are missing, ascending, as far as it is known what they look like.
+    pub(super) fn missing_full(&self, index: &Index) -> impl Iterator<Item = u32> {
         let full = self.length / self.block_size;
-        (0..self.parts.len() as u32).flat_map(move |unit| {
+        let units = (0..self.parts.len() as u32).filter(|unit| index.has_blocks((*unit).into()));
+        units.flat_map(move |unit| {
             let first = u64::from(unit) * u64::from(self.per_unit);
             let inside = low_bits(full.saturating_sub(first).min(u64::from(self.per_unit)));
             bits(inside & !self.known(unit)).map(move |slot| first as u32 + slot)
         })
     }
 
-    /// The blocks that were found, and where.
-    pub(super) fn places(&self) -> impl Iterator<Item = (u32, Place)> {
-        (0..self.parts.len() as u32).flat_map(move |unit| {
+    /// The blocks that were found, as far as it is known what they look like, and where.
+    pub(super) fn places(&self, index: &Index) -> impl Iterator<Item = (u32, Place)> {
+        let units = (0..self.parts.len() as u32).filter(|unit| index.has_blocks((*unit).into()));
+        units.flat_map(move |unit| {
             self.parts_of(unit).flat_map(move |part| {
                 bits(part.blocks).map(move |slot| {
                     let place = Place { seed: part.seed, offset: part.place(slot, self.block_size) };

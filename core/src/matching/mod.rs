@@ -15,10 +15,11 @@ mod scan;
 mod search;
 mod section;
 mod table;
+mod tops;
 
 use crate::assemble::Verified;
 use crate::error::{Error, Result};
-use crate::index::Index;
+use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
 
 pub use found::Found;
@@ -67,7 +68,8 @@ impl Work {
 
 /// Who watches the matching.
 pub trait Observe: Sync {
-    /// A whole unit of the target was found, and verified in this very buffer. The same unit may be told more than once.
+    /// A whole unit of the target was found, or several from this one on, and verified in this very buffer. The same
+    /// unit may be told more than once.
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()>;
     /// So many more bytes of seeds have been looked through. An error stops the matching.
     fn scanned(&self, bytes: u64) -> Result<()>;
@@ -79,6 +81,49 @@ pub trait Observe: Sync {
     }
     /// A part of this seed cannot be read; matching goes on with the rest.
     fn unreadable(&self, seed: u32, error: Error);
+}
+
+/// Looks through the seeds, in their order, for the top blocks of the target: all that an index can say of which only the
+/// top is here. Most of what a seed has is found by that.
+pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -> Result<Found> {
+    let mut found = Found::new(index);
+    for number in 0..seeds.len() as u32 {
+        if found.missing_blocks() == 0 {
+            break;
+        }
+        tops::find(index.tops(), number, seeds, &mut found, observer, true)?;
+    }
+    Ok(found)
+}
+
+/// Looks for missing units, as far as their chaining values are here: where they are expected, beside what was found and
+/// at their own offset, and then at every offset of what is left of the seeds.
+pub fn find_units(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, found: &mut Found) -> Result<()> {
+    tops::beside(index, seeds, found, observer)?;
+    if index.top_size() == UNIT {
+        return Ok(());
+    }
+    for number in 0..seeds.len() as u32 {
+        tops::find(index.units(), number, seeds, found, observer, false)?;
+    }
+    Ok(())
+}
+
+/// Looks for missing blocks, as far as their identities are here, at every offset of what is left of the seeds.
+pub fn find_blocks(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    options: &Options,
+    observer: &dyn Observe,
+    found: Found,
+) -> Result<Found> {
+    let mut search = search::Search::on(index, options, observer, found);
+    for (number, seed) in (0u32..).zip(seeds) {
+        if search.found.missing_blocks() == 0 || search.rest(number, *seed)? == Flow::Enough {
+            break;
+        }
+    }
+    Ok(search.found)
 }
 
 /// Looks through the seeds, in their order, each in parallel on the current rayon pool.

@@ -163,7 +163,7 @@ impl Section<'_> {
 }
 
 /// How often the first byte of `data` is repeated at its beginning, if it is at least `least` times.
-fn run_of(data: &[u8], least: usize) -> Option<usize> {
+pub(super) fn run_of(data: &[u8], least: usize) -> Option<usize> {
     const STEP: usize = 4096;
     let byte = *data.first()?;
     // Most data says no within a few bytes; a comparison with itself, one byte on, is fast on all the rest.

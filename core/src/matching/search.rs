@@ -39,12 +39,16 @@ struct Room {
 }
 
 /// A stretch of a seed.
-type Stretch = (u64, u64);
+pub(super) type Stretch = (u64, u64);
 
 impl<'a> Search<'a> {
     pub(super) fn new(index: &'a Index, options: &Options, observer: &'a dyn Observe) -> Search<'a> {
+        Search::on(index, options, observer, Found::new(index))
+    }
+
+    /// A search for what `found` lacks.
+    pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
         let section = options.section.max(1) as u64;
-        let found = Found::new(index);
         Search { index, section, observer, found, table: None, rooms: Mutex::default() }
     }
 
@@ -89,6 +93,29 @@ impl<'a> Search<'a> {
             self.look_again(seed, number, &mut put_off)?;
             self.spread();
         }
+        Ok(Flow::On)
+    }
+
+    /// Looks at every offset of what larger blocks have not taken of a seed.
+    pub(super) fn rest(&mut self, number: u32, seed: &dyn ReadAt) -> Result<Flow> {
+        let stretches = cut(&self.found.untaken(number, seed.length()), self.section);
+        for wave in stretches.chunks(WAVE as usize) {
+            if self.found.missing_blocks() == 0 {
+                break;
+            }
+            if self.table.is_none() || self.is_stale() {
+                self.make_table();
+            }
+            for outcome in self.look(seed, number, wave, false)? {
+                self.take(number, &outcome);
+            }
+            let passed = wave.last().map_or(0, |(start, length)| start + length);
+            if self.observer.passed(&self.found, number, passed)? == Flow::Enough {
+                self.spread();
+                return Ok(Flow::Enough);
+            }
+        }
+        self.spread();
         Ok(Flow::On)
     }
 
@@ -180,7 +207,7 @@ impl<'a> Search<'a> {
 }
 
 /// Cuts stretches into sections.
-fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
+pub(super) fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
     let cut = |(start, length): &Stretch| {
         let (start, end) = (*start, start + length);
         (start..end).step_by(section as usize).map(move |at| (at, section.min(end - at)))

@@ -53,7 +53,7 @@ fn filter(index: &Index, blocks: usize) -> Filter {
 impl Table {
     /// The full blocks of `index` that `found` lacks.
     pub(super) fn new(index: &Index, found: &Found) -> Table {
-        let count = found.missing_full().count();
+        let count = found.missing_full(index).count();
         let buckets = (count / 4).next_power_of_two().max(16);
         let mut table = Table {
             filter: filter(index, count),
@@ -64,7 +64,7 @@ impl Table {
             has_equal: false,
         };
         // Counted, then dealt out: each bucket's start moves to its end, which is the next one's start.
-        for block in found.missing_full() {
+        for block in found.missing_full(index) {
             let weak = index.weak(block.into());
             let (a, b) = sums(weak);
             table.filter.insert(a, b);
@@ -74,7 +74,7 @@ impl Table {
         for start in &mut table.starts {
             sum += std::mem::replace(start, sum);
         }
-        for block in found.missing_full() {
+        for block in found.missing_full(index) {
             let start = &mut table.starts[(spread(index.weak(block.into())) >> table.shift) as usize];
             table.entries[*start as usize] = block;
             *start += 1;
@@ -158,7 +158,7 @@ impl Table {
                 Table::pick(index, Table::candidates(index, self.bucket(weak), weak), index.hint(block.into()))?;
             found.place(entry).is_none().then_some((entry, place))
         };
-        let equal: Vec<(u32, Place)> = found.places().filter_map(equal).collect();
+        let equal: Vec<(u32, Place)> = found.places(index).filter_map(equal).collect();
         for (entry, place) in equal {
             found.add_equal(entry, place);
         }

@@ -23,6 +23,8 @@ fn samples() -> Vec<Vec<u8>> {
         .into();
     samples.push(build_with(&pattern(100_000), 4096, None).encode());
     samples.push(extended.bytes());
+    samples.push(reference::with_top(&pattern(200_000), 32_768, Some(65_536), None).bytes());
+    samples.push(reference::with_top(&pattern(300_000), 32_768, Some(131_072), Some("a")).bytes());
     samples
 }
 
@@ -84,7 +86,7 @@ fn a_transfer_as_text_shows() {
 fn what_is_optional_is_skipped_and_what_is_critical_is_not() {
     let raw = reference::of(&pattern(70_000), 4096, None);
     for place in 0..=raw.sections.len() {
-        for id in [0, 4, 15, 18, 300, u16::MAX] {
+        for id in [0, 4, 15, 19, 300, u16::MAX] {
             let mut raw = raw.clone();
             let later = Section { id, flags: 0, check: None, data: vec![7; 100] };
             raw.sections.insert(place, later);
@@ -149,6 +151,7 @@ fn only_known_levels_are_read() {
     let mut raw = reference::of(&[], 4096, None);
     let levels = raw.sections[1].data.clone();
     for (at, values) in [(1, [15, 17, 0]), (2, [0, 2, 255]), (3, [4, 1, 8]), (4, [2, 1, 8])] {
+        // A weak sum without a hint, or the other way round, is none of ours either.
         for value in values {
             raw.sections[1].data[at] = value;
             assert_eq!(refusal(&raw.bytes()), Some(ErrorKind::Version), "top level, byte {at} is {value}");
@@ -167,7 +170,9 @@ fn only_known_levels_are_read() {
         assert_eq!(refusal(&raw.bytes()), Some(ErrorKind::Format), "reserved byte {reserved}");
         raw.sections[1].data[reserved] = 0;
     }
-    for (count, kind) in [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version)] {
+    for (count, kind) in
+        [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version), (4, ErrorKind::Version)]
+    {
         let mut data = vec![count];
         data.extend(levels[1..].iter().cycle().take(8 * usize::from(count)));
         raw.sections[1].data = data;

@@ -58,13 +58,18 @@ impl Raw {
 
 /// The index of `content`, as docs/format.md says.
 pub(crate) fn of(content: &[u8], block_size: u32, source: Option<&str>) -> Raw {
+    with_top(content, block_size, None, source)
+}
+
+/// The same with top blocks of this size, which have identities; content has more than one of them.
+pub(crate) fn with_top(content: &[u8], block_size: u32, top_size: Option<usize>, source: Option<&str>) -> Raw {
     let log2 = block_size.trailing_zeros();
     let (weak, hint) = widths(content.len() as u64, log2);
     let root = *blake3::hash(content).as_bytes();
 
     let mut file = (content.len() as u64).to_le_bytes().to_vec();
     file.extend(root);
-    let levels = vec![2, 16, 1, 0, 0, 0, 0, 0, 0, log2 as u8, 0, weak as u8, hint as u8, 0, 0, 0, 0];
+    let mut levels = vec![2, 16, 1, 0, 0, 0, 0, 0, 0, log2 as u8, 0, weak as u8, hint as u8, 0, 0, 0, 0];
     let units: Vec<&[u8]> = content.chunks(65_536).collect();
     let values = if units.len() > 1 { chaining_values(&units) } else { vec![root; units.len()] };
     let mut groups = Vec::new();
@@ -73,19 +78,60 @@ pub(crate) fn of(content: &[u8], block_size: u32, source: Option<&str>) -> Raw {
         groups.extend(&entries);
         groups.extend(four(&[parent, &entries]));
     }
-    let top = if units.len() > 1 { values.concat() } else { Vec::new() };
+    let plain = if units.len() > 1 { values.concat() } else { Vec::new() };
+    let mut data = vec![plain];
+    if let Some(top_size) = top_size {
+        let top_log2 = top_size.trailing_zeros();
+        let upper = |size: usize, log2: u32, parents: &[[u8; 32]], parent_size: usize| {
+            let (weak, hint) = widths(content.len() as u64, log2);
+            let mut data = Vec::new();
+            for ((group, parent), start) in content.chunks(parent_size).zip(parents).zip((0u64..).step_by(parent_size))
+            {
+                let mut entries = Vec::new();
+                for (block, offset) in group.chunks(size).zip((start..).step_by(size)) {
+                    use blake3::hazmat::HasherExt;
+                    entries.extend(blake3::Hasher::new().set_input_offset(offset).update(block).finalize_non_root());
+                    entries.extend(&entry(block, weak, 0));
+                    let hashes: Vec<u8> = block
+                        .chunks(block_size as usize)
+                        .flat_map(|block| xxhash_rust::xxh3::xxh3_64(block).to_le_bytes())
+                        .collect();
+                    entries.extend(&xxhash_rust::xxh3::xxh3_64(&hashes).to_le_bytes()[..hint]);
+                }
+                data.extend(&entries);
+                data.extend(four(&[parent, &entries]));
+            }
+            ([log2 as u8, 1, weak as u8, hint as u8, 0, 0, 0, 0], data)
+        };
+        let (level, top) = upper(top_size, top_log2, &[root], content.len());
+        levels.splice(1..9, level);
+        if top_log2 > 16 {
+            use blake3::hazmat::HasherExt;
+            let value = |(block, offset): (&[u8], u64)| {
+                blake3::Hasher::new().set_input_offset(offset).update(block).finalize_non_root()
+            };
+            let tops: Vec<_> = content.chunks(top_size).zip((0..).step_by(top_size)).map(value).collect();
+            let (level, units) = upper(65_536, 16, &tops, top_size);
+            levels[0] = 3;
+            levels.splice(9..9, level);
+            data = vec![top, units];
+        } else {
+            data[0] = top;
+        }
+    }
+    data.push(groups);
 
     let mut sections = vec![Section::critical(1, file), Section::critical(2, levels)];
     sections.extend(source.map(|source| Section { id: 3, flags: 0, check: None, data: source.into() }));
-    sections.extend([Section::level(0, top), Section::level(1, groups)]);
+    sections.extend((0..).zip(data).map(|(number, data)| Section::level(number, data)));
     Raw { version: 1, kind: 1, zero: 0, required: 0, optional: 0, sections }
 }
 
 /// Bytes of the weak sum and of the hint.
 fn widths(length: u64, log2: u32) -> (usize, usize) {
     let length_log2 = (0..64).find(|bits| 1u128 << bits >= u128::from(length)).unwrap();
-    let weak = (4..6).find(|bytes| 8 * bytes >= length_log2 + 7).unwrap_or(6);
-    let hint = (2..8).find(|bytes| 8 * (weak + bytes) + log2 >= 2 * length_log2 + 16).unwrap_or(8);
+    let weak = (4..6).find(|bytes| 8 * bytes >= length_log2).unwrap_or(6);
+    let hint = (2..8).find(|bytes| 8 * (weak + bytes) + log2 >= 2 * length_log2).unwrap_or(8);
     (weak as usize, hint as usize)
 }
 

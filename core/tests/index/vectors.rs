@@ -30,8 +30,11 @@ fn settle(name: &str, vectors: &[Value]) {
 #[test]
 fn index_vectors() {
     let mut vectors = Vec::new();
+    // The last two have tops that are looked for: of units, and of more than that.
+    let large = [(16 << 20) + 1, (64 << 20) + 65_537];
     for block_size in [0u32, 2048, 4096, 32_768] {
-        for length in lengths(block_size.max(1024) as usize) {
+        let lengths = lengths(block_size.max(1024) as usize);
+        for length in lengths.into_iter().chain(large.into_iter().filter(|_| block_size == 0)) {
             let index = build_with(&pattern(length), block_size, None);
             let bytes = index.encode();
             vectors.push(json!({

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use gosync_core::assemble::Verified;
 use gosync_core::cost::Way;
+use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
 use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
@@ -15,14 +16,22 @@ use super::placing::{self, Site, Task};
 use super::{Added, Shared};
 use crate::open;
 use crate::output::{self, Output, Replacing};
+use crate::parts::Wanted;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::{spool, verbs};
 
-/// What an update would do.
+/// What an update would do. If parts of the index are needed and these are of another version now, the index is read
+/// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
     output::real_target(&shared.target)?;
-    let index = &shared.index;
+    match plan_for(shared, &shared.index) {
+        Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
+        outcome => outcome,
+    }
+}
+
+fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let seeds = Seeds::open(shared, None)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
@@ -50,6 +59,11 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
+    attempt(shared, &newer(shared, error)?, &mut partial)
+}
+
+/// The index as it is now where it came from; `error` if it is no other.
+fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     let mut options = shared.options.open.clone();
     options.observer = shared.observer.clone();
     // An index that cannot be read any more is not what the caller is to hear of.
@@ -64,7 +78,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         &[("root", &index.root())],
     );
     shared.restart(&index);
-    attempt(shared, &index, &mut partial)
+    Ok(index)
 }
 
 /// Whether an error can come of content and index not being of the same version.
@@ -239,7 +253,18 @@ impl Searching<'_> {
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         let start = Instant::now();
         let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
-        pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+        let (index, options) = (self.index, matching::Options::default());
+        if index.is_whole() {
+            return pool.install(|| matching::find(index, &readers, &options, &watcher));
+        }
+        // From the top down: of each level, what lies under what was not found above.
+        let mut open = self.shared.options.open.clone();
+        open.observer = self.shared.observer.clone();
+        let mut found = pool.install(|| matching::find_tops(index, &readers, &watcher))?;
+        Wanted::values(index, Some(&found)).with_blocks(index).read(index, &open)?;
+        pool.install(|| matching::find_units(index, &readers, &watcher, &mut found))?;
+        Wanted::blocks(index, Some(&found)).read(index, &open)?;
+        pool.install(|| matching::find_blocks(index, &readers, &options, &watcher, found))
     }
 }
 
@@ -260,15 +285,16 @@ impl Observe for Watcher<'_> {
         let shared = self.search.shared;
         shared.observer.cancel.check()?;
         let Some((output, site)) = self.search.place else { return Ok(()) };
+        let length = bytes.bytes().len() as u64;
+        let units = unit..unit + length.div_ceil(UNIT);
         // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
-        if output.has(unit) {
+        if units.clone().all(|unit| output.has(unit)) {
             return Ok(());
         }
         if !output.write(bytes)? {
             return Ok(());
         }
-        site.found(unit);
-        let length = bytes.bytes().len() as u64;
+        units.for_each(|unit| site.found(unit));
         shared.meter.update(|progress| {
             progress.from_seeds += length;
             progress.written += length;

@@ -8,6 +8,7 @@ mod job;
 mod local;
 mod mirrors;
 mod options;
+mod parts;
 mod redirect;
 mod server;
 mod several;

@@ -22,6 +22,8 @@ use crate::source::pending::{Signal, lock, unwanted};
 const EVERYTHING: Range = Range::new(0, Range::TO_END);
 /// Where everything is asked for by ranges, the first one's length.
 const BEGINNING: u64 = 128 * 1024;
+/// As much where nothing but the beginning is wanted.
+const HEAD: u64 = 64 * 1024;
 /// The length of the others, at least.
 const LEAST: u64 = 64 * 1024;
 /// The length of one that is there to be tried together with another.
@@ -117,9 +119,9 @@ impl Shared {
     /// Asks for everything, for one request.
     pub(super) async fn plain(&self, part: Part) {
         part.pending.count_exchange();
-        let (condition, as_range) = {
+        let (condition, as_range, is_head) = {
             let mut state = lock(&self.state);
-            (state.condition.take(), state.as_range)
+            (state.condition.take(), state.as_range, state.is_head)
         };
         let asked: &[Range] = if as_range { &[EVERYTHING] } else { &[] };
         let work = async {
@@ -140,7 +142,11 @@ impl Shared {
                 Some((mut incoming, body)) => {
                     let length = match body {
                         Body::Range(answered) if as_range && answered.offset == 0 => {
-                            self.rest(&part, answered.length);
+                            // Without the length of everything, whoever wants more could not ask for it.
+                            if !is_head || self.total().is_none() {
+                                self.rest(&part, answered.length);
+                            }
+                            lock(&self.state).is_head = false;
                             Some(answered.length)
                         }
                         body => whole(body).map_err(|error| self.placed(error))?,
@@ -232,7 +238,8 @@ impl Shared {
         }
         let state = lock(&self.state);
         if !asked.is_empty() {
-            set(RANGE, Some(&range_header(asked)));
+            let beginning = if state.is_head { HEAD } else { BEGINNING };
+            set(RANGE, Some(&range_header(asked, beginning)));
             // What is read from its beginning may be of another version than before.
             let pin = state.pin.as_ref().filter(|_| asked != [EVERYTHING]);
             set(IF_RANGE, pin.and_then(Pin::validator));
@@ -304,9 +311,9 @@ pub(super) fn whole(body: Body) -> Result<Option<u64>> {
     }
 }
 
-fn range_header(asked: &[Range]) -> String {
+fn range_header(asked: &[Range], beginning: u64) -> String {
     if asked == [EVERYTHING] {
-        return format!("bytes=0-{}", BEGINNING - 1);
+        return format!("bytes=0-{}", beginning - 1);
     }
     let one = |range: &Range| match range.is_to_end() {
         true => format!("{}-", range.offset),

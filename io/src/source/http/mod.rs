@@ -102,6 +102,18 @@ impl HttpSource {
         lock(&self.shared.state).as_range = true;
     }
 
+    /// As [`HttpSource::prove_ranges`], but the next time a server that has ranges is asked for nothing behind the
+    /// beginning: whoever reads everything gets that, and asks for what else it wants, by ranges.
+    pub(crate) fn read_head(&self) {
+        let mut state = lock(&self.shared.state);
+        (state.as_range, state.is_head) = (true, true);
+    }
+
+    /// How long the content is, as the server says.
+    pub(crate) fn total(&self) -> Option<u64> {
+        self.shared.total()
+    }
+
     /// Whether the server said that the content is what [`HttpSource::read_if_changed`] was told.
     pub fn is_unchanged(&self) -> bool {
         lock(&self.shared.state).unchanged

@@ -1,0 +1,413 @@
+//! The levels above the blocks, for an index of which only the top was read. Top blocks are looked for at every offset;
+//! then, when more has been read, units beside what was found, and those that are not there at every offset of what is
+//! left of the seeds. Each is verified in the buffer that it is written from, by its own chaining value, so that nothing
+//! below it is needed.
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use super::Observe;
+use super::found::{Found, Place, Run};
+use super::guard::Guard;
+use super::scan::run_of;
+use super::search::{Stretch, cut};
+use crate::assemble::Verified;
+use crate::error::Result;
+use crate::index::{Blocks, Index, UNIT};
+use crate::source::ReadAt;
+use crate::weak::{self, Filter, Hit};
+
+/// Bytes of a seed that are looked through in one go, at least; what follows is read twice, one block of it.
+const SECTION: u64 = 1 << 20;
+/// As much, in blocks.
+const BLOCKS: u64 = 4;
+/// Sections that are looked through side by side, whatever the number of threads, before the next ones hear what these
+/// have found; and as many at first.
+const WAVE: usize = 32;
+const FIRST_WAVE: usize = 4;
+/// Bytes that are scanned at once after a break, and where nothing has been found for a while.
+const PIECE: usize = 128 << 10;
+const LARGEST: usize = 1 << 20;
+
+/// The full blocks of a level that are missing, by weak sum, hint and number. Those that equal one that was found too.
+struct Table {
+    entries: Vec<(u64, u64, u64)>,
+    filter: Filter,
+}
+
+/// A block, and where in the seed it is.
+type Spot = (u64, u64);
+
+/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. `count` tells
+/// the observer of the bytes.
+pub(super) fn find(
+    level: Blocks<'_>,
+    number: u32,
+    seeds: &[&dyn ReadAt],
+    found: &mut Found,
+    observer: &dyn Observe,
+    count: bool,
+) -> Result<()> {
+    let Some(seed) = seeds.get(number as usize) else { return Ok(()) };
+    let table = Table::new(level, found);
+    if table.entries.is_empty() && !is_tail_missing(level, found) {
+        return if count { observer.scanned(seed.length()) } else { Ok(()) };
+    }
+    let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
+    let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch, shift: Option<u64>| {
+        let reach = (inside + level.size()).min(seed.length() - start) as usize;
+        data.resize(reach, 0);
+        let read = seed.read_at(start, data).unwrap_or_else(|error| {
+            observer.unreadable(number, error);
+            0
+        });
+        let data = &data[..read.min(reach)];
+        let at_end = start + data.len() as u64 >= seed.length();
+        let guard = Guard::new(level.size() as usize);
+        let spots = Vec::new();
+        let mut section = Section { level, table: &table, data, start, at_end, shift, observer, guard, spots };
+        section.search(inside as usize, hits)?;
+        observer.scanned(if count { inside } else { 0 })?;
+        Ok((section.spots, section.guard.work))
+    };
+    let (mut rest, mut wave, mut shift) = (&stretches[..], FIRST_WAVE, None);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(wave.min(rest.len()));
+        let outcomes = now.par_iter().map_init(Default::default, |room, stretch| look(room, *stretch, shift));
+        for (spots, work) in outcomes.collect::<Result<Vec<_>>>()? {
+            if let Some((block, offset)) = spots.last() {
+                shift = Some(offset.wrapping_sub(level.range(*block).offset));
+            }
+            spots.into_iter().for_each(|spot| add(level, found, number, spot));
+            found.work.add(work);
+        }
+        (rest, wave) = (later, WAVE);
+    }
+    table.spread(level, seeds, found, observer)
+}
+
+/// Writes down a block that was verified.
+fn add(level: Blocks<'_>, found: &mut Found, seed: u32, (block, offset): Spot) {
+    let range = level.range(block);
+    let size = u64::from(level.index().block_size());
+    found.add(seed, &Run { block: range.offset / size, count: range.length.div_ceil(size), offset, verified: true });
+}
+
+/// The first unit of a block.
+fn first_unit(level: Blocks<'_>, block: u64) -> u64 {
+    level.range(block).offset / UNIT
+}
+
+/// Whether the last block is a short one that is not there yet.
+fn is_tail_missing(level: Blocks<'_>, found: &Found) -> bool {
+    let last = level.count().saturating_sub(1);
+    level.range(last).length < level.size() && found.has_none(first_unit(level, last))
+}
+
+impl Table {
+    fn new(level: Blocks<'_>, found: &Found) -> Table {
+        let full = level.index().length() / level.size();
+        let missing = (0..full).filter(|block| found.has_none(first_unit(level, *block)));
+        let mut entries: Vec<_> =
+            missing.filter_map(|block| level.identity(block).map(|(weak, hint)| (weak, hint, block))).collect();
+        entries.par_sort_unstable();
+        let sums = |weak: u64| ((weak & 0xffff) as u32, (weak >> 16) as u32);
+        let bits = entries.len().next_power_of_two();
+        let words = (bits / 2).clamp(1 << 13, 1 << 20);
+        let mut filter = Filter::with_check(words, 2 * words, sums(level.cut_weak(u32::MAX, u32::MAX)));
+        for (weak, ..) in &entries {
+            let (a, b) = sums(*weak);
+            filter.insert(a, b);
+        }
+        Table { entries, filter }
+    }
+
+    fn with_weak(&self, weak: u64) -> &[(u64, u64, u64)] {
+        let entries = &self.entries[self.entries.partition_point(|entry| entry.0 < weak)..];
+        &entries[..entries.partition_point(|entry| entry.0 == weak)]
+    }
+
+    /// Blocks that look like one which was found are most likely the same bytes: they are read from there once more.
+    fn spread(
+        &self,
+        level: Blocks<'_>,
+        seeds: &[&dyn ReadAt],
+        found: &mut Found,
+        observer: &dyn Observe,
+    ) -> Result<()> {
+        let place =
+            |block: u64| found.place((level.range(block).offset / u64::from(level.index().block_size())) as u32);
+        let mut wanted = Vec::new();
+        let classes = self.entries.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1));
+        for class in classes.filter(|class| class.len() > 1) {
+            let Some(known) = class.iter().find_map(|(.., block)| place(*block)) else { continue };
+            let missing = class.iter().map(|(.., block)| *block).filter(|block| place(*block).is_none());
+            wanted.extend(missing.map(|block| (block, known)));
+        }
+        let size = level.size() as usize;
+        let look = |buffer: &mut Vec<u8>, (block, known): (u64, Place)| {
+            buffer.resize(size, 0);
+            observer.scanned(0)?;
+            let Some(seed) = seeds.get(known.seed as usize) else { return Ok(None) };
+            let read = seed.read_at(known.offset, buffer).unwrap_or(0).min(size);
+            let Some(verified) = Verified::check_block(level, block, &buffer[..read]) else { return Ok(None) };
+            observer.unit(first_unit(level, block), verified)?;
+            Ok(Some((block, known)))
+        };
+        let equal: Vec<_> = wanted.into_par_iter().map_init(Vec::new, look).collect::<Result<_>>()?;
+        equal.into_iter().flatten().for_each(|(block, known)| add(level, found, known.seed, (block, known.offset)));
+        Ok(())
+    }
+}
+
+/// A stretch of a seed.
+struct Section<'a> {
+    level: Blocks<'a>,
+    table: &'a Table,
+    /// The section, and up to a block of what follows it.
+    data: &'a [u8],
+    /// Where in the seed it starts.
+    start: u64,
+    /// `data` ends where the seed ends.
+    at_end: bool,
+    /// How far what was found last is from its own offset.
+    shift: Option<u64>,
+    observer: &'a dyn Observe,
+    guard: Guard,
+    spots: Vec<Spot>,
+}
+
+impl Section<'_> {
+    /// Finds the blocks that start at the first `inside` positions.
+    fn search(&mut self, inside: usize, hits: &mut Vec<Hit>) -> Result<()> {
+        let size = self.level.size() as usize;
+        let inside = inside.min(self.data.len());
+        let (mut at, mut piece) = (0, PIECE);
+        let mut expected = None;
+        // Most likely most is as far from its own place as what was found before, or not at all.
+        for shift in [self.shift.unwrap_or(0), 0] {
+            let target = self.start.wrapping_sub(shift);
+            let first = (target.wrapping_neg() % size as u64) as usize;
+            let block = target.wrapping_add(first as u64) / size as u64;
+            if expected.is_none()
+                && let Some((place, block)) = self.follow(block, first, inside)?
+            {
+                at = place + self.level.range(block).length as usize;
+                expected = Some(block + 1);
+            }
+            if self.shift.is_none_or(|shift| shift == 0) {
+                break;
+            }
+        }
+        let mut seen = HashSet::new();
+        while at < inside {
+            if let Some(block) = expected.take()
+                && let Some((place, block)) = self.follow(block, at, inside)?
+            {
+                at = place + self.level.range(block).length as usize;
+                (expected, piece) = (Some(block + 1), PIECE);
+                continue;
+            }
+            if self.data.len() - at < size {
+                break;
+            }
+            let end = (at + piece).min(inside).min(self.data.len() - size + 1);
+            hits.clear();
+            if let Some(run) = run_of(&self.data[at..], size) {
+                // All the windows of a run are the same.
+                let (a, b) = weak::sum(&self.data[at..at + size]);
+                hits.push(Hit { at: 0, a, b });
+                if let Some((place, block)) = self.first(at, hits, &mut seen)? {
+                    (at, expected) = (place + size, Some(block + 1));
+                } else {
+                    at += run + 1 - size;
+                }
+                continue;
+            }
+            weak::scan(&self.data[at..end + size - 1], size, &self.table.filter, hits);
+            self.guard.earn(end - at);
+            if let Some((place, block)) = self.first(at, hits, &mut seen)? {
+                (at, expected, piece) = (place + size, Some(block + 1), PIECE);
+                continue;
+            }
+            at = end + Guard::left_out(hits.len(), end - at);
+            piece = (2 * piece).min(LARGEST);
+        }
+        self.tail()
+    }
+
+    /// Where `block`, which is expected at `at`, or one of the next ones is: an edit in place leaves these where they were,
+    /// and what is between need not be looked at. Those are told by their sums first, which is faster.
+    fn follow(&mut self, block: u64, at: usize, inside: usize) -> Result<Option<(usize, u64)>> {
+        let size = self.level.size() as usize;
+        if at < inside && self.take(block, at)? {
+            return Ok(Some((at, block)));
+        }
+        for (block, at) in (block..).zip((at..inside).step_by(size)).skip(1) {
+            let Some(window) = self.data.get(at..at + size) else { break };
+            let (a, b) = weak::sum(window);
+            let looks = self.level.identity(block).is_some_and(|(weak, _)| weak == self.level.cut_weak(a, b));
+            if looks && self.take(block, at)? {
+                return Ok(Some((at, block)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the `hits`, which are relative to `from`, that is a block, and which one.
+    fn first(&mut self, from: usize, hits: &[Hit], seen: &mut HashSet<u64>) -> Result<Option<(usize, u64)>> {
+        let size = self.level.size() as usize;
+        let table = self.table;
+        for hit in hits {
+            let weak = self.level.cut_weak(hit.a, hit.b);
+            let candidates = table.with_weak(weak);
+            if candidates.is_empty() {
+                self.guard.looked(table.entries.len());
+                continue;
+            }
+            if !self.guard.may_check() {
+                break;
+            }
+            if !seen.insert(weak) {
+                continue;
+            }
+            let at = from + hit.at as usize;
+            let hint = self.level.hint_of(&self.data[at..at + size]);
+            let first = candidates.partition_point(|(_, other, _)| *other < hint);
+            if let Some((_, other, block)) = candidates.get(first)
+                && *other == hint
+                && self.take(*block, at)?
+            {
+                return Ok(Some((at, *block)));
+            }
+            self.guard.checked();
+        }
+        Ok(None)
+    }
+
+    /// Whether this block is at `at`. If so, it is told.
+    fn take(&mut self, block: u64, at: usize) -> Result<bool> {
+        let length = self.level.range(block).length as usize;
+        let Some(bytes) = self.data.get(at..at + length).filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
+        match Verified::check_block(self.level, block, bytes) {
+            Some(verified) => {
+                self.observer.unit(first_unit(self.level, block), verified)?;
+                self.spots.push((block, self.start + at as u64));
+                Ok(true)
+            }
+            None => {
+                self.guard.work.hashed += length as u64;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The last block may be shorter than the others; it is looked for at the end of the seed.
+    fn tail(&mut self) -> Result<()> {
+        let last = self.level.count().saturating_sub(1);
+        let length = self.level.range(last).length as usize;
+        let is_known = self.spots.iter().any(|(block, _)| *block == last);
+        if self.at_end && length < self.level.size() as usize && length <= self.data.len() && !is_known {
+            self.take(last, self.data.len() - length)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks for the units that are missing and can be checked where they are expected: beside what was found, and at their
+/// own offset.
+pub(super) fn beside(index: &Index, seeds: &[&dyn ReadAt], found: &mut Found, observer: &dyn Observe) -> Result<()> {
+    let mut stretches: Vec<std::ops::Range<u64>> = Vec::new();
+    for unit in (0..index.unit_count()).filter(|unit| found.has_none(*unit)) {
+        match stretches.last_mut() {
+            Some(last) if last.end == unit => last.end += 1,
+            _ => stretches.push(unit..unit + 1),
+        }
+    }
+    let known = &*found;
+    let look = |buffer: &mut Vec<u8>, stretch: std::ops::Range<u64>| {
+        observer.scanned(0)?;
+        Neighbours { index, seeds, observer, buffer, found: Vec::new() }.look(known, stretch)
+    };
+    let places: Vec<Vec<(u64, Where)>> = stretches.into_par_iter().map_init(Vec::new, look).collect::<Result<_>>()?;
+    let size = u64::from(index.block_size());
+    for (unit, (seed, offset)) in places.into_iter().flatten() {
+        let range = index.unit_range(unit);
+        let (block, count) = (range.offset / size, range.length.div_ceil(size));
+        found.add(seed, &Run { block, count, offset, verified: true });
+    }
+    Ok(())
+}
+
+/// A seed, and where in it.
+type Where = (u32, u64);
+
+/// The search for a stretch of missing units.
+struct Neighbours<'a> {
+    index: &'a Index,
+    seeds: &'a [&'a dyn ReadAt],
+    observer: &'a dyn Observe,
+    buffer: &'a mut Vec<u8>,
+    found: Vec<(u64, Where)>,
+}
+
+impl Neighbours<'_> {
+    fn look(mut self, known: &Found, stretch: std::ops::Range<u64>) -> Result<Vec<(u64, Where)>> {
+        let per_unit = UNIT / u64::from(self.index.block_size());
+        let place = |unit: u64| known.place((unit * per_unit) as u32).map(|place| (place.seed, place.offset));
+        // Forwards, behind what is known.
+        let mut before = stretch.start.checked_sub(1).and_then(place);
+        for unit in stretch.clone() {
+            let next = before.map(|(seed, offset)| (seed, offset + UNIT));
+            before = match next {
+                Some(spot) if self.take(unit, spot)? => Some(spot),
+                _ => self.diagonal(unit, next)?,
+            };
+        }
+        // Backwards, before what is known.
+        let mut after = if stretch.end < self.index.unit_count() { place(stretch.end) } else { None };
+        for unit in stretch.rev() {
+            if let Some((_, spot)) = self.found.iter().find(|(other, _)| *other == unit) {
+                after = Some(*spot);
+                continue;
+            }
+            after = match after.and_then(|(seed, offset)| Some((seed, offset.checked_sub(UNIT)?))) {
+                Some(spot) if self.take(unit, spot)? => Some(spot),
+                _ => None,
+            };
+        }
+        Ok(self.found)
+    }
+
+    /// Where a unit is at its own offset, but for what was tried already.
+    fn diagonal(&mut self, unit: u64, tried: Option<Where>) -> Result<Option<Where>> {
+        for seed in 0..self.seeds.len() as u32 {
+            let spot = (seed, unit * UNIT);
+            if Some(spot) != tried && self.take(unit, spot)? {
+                return Ok(Some(spot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a unit is there. If so, it is told.
+    fn take(&mut self, unit: u64, spot: Where) -> Result<bool> {
+        let length = self.index.unit_range(unit).length as usize;
+        let Some(seed) = self.seeds.get(spot.0 as usize) else { return Ok(false) };
+        if !self.index.can_check(unit) || spot.1.saturating_add(length as u64) > seed.length() {
+            return Ok(false);
+        }
+        self.buffer.resize(length, 0);
+        let read = seed.read_at(spot.1, self.buffer).unwrap_or_else(|error| {
+            self.observer.unreadable(spot.0, error);
+            0
+        });
+        let Some(verified) = Verified::check(self.index, unit, &self.buffer[..read.min(length)]) else {
+            return Ok(false);
+        };
+        self.observer.unit(unit, verified)?;
+        self.found.push((unit, spot));
+        Ok(true)
+    }
+}

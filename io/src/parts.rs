@@ -1,0 +1,184 @@
+//! An index at a URL, read in part: its beginning when it is opened, groups of it when they are needed. Every group is
+//! checked against its parent as it comes; one of another version says that the index must be opened anew.
+
+use std::sync::Arc;
+
+use gosync_core::index::Front;
+use gosync_core::matching::Found;
+use gosync_core::{Error, ErrorKind, Index, Range, Result, Source};
+
+use crate::collect::collect;
+use crate::gather::{Gathered, gather};
+use crate::open::max_index_size;
+use crate::options::OpenOptions;
+use crate::source::HttpSource;
+
+/// What is left of an index is read at once if that takes less than this share of a round trip: otherwise bytes are dearer.
+const SHARE: u64 = 4;
+/// As much, where nothing is known of the way.
+const LITTLE: u64 = 64 << 10;
+
+/// What may be read of an index so that another round trip is saved.
+fn worth(source: &dyn Source) -> u64 {
+    let link = source.link();
+    match (link.round_trip, link.rate) {
+        (Some(round_trip), Some(rate)) => (rate as f64 * round_trip.as_secs_f64()) as u64 / SHARE,
+        _ => LITTLE,
+    }
+}
+
+/// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less.
+pub(crate) fn open(http: &Arc<HttpSource>, options: &OpenOptions) -> Result<Index> {
+    let limit = max_index_size(options);
+    let source = Arc::clone(http) as Arc<dyn Source>;
+    http.read_head();
+    let mut bytes = collect(&source, limit, options)?;
+    let mut read = bytes.len() as u64;
+    // Without a length there is no telling whether more follows; then it was asked for until it ended.
+    let total = http.total().unwrap_or(read);
+    let mut rest = |bytes: &mut Vec<u8>, end: u64| {
+        let range = Range::new(bytes.len() as u64, end - bytes.len() as u64);
+        let gathered = match gather(&source, [range], total, options) {
+            Err(error) if error.kind() == ErrorKind::SourceChanged => {
+                let all = all(&source, options)?;
+                read += all.bytes;
+                return Ok(Some(all));
+            }
+            gathered => gathered?,
+        };
+        bytes.extend_from_slice(gathered.get(range));
+        read += gathered.bytes;
+        Ok::<_, Error>(None)
+    };
+    let mut index = loop {
+        let have = bytes.len() as u64;
+        if have >= total {
+            break Index::decode_vec(bytes)?;
+        }
+        let front = Index::decode_front(&bytes, limit)?;
+        if total > limit {
+            return Err(crate::collect::too_large(limit));
+        }
+        if total - have <= worth(&*source) {
+            if let Some(all) = rest(&mut bytes, total)? {
+                break Index::decode(all.all())?;
+            }
+            continue;
+        }
+        match front {
+            Front::Read(index) => break *index,
+            Front::Needs(needed) if needed > total => {
+                return Err(Error::new(
+                    ErrorKind::Format,
+                    format!("the index is cut off: {total} bytes present, {needed} needed"),
+                ));
+            }
+            Front::Needs(needed) => {
+                if let Some(all) = rest(&mut bytes, needed)? {
+                    break Index::decode(all.all())?;
+                }
+            }
+        }
+    };
+    index.count_read(read);
+    if !index.is_whole() {
+        index.set_origin_source(Some(Arc::clone(&source)));
+    }
+    Ok(index)
+}
+
+/// What of an index is needed next.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    tops: Vec<u64>,
+    units: Vec<u64>,
+}
+
+impl Wanted {
+    /// The chaining values that are not here, for the units that `found` lacks; or for all of them.
+    pub(crate) fn values(index: &Index, found: Option<&Found>) -> Wanted {
+        let lacks = |top: &u64| index.top_units(*top).any(|unit| found.is_none_or(|found| found.has_none(unit)));
+        let tops = (0..index.top_count()).filter(|top| !index.has_values(*top)).filter(lacks);
+        Wanted { tops: tops.collect(), units: Vec::new() }
+    }
+
+    /// The identities that are not here, of the blocks of units that `found` lacks; or of all of them.
+    pub(crate) fn blocks(index: &Index, found: Option<&Found>) -> Wanted {
+        let lacks = |unit: &u64| found.is_none_or(|found| found.has_none(*unit));
+        let units = (0..index.unit_count()).filter(|unit| !index.has_blocks(*unit)).filter(lacks);
+        Wanted { tops: Vec::new(), units: units.collect() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tops.is_empty() && self.units.is_empty()
+    }
+
+    /// These, and what lies below them too if that is worth the round trip that it saves.
+    pub(crate) fn with_blocks(mut self, index: &Index) -> Wanted {
+        let Some(source) = index.origin_source() else { return self };
+        let units: Vec<u64> = self.tops.iter().flat_map(|top| index.top_units(*top)).collect();
+        let bytes: u64 = units.iter().filter_map(|unit| index.blocks_place(*unit)).map(|place| place.length).sum();
+        if bytes <= worth(&**source) {
+            self.units = units;
+        }
+        self
+    }
+
+    /// Reads them.
+    pub(crate) fn read(self, index: &Index, options: &OpenOptions) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let source = index.origin_source().ok_or_else(|| {
+            Error::new(
+                ErrorKind::State,
+                "parts of the index are needed that were not read, and where it came from is gone",
+            )
+        })?;
+        let values = self.tops.iter().filter_map(|top| Some((*top, index.values_place(*top)?)));
+        let values: Vec<(u64, Range)> = values.collect();
+        let blocks = self.units.iter().filter_map(|unit| Some((*unit, index.blocks_place(*unit)?)));
+        let blocks: Vec<(u64, Range)> = blocks.collect();
+        let ranges = values.iter().chain(&blocks).map(|(_, range)| *range);
+        let end = ranges.clone().map(|range| range.end()).max().unwrap_or(0);
+        let gathered = match gather(source, ranges, end, options) {
+            Err(error) if error.kind() == ErrorKind::SourceChanged => all(source, options)?,
+            gathered => gathered?,
+        };
+        index.count_read(gathered.bytes);
+        for (top, place) in values {
+            index.supply_values(top, gathered.get(place)).map_err(other_version)?;
+        }
+        for (unit, place) in blocks {
+            index.supply_blocks(unit, gathered.get(place)).map_err(other_version)?;
+        }
+        Ok(())
+    }
+}
+
+/// All of an index in one answer, which is consistent in itself: where every answer seems to be of another version, that
+/// may come of a crowd of servers. If it is another version indeed, its groups do not belong to their parents.
+fn all(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Gathered> {
+    Ok(Gathered::of(collect(source, max_index_size(options), options)?))
+}
+
+/// A group that does not belong to its parent: most likely the index was replaced meanwhile.
+fn other_version(error: Error) -> Error {
+    let mut changed = Error::new(ErrorKind::SourceChanged, error.message().to_owned());
+    for (key, value) in error.context() {
+        changed = changed.with(key, value);
+    }
+    changed.caused_by(error)
+}
+
+/// Reads the chaining values that are not here: whoever compares a whole file needs them all.
+pub(crate) fn with_values(index: &Index, options: &OpenOptions) -> Result<()> {
+    Wanted::values(index, None).read(index, options)
+}
+
+/// Reads all that is not here.
+pub(crate) fn complete(index: &Index, options: &OpenOptions) -> Result<()> {
+    let mut wanted = Wanted::values(index, None);
+    wanted.units = Wanted::blocks(index, None).units;
+    wanted.read(index, options)
+}

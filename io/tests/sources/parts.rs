@@ -1,0 +1,188 @@
+//! An index at a URL is read in part: as a server counts the bytes, and whatever it does with ranges.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gosync_io::{
+    ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index, index_bytes,
+    open_index, save_index, verify_file,
+};
+
+use crate::server::{Answer, Asked, Server, good, whole};
+use crate::sink::noise;
+
+const NAME: &str = "/app.bin";
+
+/// Two versions, and the server of the new one.
+struct Pair {
+    old: Vec<u8>,
+    new: Vec<u8>,
+    index: Vec<u8>,
+}
+
+impl Pair {
+    /// With five edits of a few bytes.
+    fn new() -> Pair {
+        let old = noise(70_000_000);
+        let mut new = old.clone();
+        for at in (0..5).map(|number| 5_000_000 + number * 12_000_000) {
+            match at % 3 {
+                0 => drop(new.splice(at..at, *b"something new")),
+                1 => new[at..at + 100].fill(1),
+                _ => drop(new.drain(at..at + 50)),
+            }
+        }
+        let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
+        let index = index_bytes(&new, &options).expect("an index").encode();
+        Pair { old, new, index }
+    }
+
+    fn answer(&self, asked: &Asked) -> Answer {
+        good(asked, if asked.path == NAME { &self.new } else { &self.index })
+    }
+}
+
+/// Bytes that the bodies of the answers about the index had, and how many requests those were.
+fn index_bytes_of(server: &Server, length: usize) -> (u64, usize) {
+    let log: Vec<Asked> = server.log().into_iter().filter(|asked| asked.path != NAME).collect();
+    let of = |asked: &Asked| match asked.ranges() {
+        ranges if ranges.is_empty() => length as u64,
+        ranges => {
+            let last = |last: Option<u64>| last.unwrap_or(u64::MAX).min(length as u64 - 1);
+            ranges.into_iter().map(|(first, end)| last(end) + 1 - first).sum()
+        }
+    };
+    (log.iter().map(of).sum(), log.len())
+}
+
+fn update(server: &Server, target: &Path) -> Result<Statistics> {
+    let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default())?;
+    Job::new(Arc::new(index), None, target, JobOptions::default())?.run()
+}
+
+#[test]
+fn only_what_is_needed_is_read() {
+    let pair = Arc::new(Pair::new());
+    let served = Arc::clone(&pair);
+    let server = Server::start(move |asked| served.answer(asked));
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &pair.old).expect("the old version");
+    let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    assert!(!index.is_whole());
+    assert_eq!(index_bytes_of(&server, pair.index.len()), (65_536, 1));
+    let job = Job::new(Arc::new(index), None, &target, JobOptions::default()).expect("a job");
+    let plan = job.plan().expect("a plan");
+    let (read, _) = index_bytes_of(&server, pair.index.len());
+    assert!(read < 65_536 + 5 * 2 * 1000, "{read} of {} bytes of the index", pair.index.len());
+    assert_eq!(plan.index_size, read, "the plan says what was read");
+    let statistics = job.run().expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == pair.new);
+    assert!(statistics.fetched <= 5 * 2 * 2048, "{} bytes fetched", statistics.fetched);
+    assert_eq!(index_bytes_of(&server, pair.index.len()).0, read, "what the plan read serves the update too");
+}
+
+#[test]
+fn a_server_without_ranges_gives_it_all_at_once() {
+    let pair = Arc::new(Pair::new());
+    let served = Arc::clone(&pair);
+    let server = Server::start(move |asked| whole(if asked.path == NAME { &served.new } else { &served.index }));
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &pair.old).expect("the old version");
+    update(&server, &target).expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == pair.new);
+    let log: Vec<Asked> = server.log().into_iter().filter(|asked| asked.path != NAME).collect();
+    assert_eq!(log.len(), 1, "one download");
+}
+
+#[test]
+fn the_rest_comes_when_it_is_asked_for() {
+    let pair = Arc::new(Pair::new());
+    let served = Arc::clone(&pair);
+    let server = Server::start(move |asked| served.answer(asked));
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    let saved = folder.path().join("saved.gosync");
+    save_index(&open(), &saved).expect("a saved index");
+    assert!(std::fs::read(&saved).expect("the index") == pair.index);
+    assert!(encode_index(&open()).expect("an encoded index") == pair.index);
+    let before = index_bytes_of(&server, pair.index.len()).0;
+    let file = folder.path().join("app.bin");
+    std::fs::write(&file, &pair.new).expect("the new version");
+    assert!(verify_file(&file, &open(), &Default::default()).expect("a verification").is_match());
+    std::fs::write(&file, &pair.old).expect("the old version");
+    let verification = verify_file(&file, &open(), &Default::default()).expect("a verification");
+    assert!(!verification.is_match() && verification.damaged[0].offset == 5_000_000 / 65_536 * 65_536);
+    let read = index_bytes_of(&server, pair.index.len()).0 - before;
+    assert!(read < 2 * (65_536 + 1100 * 32), "{read} bytes for two times the chaining values");
+}
+
+#[test]
+fn answers_that_seem_to_differ_are_read_in_one_go() {
+    let pair = Arc::new(Pair::new());
+    let served = Arc::clone(&pair);
+    let server = Server::start(move |asked| {
+        let answer = served.answer(asked);
+        if asked.path == NAME { answer } else { answer.with("etag", format!("\"{}\"", asked.number)) }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &pair.old).expect("the old version");
+    update(&server, &target).expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == pair.new);
+}
+
+#[test]
+fn an_index_that_is_replaced_after_its_beginning_is_opened_anew_once() {
+    let pair = Arc::new(Pair::new());
+    let mut newer = pair.new.clone();
+    // Where an edit is already: the groups that are needed are others.
+    newer[5_000_020..5_000_120].fill(2);
+    let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
+    let newer_index = index_bytes(&newer, &options).expect("an index").encode();
+    for tagged in [true, false] {
+        let is_newer = Arc::new(AtomicBool::new(false));
+        let (served, switch) = (Arc::clone(&pair), Arc::clone(&is_newer));
+        let (content, newer_index) = (newer.clone(), newer_index.clone());
+        let server = Server::start(move |asked| {
+            if !switch.load(Ordering::SeqCst) {
+                return served.answer(asked);
+            }
+            let answer = good(asked, if asked.path == NAME { &content } else { &newer_index });
+            // Without one, only the groups themselves can tell.
+            if tagged { answer.with("etag", "\"two\"") } else { answer }
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("app.bin");
+        std::fs::write(&target, &pair.old).expect("the old version");
+        let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+        is_newer.store(true, Ordering::SeqCst);
+        let job = Job::new(Arc::new(index), None, &target, JobOptions::default()).expect("a job");
+        let plan = job.plan().expect("a plan");
+        assert_eq!((plan.total, plan.missing < 30_000), (newer.len() as u64, true));
+        job.run().expect("an update");
+        assert!(std::fs::read(&target).expect("the target") == newer, "tagged: {tagged}");
+    }
+}
+
+#[test]
+fn damage_on_the_way_is_never_believed() {
+    let pair = Arc::new(Pair::new());
+    let served = Arc::clone(&pair);
+    // Every answer after the beginning has a wrong byte.
+    let server = Server::start(move |asked| {
+        let mut answer = served.answer(asked);
+        if asked.path != NAME && asked.range().is_some_and(|(first, _)| first > 0) {
+            let middle = answer.body.len() / 2;
+            answer.body[middle] ^= 1;
+        }
+        answer
+    });
+    let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    let error = encode_index(&index).expect_err("damaged groups");
+    assert!(matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Source), "{error}");
+    let whole = Index::decode(&pair.index).expect("an index");
+    assert_eq!(index.root(), whole.root());
+}
