@@ -250,7 +250,7 @@ typedef struct {
     size_t struct_size;
     // The largest index that is read, in bytes; a larger one is GOSYNC_E_LIMIT. 0 means 1 GiB.
     uint64_t max_index_size;
-    // Connections to an HTTP origin at the same time. 0 means 4.
+    // Connections to an HTTP origin at the same time. 0 means 6.
     uint32_t connections;
     // How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
     // it. 0 means 30000. There is no limit on the whole.

@@ -30,7 +30,7 @@ pub(crate) struct OpenArgs {
     /// Temporary failures in a row, without a new byte between them, that are survived [default: 5]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
-    /// Connections to one server at the same time [default: 0, which is 4]
+    /// Connections to one server at the same time [default: 0, which is 6]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     connections: usize,
     /// How long a server may be silent, in seconds or with ms, s, m, h; there is no limit on the whole

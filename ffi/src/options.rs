@@ -49,7 +49,7 @@ pub struct gosync_open_options {
     pub struct_size: usize,
     /// The largest index that is read, in bytes; a larger one is GOSYNC_E_LIMIT. 0 means 1 GiB.
     pub max_index_size: u64,
-    /// Connections to an HTTP origin at the same time. 0 means 4.
+    /// Connections to an HTTP origin at the same time. 0 means 6.
     pub connections: u32,
     /// How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
     /// it. 0 means 30000. There is no limit on the whole.

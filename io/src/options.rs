@@ -47,7 +47,7 @@ pub struct OpenOptions {
 /// the same origin only: not after a redirect to another one, nor to another one that an index names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HttpOptions {
-    /// Connections to an origin at the same time. 0 means 4.
+    /// Connections to an origin at the same time. 0 means 6.
     pub connections: usize,
     /// How long a server may be silent: while connecting, before its answer begins, and in the middle of it.
     /// Zero means 30 seconds. There is no limit on the whole.

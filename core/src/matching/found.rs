@@ -98,6 +98,35 @@ impl Found {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
     }
 
+    /// The missing ones of the stretches of `size` bytes (units, or larger blocks) that the target is cut into, as far as they
+    /// lie between two that a seed has about as far from each other: something was changed between them, and is most likely
+    /// nowhere else.
+    pub fn enclosed(&self, size: u64) -> Vec<u64> {
+        let units = size / UNIT;
+        let (mut enclosed, mut run) = (Vec::new(), Vec::new());
+        for stretch in 0..self.length.div_ceil(size) {
+            let first = stretch * units;
+            if self.has_none(first) {
+                run.push(stretch);
+                continue;
+            }
+            if let (Some(begin), Some(after)) = (run.first(), self.whole(first as u32)) {
+                let before = match (begin * units).checked_sub(1) {
+                    Some(last) => self.whole(last as u32).map(|place| (place.seed, place.offset + UNIT)),
+                    None => Some((after.seed, 0)),
+                };
+                let room =
+                    before.filter(|(seed, _)| *seed == after.seed).map(|(_, end)| after.offset.wrapping_sub(end));
+                let lacking = run.len() as u64 * size;
+                if room.is_some_and(|room| room.abs_diff(lacking) <= size) {
+                    enclosed.append(&mut run);
+                }
+            }
+            run.clear();
+        }
+        enclosed
+    }
+
     /// What it has cost by now.
     pub fn work(&self) -> Work {
         self.work

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
-use super::Observe;
 use super::found::{Found, Place, Run};
 use super::guard::Guard;
 use super::scan::run_of;
 use super::search::{Stretch, cut};
+use super::{Flow, Observe};
 use crate::assemble::Verified;
 use crate::error::Result;
 use crate::index::{Blocks, Index, UNIT};
@@ -39,8 +39,8 @@ struct Table {
 /// A block, and where in the seed it is.
 type Spot = (u64, u64);
 
-/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. `count` tells
-/// the observer of the bytes.
+/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. With `count`, the
+/// observer hears of the bytes, and may say that it is enough.
 pub(super) fn find(
     level: Blocks<'_>,
     number: u32,
@@ -48,11 +48,12 @@ pub(super) fn find(
     found: &mut Found,
     observer: &dyn Observe,
     count: bool,
-) -> Result<()> {
-    let Some(seed) = seeds.get(number as usize) else { return Ok(()) };
+) -> Result<Flow> {
+    let Some(seed) = seeds.get(number as usize) else { return Ok(Flow::On) };
     let table = Table::new(level, found);
     if table.entries.is_empty() && !is_tail_missing(level, found) {
-        return if count { observer.scanned(seed.length()) } else { Ok(()) };
+        observer.scanned(if count { seed.length() } else { 0 })?;
+        return Ok(Flow::On);
     }
     let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
     let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch, shift: Option<u64>| {
@@ -82,9 +83,14 @@ pub(super) fn find(
             spots.into_iter().for_each(|spot| add(level, found, number, spot));
             found.work.add(work);
         }
-        (rest, wave) = (later, WAVE);
+        let passed = now.last().map_or(0, |(start, inside)| start + inside);
+        if count && observer.passed(found, number, passed)? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+        (rest, wave) = (later, (wave * 4).min(WAVE));
     }
-    table.spread(level, seeds, found, observer)
+    table.spread(level, seeds, found, observer)?;
+    Ok(Flow::On)
 }
 
 /// Writes down a block that was verified.

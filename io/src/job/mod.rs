@@ -4,6 +4,7 @@
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
 mod ahead;
+mod levels;
 mod placing;
 mod work;
 

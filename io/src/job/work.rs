@@ -13,10 +13,10 @@ use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared};
+use super::{Added, Shared, levels};
 use crate::open;
 use crate::output::{self, Output, Replacing};
-use crate::parts::Wanted;
+use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::{spool, verbs};
@@ -253,28 +253,27 @@ impl Searching<'_> {
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         let start = Instant::now();
         let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
-        let (index, options) = (self.index, matching::Options::default());
-        if index.is_whole() {
-            return pool.install(|| matching::find(index, &readers, &options, &watcher));
+        let whole = || pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher));
+        if self.index.is_whole() {
+            return whole();
         }
-        // From the top down: of each level, what lies under what was not found above.
         let mut open = self.shared.options.open.clone();
         open.observer = self.shared.observer.clone();
-        let mut found = pool.install(|| matching::find_tops(index, &readers, &watcher))?;
-        Wanted::values(index, Some(&found)).with_blocks(index).read(index, &open)?;
-        pool.install(|| matching::find_units(index, &readers, &watcher, &mut found))?;
-        Wanted::blocks(index, Some(&found)).read(index, &open)?;
-        pool.install(|| matching::find_blocks(index, &readers, &options, &watcher, found))
+        let found = std::thread::scope(|scope| {
+            levels::search(pool, self.index, &readers, &watcher, &open, &mut Reading::new(scope, self.index, &open))
+        })?;
+        found.map_or_else(whole, Ok)
     }
 }
 
 /// Hears of what the matcher finds.
-struct Watcher<'a> {
+pub(super) struct Watcher<'a> {
     search: &'a Searching<'a>,
-    scanned: AtomicU64,
+    /// Bytes of seeds that have been looked through.
+    pub(super) scanned: AtomicU64,
     /// Bytes to scan and to write.
     work: u64,
-    seed_bytes: u64,
+    pub(super) seed_bytes: u64,
     /// The last seed that has anything.
     last: Option<usize>,
     start: Instant,

@@ -299,7 +299,7 @@ class Index:
           is one conditional request; never believed without the server's word.
         - `expect`: the root that the index must have, 64 hexadecimal digits as b3sum prints them; else it is MISMATCH.
         - `retries`: temporary failures in a row, without a new byte between them, that are survived (5); 0 means none.
-        - `connections`: connections to an HTTP origin at the same time (4).
+        - `connections`: connections to an HTTP origin at the same time (6).
         - `timeout`: seconds that a server may be silent: while connecting, before its answer begins, and in the middle
           of it (30). There is no limit on the whole. `connect_timeout` (name lookup, TCP, TLS), `first_byte_timeout` and
           `stall_timeout` set these three apart.
