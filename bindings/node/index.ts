@@ -19,13 +19,15 @@ export class Index {
   readonly #handle: native.IndexHandle;
   /** Bytes of the target. */
   readonly length: number;
-  /** The BLAKE3 hash of the target, in hexadecimal. */
-  readonly root: string;
+  /** The BLAKE3 hash of the target, in hexadecimal; `undefined` in a legacy index, which has none. */
+  readonly root: string | undefined;
+  /** The format: `legacy` is `.gosync` 0.2. */
+  readonly format: 'gosync' | 'legacy';
   /** Bytes of a block. */
   readonly blockSize: number;
   /** Number of blocks. */
   readonly blockCount: number;
-  /** Number of verified units of 64 KiB. */
+  /** Number of verified units: of 64 KiB, or the blocks of a legacy index. */
   readonly unitCount: number;
   /** Bytes that the index has when it is written. */
   readonly encodedSize: number;
@@ -38,6 +40,7 @@ export class Index {
     this.#handle = handle;
     this.length = facts.length;
     this.root = facts.root;
+    this.format = facts.format;
     this.blockSize = facts.blockSize;
     this.blockCount = facts.blockCount;
     this.unitCount = facts.unitCount;
@@ -88,6 +91,7 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
     blockSize: input.count32(given.blockSize, 'blockSize'),
     threads: input.count32(given.threads, 'threads'),
     source: given.source === undefined ? undefined : input.text(given.source, 'source'),
+    format: given.format === undefined ? undefined : input.text(given.format, 'format'),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);

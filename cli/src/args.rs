@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
+use gosync_io::{Format, IndexOptions, JobOptions, Observer, OpenOptions, Result, VerifyOptions};
 
 use crate::fetching::OpenArgs;
 use crate::{exit, quantity};
@@ -71,13 +71,17 @@ pub(crate) struct IndexArgs {
     #[arg(short, long, value_name = "INDEX")]
     pub(crate) output: Option<PathBuf>,
     /// Bytes of a block, a power of two from 1KiB to 32KiB: smaller finds more, and makes a larger index
-    /// [default: 0, by file size]
+    /// [default: 0, by file size; 8KiB in the legacy format]
     #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
     pub(crate) block_size: u32,
     /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
     /// [default: the name of FILE, for a regular file]
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) source: Option<String>,
+    /// What the index is written as: gosync, or legacy for the format 0.2, which takes blocks of any size, says
+    /// nothing of the whole file, and names no source [default: gosync]
+    #[arg(long, value_name = "FORMAT", value_parser = ["gosync", "legacy"], default_value = "gosync", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) format: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,7 +166,7 @@ pub(crate) struct InfoArgs {
 
 impl Args {
     /// Refuses what only several arguments together make wrong.
-    pub(crate) fn check(self) -> Result<Args, clap::Error> {
+    pub(crate) fn check(self) -> std::result::Result<Args, clap::Error> {
         if let Verb::Plan(args) | Verb::Update(args) = &self.verb
             && let (Some(target), Some(output)) = (&args.target, &args.output)
             && target != output
@@ -189,13 +193,14 @@ impl Verb {
 
 impl Common {
     /// The options of `index`.
-    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> IndexOptions {
-        IndexOptions {
+    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> Result<IndexOptions> {
+        Ok(IndexOptions {
             block_size: args.block_size,
             threads: self.threads,
             source: args.source.clone(),
+            format: Format::from_name(&args.format)?,
             observer: observer.clone(),
-        }
+        })
     }
 
     /// The options of `verify`.

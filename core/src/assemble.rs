@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Index, UNIT};
+use crate::index::Index;
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -45,19 +45,21 @@ impl<'a> Verified<'a> {
 /// the second lock on the door that [`Verified`] is the first of.
 #[derive(Debug)]
 pub struct Ledger {
+    unit_size: u64,
     written: Vec<AtomicBool>,
 }
 
 impl Ledger {
     /// Nothing written yet.
     pub fn new(index: &Index) -> Self {
-        Ledger { written: (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect() }
+        let written = (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect();
+        Ledger { unit_size: index.unit_size(), written }
     }
 
     /// Notes that verified bytes have been written; whether they are the first for any of their units.
     pub fn note(&self, verified: &Verified<'_>) -> bool {
         let end = verified.offset + verified.bytes.len() as u64;
-        let units = (verified.offset / UNIT) as usize..end.div_ceil(UNIT) as usize;
+        let units = (verified.offset / self.unit_size) as usize..end.div_ceil(self.unit_size) as usize;
         let mut is_new = false;
         for written in self.written.get(units).unwrap_or_default() {
             is_new |= !written.swap(true, Ordering::AcqRel);
@@ -178,8 +180,8 @@ impl Assembler {
         let mut rest = data;
         let mut at = offset;
         while !rest.is_empty() {
-            let unit = at / UNIT;
-            let room = (unit + 1) * UNIT - at;
+            let unit = at / self.index.unit_size();
+            let room = (unit + 1) * self.index.unit_size() - at;
             let (now, later) = rest.split_at(rest.len().min(room as usize));
             if let Some(done) = self.fill(unit, at, now) {
                 ready.push(done);

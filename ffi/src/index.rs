@@ -23,7 +23,8 @@ pub struct gosync_index {
     pub(crate) index: Arc<Index>,
     source: Option<CString>,
     origin: Option<CString>,
-    root_hex: CString,
+    root_hex: Option<CString>,
+    format: CString,
 }
 
 impl gosync_index {
@@ -31,7 +32,8 @@ impl gosync_index {
         gosync_index {
             source: index.source().map(c_string),
             origin: index.origin().map(|origin| c_string(&without_secrets(origin))),
-            root_hex: c_string(&index.root().to_string()),
+            root_hex: index.root().map(|root| c_string(&root.to_string())),
+            format: c_string(index.format().name()),
             index: Arc::new(index),
         }
     }
@@ -233,12 +235,21 @@ pub unsafe extern "C" fn gosync_index_block_count(index: *const gosync_index) ->
     unsafe { get(index, 0, |index| index.index.block_count()) }
 }
 
-/// Number of verified units of 64 KiB: what each byte is checked by before it counts. 0 for NULL.
+/// Number of verified units: what each byte is checked by before it counts. They have 64 KiB, or are the blocks of a
+/// legacy index. 0 for NULL.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_unit_count(index: *const gosync_index) -> u64 {
     // SAFETY: NULL or live, as the header asks.
     unsafe { get(index, 0, |index| index.index.unit_count()) }
+}
+
+/// The format of the index: "gosync", or "legacy" for `.gosync` 0.2. NULL for NULL. Borrowed until the index is freed.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_format(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, std::ptr::null(), |index| index.format.as_ptr()) }
 }
 
 /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL; not to be trusted.
@@ -262,17 +273,19 @@ pub unsafe extern "C" fn gosync_index_origin(index: *const gosync_index) -> *con
     }
 }
 
-/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL. Borrowed until the index
-/// is freed. Thread-safe. Since 0.1.
+/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL, and for a legacy index,
+/// which has none. Borrowed until the index is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_root_hex(index: *const gosync_index) -> *const c_char {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(index, std::ptr::null(), |index| index.root_hex.as_ptr()) }
+    unsafe {
+        get(index, std::ptr::null(), |index| index.root_hex.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
 }
 
 /// Writes the 32 bytes of the BLAKE3 hash of the target to `out`.
 ///
-/// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_STATE for a legacy index, which has none. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_root(
     index: *const gosync_index,
@@ -283,6 +296,7 @@ pub unsafe extern "C" fn gosync_index_root(
     unsafe {
         call(error, || {
             let root = object(index, "index")?.index.root();
+            let root = root.ok_or_else(|| Error::new(ErrorKind::State, "a legacy index has no root"))?;
             place(out, "out")?.copy_from(root.as_bytes().as_ptr(), root.as_bytes().len());
             Ok(())
         })

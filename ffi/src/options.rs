@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use gosync_io::{HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
+use gosync_io::{Format, HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
 
 use crate::guard::{argument, list, optional_path, optional_text};
 use crate::observer::{gosync_observer, take};
@@ -39,6 +39,9 @@ pub struct gosync_index_options {
     pub source: *const c_char,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// What the index is written as: "gosync" or NULL, or "legacy" for `.gosync` 0.2, which takes blocks of any size (0 means
+    /// 8192) and names no source.
+    pub format: *const c_char,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -150,6 +153,8 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             block_size: options.block_size,
             threads: options.threads as usize,
             source: optional_text(options.source, "options.source")?.map(str::to_owned),
+            format: optional_text(options.format, "options.format")?
+                .map_or(Ok(Format::default()), Format::from_name)?,
             observer,
         })
     }

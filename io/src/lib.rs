@@ -25,6 +25,7 @@ mod verbs;
 pub use source::fuzzing;
 
 pub use cancel::Cancel;
+pub use gosync_core::index::Format;
 pub use gosync_core::{
     Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
     Supply,

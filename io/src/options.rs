@@ -4,18 +4,22 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gosync_core::index::Format;
+
 use crate::report::Observer;
 
 /// How to build an index.
 #[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
-    /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by file size.
+    /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by file size (8 KiB in the legacy format).
     pub block_size: u32,
     /// Worker threads. 0 uses all cores.
     pub threads: usize,
     /// Where the content is, as the index shall say it: a file name beside the index, or a URL.
     /// `None` writes the file's own name; an empty string writes nothing.
     pub source: Option<String>,
+    /// What the index is written as. The legacy format takes blocks of any size, and names no source.
+    pub format: Format,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }

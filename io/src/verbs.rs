@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::index::{BuildOptions, Format, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
@@ -27,6 +27,8 @@ pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
         _ => None,
     };
     let reader = spool::open(path, "file", &options.observer.in_turn(&Arc::default()))?;
+    // The legacy format has no room for it.
+    let own_name = own_name.filter(|_| options.format == Format::Gosync);
     build(&reader, options, options.source.clone().or(own_name))
 }
 
@@ -66,10 +68,11 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
         observer.cancel.check()
     };
     let source = source.filter(|name| !name.is_empty());
-    let build = BuildOptions { block_size: options.block_size, source, ..BuildOptions::default() };
+    let (block_size, format) = (options.block_size, options.format);
+    let build = BuildOptions { block_size, source, format, ..BuildOptions::default() };
     let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
-    let root = index.root();
+    let root = root_text(&index);
     observer.event(Level::Info, "indexed", "the index is built", &[("length", &total), ("root", &root)]);
     Ok(index)
 }
@@ -94,7 +97,8 @@ pub struct Verification {
     pub length: u64,
     /// Bytes that it should have.
     pub expected_length: u64,
-    /// The ranges of the target that the file does not have right: ascending, in whole units of 64 KiB, joined.
+    /// The ranges of the target that the file does not have right: ascending, in whole units (64 KiB, or the blocks of a
+    /// legacy index), joined.
     pub damaged: Vec<Range>,
 }
 
@@ -142,7 +146,7 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool(options.threads)?.install(|| compare(&reader, index, &observer, UNIT, &each))?;
+    pool(options.threads)?.install(|| compare(&reader, index, &observer, index.unit_size(), &each))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -178,20 +182,26 @@ fn compare(
     size: u64,
     each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
 ) -> Result<()> {
-    let segment = 16 * UNIT;
+    let unit = index.unit_size();
+    let segment = (16 * UNIT / unit).max(1) * unit;
     (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
         observer.cancel.check()?;
         let start = at * segment;
         buffer.resize(segment.min(index.length() - start) as usize, 0);
         let read = reader.read_at(start, buffer)?;
         for (block, bytes) in (start / size..).zip(buffer.chunks(size as usize)) {
-            let range = if size == UNIT { index.unit_range(block) } else { index.top_range(block) };
+            let range = if size == unit { index.unit_range(block) } else { index.top_range(block) };
             let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
-            let check = if size == UNIT { Verified::check } else { Verified::check_top };
+            let check = if size == unit { Verified::check } else { Verified::check_top };
             each(range, present.is_some_and(|bytes| check(index, block, bytes).is_some()))?;
         }
         Ok(())
     })
+}
+
+/// The root for an event, or `none`.
+pub(crate) fn root_text(index: &Index) -> String {
+    index.root().map_or_else(|| String::from("none"), |root| root.to_string())
 }
 
 /// A part of a whole, from 0 to 1; all of nothing is 1.

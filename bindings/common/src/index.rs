@@ -18,6 +18,8 @@ pub struct IndexOptions {
     pub threads: u32,
     /// Where the content is, as the index shall say it. `None`: the file's own name; empty: nothing.
     pub source: Option<String>,
+    /// The name of the format. `None`: gosync's own.
+    pub format: Option<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -54,8 +56,11 @@ impl Index {
     ) -> Result<Self> {
         let source: Option<CString> =
             options.source.as_deref().map(|source| text::c_text(source, "the source")).transpose()?;
+        let format: Option<CString> =
+            options.format.as_deref().map(|format| text::c_text(format, "the format")).transpose()?;
         let lent = options.observer.lend();
         let options = gosync_index_options {
+            format: format.as_ref().map_or(ptr::null(), |format| format.as_ptr()),
             block_size: options.block_size,
             threads: options.threads,
             source: source.as_ref().map_or(ptr::null(), |source| source.as_ptr()),
@@ -150,10 +155,16 @@ impl Index {
         unsafe { gosync_ffi::gosync_index_encoded_size(self.0) }
     }
 
-    /// The plain BLAKE3 of the target, as 64 hexadecimal digits.
-    pub fn root_hex(&self) -> String {
+    /// The plain BLAKE3 of the target, as 64 hexadecimal digits; `None` in a legacy index.
+    pub fn root_hex(&self) -> Option<String> {
         // SAFETY: see `length`; the text is copied at once.
-        unsafe { text::copied(gosync_ffi::gosync_index_root_hex(self.0)) }.unwrap_or_default()
+        unsafe { text::copied(gosync_ffi::gosync_index_root_hex(self.0)) }
+    }
+
+    /// The name of the format.
+    pub fn format(&self) -> String {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_format(self.0)) }.unwrap_or_default()
     }
 
     /// Where the content is, as the index says it.

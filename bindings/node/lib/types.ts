@@ -78,6 +78,8 @@ export interface IndexOptions extends Watch {
   threads?: number | undefined;
   /** Where the content will be: a file name beside the index, or a URL. Without it, the file's own name; `''` for nothing. */
   source?: string | undefined;
+  /** What the index is written as. `legacy` is `.gosync` 0.2: blocks of any size (8 KiB without `blockSize`), no source. */
+  format?: 'gosync' | 'legacy' | undefined;
 }
 
 /** How to open an index or a source. */
@@ -240,7 +242,7 @@ export interface Statistics {
   readonly retries: number;
   /** Whether the target was the new version already, so that nothing was written. */
   readonly upToDate: boolean;
-  /** What proves the result: `root` is the BLAKE3 of the whole target. */
+  /** What proves the result: `root` is the BLAKE3 of the whole target, `blocks-md5` the MD5 of each block of a legacy index. */
   readonly proof: string;
   /** Why it was done this way, one line. */
   readonly reason: string;

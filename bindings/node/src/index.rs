@@ -41,8 +41,11 @@ impl ObjectFinalize for IndexHandle {
 pub struct IndexFacts {
     /// Bytes of the target.
     pub length: f64,
-    /// The BLAKE3 of the target, in hexadecimal.
-    pub root: String,
+    /// The BLAKE3 of the target, in hexadecimal; a legacy index has none.
+    pub root: Option<String>,
+    /// The format of the index.
+    #[napi(ts_type = "'gosync' | 'legacy'")]
+    pub format: String,
     /// Bytes of a block.
     pub block_size: u32,
     /// Number of blocks.
@@ -75,6 +78,8 @@ pub struct IndexInput {
     pub threads: Option<u32>,
     /// Where the content will be.
     pub source: Option<String>,
+    /// What the index is written as.
+    pub format: Option<String>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -224,6 +229,7 @@ pub fn build_index<'env>(
             block_size: options.block_size.unwrap_or_default(),
             threads: options.threads.unwrap_or_default(),
             source: options.source,
+            format: options.format,
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -307,6 +313,7 @@ fn found(index: Index) -> Result<Outcome> {
     let facts = IndexFacts {
         length: exact(index.length(), "the length of the target")?,
         root: index.root_hex(),
+        format: index.format(),
         block_size: index.block_size(),
         block_count: number(index.block_count()),
         unit_count: number(index.unit_count()),

@@ -64,10 +64,16 @@ impl Index {
         self.0.length()
     }
 
-    /// The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints.
+    /// The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index.
     #[getter]
-    fn root(&self) -> String {
+    fn root(&self) -> Option<String> {
         self.0.root_hex()
+    }
+
+    /// The format: `gosync`, or `legacy`.
+    #[getter]
+    fn format(&self) -> String {
+        self.0.format()
     }
 
     /// Bytes of a block.
@@ -111,7 +117,7 @@ impl Index {
             "<gosync.Index length={} block_size={} root={}>",
             self.0.length(),
             self.0.block_size(),
-            self.0.root_hex()
+            self.0.root_hex().as_deref().unwrap_or("none")
         )
     }
 }

@@ -21,7 +21,9 @@ type Options<'py> = Bound<'py, PyDict>;
 /// Reads a file (or a bytes-like object) once and describes it.
 #[pyfunction]
 #[pyo3(signature = (content, **options))]
-#[pyo3(text_signature = "(content, *, block_size=0, threads=0, source=None, progress=None, events=None, cancel=None)")]
+#[pyo3(
+    text_signature = "(content, *, block_size=0, threads=0, source=None, format=None, progress=None, events=None, cancel=None)"
+)]
 pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
@@ -29,6 +31,7 @@ pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_
         block_size: keywords.take::<Whole<u32>>("block_size")?.map_or(0, |size| size.0),
         threads: keywords.threads()?,
         source: keywords.take::<Option<String>>("source")?.flatten(),
+        format: keywords.take::<Option<String>>("format")?.flatten(),
         observer,
     };
     keywords.end("index")?;

@@ -9,7 +9,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::groups::Groups;
 use super::layout::{Layout, Level};
 use super::tree::{self, ChainingValue};
-use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, low_bytes, reserve, source_fault, upper_hint};
+use super::{
+    BuildOptions, Format, Index, PADDING, Proof, UNIT, cut_weak, legacy, low_bytes, reserve, source_fault, upper_hint,
+};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ReadAt;
@@ -42,6 +44,9 @@ pub(super) fn build(
     options: &BuildOptions,
     advance: &(dyn Fn(u64) -> Result<()> + Sync),
 ) -> Result<Index> {
+    if options.format == Format::Legacy {
+        return legacy::build(reader, options, advance);
+    }
     if let Some(fault) = options.source.as_deref().and_then(source_fault) {
         return Err(Error::new(ErrorKind::Argument, fault));
     }
@@ -66,6 +71,7 @@ pub(super) fn build(
     let values = if layout.is_top_units() { Vec::new() } else { values };
     Ok(Index {
         layout,
+        proof: Proof::Root,
         root,
         tops,
         top_identities,
@@ -117,7 +123,7 @@ fn filled<T: Clone>(count: u64, value: T) -> Result<Vec<T>> {
     Ok(room)
 }
 
-fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()> {
+pub(super) fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {
         let rest = &mut buffer[filled..];
@@ -188,8 +194,7 @@ impl<'a> Upper<'a> {
             return;
         }
         let (all_a, all_b) = self.sums;
-        self.sums =
-            (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
+        self.sums = (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
         self.hashes.push(hash);
     }
 

@@ -9,12 +9,15 @@ use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
 use super::partial::{Front, Places};
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, UNIT, group_check, reserve, source_fault};
+use super::{Index, PADDING, Proof, UNIT, group_check, legacy, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// See [`Index::decode_vec`].
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
+    if legacy::is_legacy(&bytes) {
+        return legacy::decode(&bytes);
+    }
     let (mut index, levels) = read(&container::read(&bytes)?)?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
@@ -27,13 +30,19 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
 
 /// See [`Index::decode_front`].
 pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
+    if legacy::is_legacy(bytes) {
+        return legacy::front(bytes, limit);
+    }
     let needed = container::header_needs(bytes)?;
     if needed > bytes.len() as u64 {
         return Ok(Front::Needs(needed));
     }
     let (sections, total) = container::table(bytes)?;
     if total > limit {
-        return Err(Error::new(ErrorKind::Limit, format!("the index is larger than the {limit} bytes that are allowed")));
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("the index is larger than the {limit} bytes that are allowed"),
+        ));
     }
     // What does not come before the top is left for later.
     let top = sections.iter().position(|section| section.entry.id == FIRST_LEVEL);
@@ -103,6 +112,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
     check_root(&layout, &tops, &root)?;
     let index = Index {
         layout,
+        proof: Proof::Root,
         root,
         tops,
         top_identities,

@@ -2,7 +2,7 @@
 
 use super::container::{self, Entry};
 use super::layout::{Layout, Level};
-use super::{Index, group_check};
+use super::{Index, Proof, group_check, legacy};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -27,6 +27,9 @@ const PIECE: usize = 128 << 10;
 
 /// See [`Index::encode_to`].
 pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if let Proof::Blocks(blocks) = &index.proof {
+        return legacy::encode(index.layout.length, blocks, take);
+    }
     if !index.is_whole() {
         return Err(Error::new(ErrorKind::State, "parts of the index have not been read"));
     }

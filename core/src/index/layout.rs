@@ -253,7 +253,10 @@ mod tests {
     #[test]
     fn a_given_top_has_more_than_one_block() {
         let top = |length| Layout::choose(length, 0, 1 << 20).unwrap().top.size();
-        assert_eq!([0, 1, 65_537, 131_073, 1 << 20, (1 << 20) + 1].map(top), [65_536, 65_536, 65_536, 131_072, 524_288, 1 << 20]);
+        assert_eq!(
+            [0, 1, 65_537, 131_073, 1 << 20, (1 << 20) + 1].map(top),
+            [65_536, 65_536, 65_536, 131_072, 524_288, 1 << 20]
+        );
         for wrong in [1, 1 << 15, 65_537, 1 << 21] {
             assert_eq!(Layout::choose(1 << 30, 0, wrong).unwrap_err().kind(), ErrorKind::Argument);
         }

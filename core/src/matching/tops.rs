@@ -100,10 +100,12 @@ impl Tops {
     fn spread(&self, index: &Index, seeds: &[&dyn ReadAt], found: &mut Found, observer: &dyn Observe) -> Result<()> {
         let place = |top: u64| found.place((index.top_range(top).offset / u64::from(index.block_size())) as u32);
         let mut wanted = Vec::new();
-        for class in self.entries.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)).filter(|class| class.len() > 1)
+        for class in
+            self.entries.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)).filter(|class| class.len() > 1)
         {
             let Some(known) = class.iter().find_map(|(.., top)| place(*top)) else { continue };
-            wanted.extend(class.iter().map(|(.., top)| *top).filter(|top| place(*top).is_none()).map(|top| (top, known)));
+            wanted
+                .extend(class.iter().map(|(.., top)| *top).filter(|top| place(*top).is_none()).map(|top| (top, known)));
         }
         let size = index.top_size() as usize;
         let look = |buffer: &mut Vec<u8>, (top, known): (u64, super::found::Place)| {

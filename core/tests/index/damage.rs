@@ -170,7 +170,9 @@ fn only_known_levels_are_read() {
         assert_eq!(refusal(&raw.bytes()), Some(ErrorKind::Format), "reserved byte {reserved}");
         raw.sections[1].data[reserved] = 0;
     }
-    for (count, kind) in [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version), (4, ErrorKind::Version)] {
+    for (count, kind) in
+        [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version), (4, ErrorKind::Version)]
+    {
         let mut data = vec![count];
         data.extend(levels[1..].iter().cycle().take(8 * usize::from(count)));
         raw.sections[1].data = data;

@@ -79,7 +79,7 @@ impl Job {
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
         observer.cancel = observer.cancel.child();
         let meter = Meter::new(&observer);
-        let statistics = Statistics { total: index.length(), proof: "root", ..Statistics::default() };
+        let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
         let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
@@ -213,7 +213,10 @@ impl Shared {
 
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.
     fn restart(&self, index: &Index) {
-        self.state().statistics.total = index.length();
+        {
+            let statistics = &mut self.state().statistics;
+            (statistics.total, statistics.proof) = (index.length(), index.proof());
+        }
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;
             (progress.from_seeds, progress.written) = (0, 0);

@@ -34,7 +34,7 @@ pub(super) fn plan(shared: &Shared) -> Result<Plan> {
         Plan::up_to_date(index, search.run(&pool)?.cover())
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared).max_gap)
+        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared, index).max_gap)
     };
     tell(shared, &plan);
     shared
@@ -56,14 +56,14 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     options.observer = shared.observer.clone();
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(&shared.index, &options) {
-        Ok(Some(index)) if index.root() != shared.index.root() => Arc::new(index),
+        Ok(Some(index)) if !index.is_same(&shared.index) => Arc::new(index),
         _ => return Err(error),
     };
     shared.observer.event(
         Level::Warning,
         "replanned",
         format!("there is a newer version, which is what the target will be now: {error}"),
-        &[("root", &index.root())],
+        &[("root", &verbs::root_text(&index))],
     );
     shared.restart(&index);
     attempt(shared, &index, &mut partial)
@@ -85,10 +85,10 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
     let output = Output::create(&shared.target, index)?;
     shared.state().temporary.push(output.temporary().to_path_buf());
     let source = source(shared, index);
-    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared) };
+    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
         let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared).max_gap);
+        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
         // The cover says it all from here on.
         drop(found);
         tell(shared, &plan);
@@ -141,7 +141,7 @@ fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
         progress.cancellable = true;
         progress.total = index.length();
     });
-    let (length, root) = (index.length(), index.root());
+    let (length, root) = (index.length(), verbs::root_text(index));
     let target = shared.target.display();
     shared.observer.event(
         Level::Info,
@@ -194,12 +194,14 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
 }
 
 /// The bounds of the transfer, from the options.
-fn limits(shared: &Shared) -> Limits {
+fn limits(shared: &Shared, index: &Index) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
+    let max_bytes = if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight };
     Limits {
         max_requests: if options.max_requests == 0 { default.max_requests } else { options.max_requests },
         max_gap: if options.max_gap == 0 { default.max_gap } else { options.max_gap },
-        max_bytes: if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight },
+        // A unit is verified as a whole; those of a legacy index may be large.
+        max_bytes: if index.unit_size() > UNIT { max_bytes.max(2 * index.unit_size()) } else { max_bytes },
         retries: options.retries.unwrap_or(default.retries),
         timeout: if options.timeout.is_zero() { default.timeout } else { options.timeout },
     }
@@ -274,7 +276,7 @@ impl Observe for Watcher<'_> {
         shared.observer.cancel.check()?;
         let Some((output, site)) = self.search.place else { return Ok(()) };
         let length = bytes.bytes().len() as u64;
-        let units = unit..unit + length.div_ceil(UNIT);
+        let units = unit..unit + length.div_ceil(self.search.index.unit_size());
         // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
         if units.clone().all(|unit| output.has(unit)) {
             return Ok(());

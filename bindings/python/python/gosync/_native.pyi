@@ -335,8 +335,12 @@ class Index:
         """Bytes of the target."""
 
     @property
-    def root(self) -> str:
-        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints."""
+    def root(self) -> str | None:
+        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index."""
+
+    @property
+    def format(self) -> Literal["gosync", "legacy"]:
+        """The format: `gosync`, or `legacy`."""
 
     @property
     def block_size(self) -> int:
@@ -384,9 +388,8 @@ def kinds() -> list[tuple[str, int, bool]]:
 def index(
     content: _Path | Buffer,
     *,
-    block_size: int = 0,
-    threads: int = 0,
-    source: str | None = None,
+    block_size: int = 0, threads: int = 0, source: str | None = None,
+    format: Literal["gosync", "legacy"] | None = None,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
@@ -395,7 +398,8 @@ def index(
     copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
-    file's own name, an empty string nothing.
+    file's own name, an empty string nothing. `format="legacy"` makes an index of the format 0.2, with blocks of any size
+    (8192 if it is not given) and no source.
     """
 
 def plan(
