@@ -13,7 +13,8 @@ use gosync_core::{Error, Index, Origin, ReadAt, Result};
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: &[(&str, Target)] = &[("index", index), ("matching", matching), ("multipart", multipart)];
+pub const TARGETS: &[(&str, Target)] = 
+    &[("index", index), ("legacy", legacy), ("matching", matching), ("multipart", multipart)];
 
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
 const PREAMBLE: usize = 40;
@@ -24,6 +25,13 @@ const LINE: usize = 16;
 pub fn index(input: &[u8]) {
     look_at(input);
     look_at(&with_right_checks(input));
+}
+
+/// Any bytes as an index of the format 0.2, behind what it is known by.
+pub fn legacy(input: &[u8]) {
+    let mut bytes = b"G0S9NC\0\0\x02\0\x01\0".to_vec();
+    bytes.extend_from_slice(input);
+    look_at(&bytes);
 }
 
 fn look_at(bytes: &[u8]) {

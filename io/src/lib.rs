@@ -18,6 +18,7 @@ mod report;
 mod seed;
 pub mod source;
 mod spool;
+mod trust;
 mod verbs;
 
 #[cfg(feature = "fuzzing")]
@@ -36,4 +37,5 @@ pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
+pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, Format, UNIT};
+use gosync_core::index::{Blocks, BuildOptions, Format, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ use crate::output;
 use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
 use crate::seed::{FileReader, Kind};
-use crate::spool;
+use crate::{spool, trust};
 
 /// Reads `path` once and describes it: a regular file, a block device, or what a pipe gives (which is copied to an
 /// unnamed temporary file first). The index names a regular file, unless the options say otherwise.
@@ -146,7 +146,12 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool(options.threads)?.install(|| compare(&reader, index, &observer, index.unit_size(), &each))?;
+    pool(options.threads)?.install(|| compare(&reader, index.units(), &observer, &each))?;
+    let is_match = reader.length() == total && damaged.lock().is_ok_and(|damaged| damaged.is_empty());
+    if is_match {
+        let check = || trust::check_content(index, &OpenOptions::default(), &reader, &observer);
+        pool(options.threads)?.install(check)?;
+    }
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -166,34 +171,32 @@ pub(crate) fn is_target(reader: &dyn ReadAt, index: &Index, observer: &Observer)
         return Ok(false);
     }
     let differs = || Error::new(ErrorKind::Mismatch, "the target differs");
-    match compare(reader, index, observer, index.top_size(), &|_, right| if right { Ok(()) } else { Err(differs()) }) {
+    match compare(reader, index.tops(), observer, &|_, right| if right { Ok(()) } else { Err(differs()) }) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
         Err(_) => Ok(false),
     }
 }
 
-/// Compares by units, or by top blocks if that is their size, in parallel on the current pool; `each` hears of every one
-/// and may stop the rest.
+/// Compares by the blocks of a level, in parallel on the current pool; `each` hears of every one and may stop the rest.
 fn compare(
     reader: &dyn ReadAt,
-    index: &Index,
+    level: Blocks<'_>,
     observer: &Observer,
-    size: u64,
     each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
 ) -> Result<()> {
-    let unit = index.unit_size();
-    let segment = (16 * UNIT / unit).max(1) * unit;
+    let (size, index) = (level.size(), level.index());
+    // Those of a legacy index may have any size.
+    let segment = (16 * UNIT / size).max(1) * size;
     (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
         observer.cancel.check()?;
         let start = at * segment;
         buffer.resize(segment.min(index.length() - start) as usize, 0);
         let read = reader.read_at(start, buffer)?;
         for (block, bytes) in (start / size..).zip(buffer.chunks(size as usize)) {
-            let range = if size == unit { index.unit_range(block) } else { index.top_range(block) };
+            let range = level.range(block);
             let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
-            let check = if size == unit { Verified::check } else { Verified::check_top };
-            each(range, present.is_some_and(|bytes| check(index, block, bytes).is_some()))?;
+            each(range, present.is_some_and(|bytes| Verified::check_block(level, block, bytes).is_some()))?;
         }
         Ok(())
     })

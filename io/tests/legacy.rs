@@ -151,7 +151,10 @@ fn the_events_say_that_there_is_no_root() {
     let observer = Observer { events: Some(Arc::new(tell)), ..Observer::default() };
     let index = legacy(b"content", 3);
     let options = JobOptions { observer, ..JobOptions::default() };
-    Job::new(index, memory(b"content"), folder.path().join("target"), options).expect("a job").run().expect("an update");
+    Job::new(index, memory(b"content"), folder.path().join("target"), options)
+        .expect("a job")
+        .run()
+        .expect("an update");
     assert_eq!(*seen.lock().expect("the events"), ["none"]);
 }
 
@@ -162,4 +165,31 @@ fn options_that_the_format_has_no_room_for() {
     // An empty name means none, which is all there can be.
     let without = IndexOptions { source: Some(String::new()), ..options(0) };
     assert_eq!(index_bytes(b"x", &without).expect("an index").source(), None);
+}
+
+#[test]
+fn what_is_expected_is_compared_with_the_finished_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("target");
+    let content = noise(100_000, 7);
+    let bytes = legacy(&content, 1000).encode();
+    let root = gosync_io::Digest::of(&content);
+    let open = |expect| OpenOptions { expect: Some(expect), ..OpenOptions::default() };
+    let read = |expect| Arc::new(gosync_io::index_from_bytes(&bytes, &open(expect)).expect("an index"));
+
+    fs::write(&target, b"the old version").expect("an old version");
+    let other = gosync_io::Digest::of(b"something else");
+    let error = job(&read(other), memory(&content), &target).run().expect_err("something else");
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    assert_eq!(fs::read(&target).expect("the target"), b"the old version");
+    assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+
+    assert_eq!(job(&read(root), memory(&content), &target).run().expect("an update").proof, "blocks-md5");
+    assert!(fs::read(&target).expect("the target") == content);
+    assert!(job(&read(root), None, &target).run().expect("an update").up_to_date);
+    assert!(verify_file(&target, &read(root), &VerifyOptions::default()).expect("a verification").is_match());
+    // The blocks are right, and yet it is not what somebody trusted said.
+    assert_eq!(job(&read(other), None, &target).run().expect_err("something else").kind(), ErrorKind::Mismatch);
+    let found = verify_file(&target, &read(other), &VerifyOptions::default());
+    assert_eq!(found.expect_err("something else").kind(), ErrorKind::Mismatch);
 }

@@ -108,6 +108,7 @@ static void test_null_for_an_index(void) {
     REFUSED(gosync_index_open_source(source, NULL, NULL, &error));
     LEAVES_NULL(gosync_index, gosync_index_from_memory(NULL, 1, NULL, &out, &error));
     REFUSED(gosync_index_from_memory("x", 1, NULL, NULL, &error));
+    REFUSED(gosync_index_check(NULL, NULL, &error));
     REFUSED(gosync_index_save(NULL, in("index"), &error));
     REFUSED(gosync_index_save(some_index, NULL, &error));
     REFUSED(gosync_index_encode(NULL, bytes, 32, &written, &error));
@@ -319,12 +320,9 @@ static void test_options(void) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
     gosync_verify_options verify = GOSYNC_VERIFY_OPTIONS_INIT;
     gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
-    options.flags = 8;
+    options.flags = 0x80000000u;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.flags = 0;
-    options.reserved = 1;
-    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
-    options.reserved = 0;
     options.retries = -2;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.retries = 0;

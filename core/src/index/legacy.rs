@@ -37,13 +37,13 @@ const SEGMENT: u64 = 1 << 20;
 
 /// What proves the blocks of content without a root.
 #[derive(Clone)]
-pub(super) struct Blocks {
+pub(super) struct Md5Blocks {
     block_size: u32,
     /// Weak sum and MD5 of each block, as the encoded index has them.
     entries: Vec<u8>,
 }
 
-impl Blocks {
+impl Md5Blocks {
     pub(super) fn block_size(&self) -> u32 {
         self.block_size
     }
@@ -80,12 +80,12 @@ impl Blocks {
     }
 
     /// Whether both say the same of content of the same length.
-    pub(super) fn is_same(&self, other: &Blocks) -> bool {
+    pub(super) fn is_same(&self, other: &Md5Blocks) -> bool {
         (self.block_size, &self.entries) == (other.block_size, &other.entries)
     }
 }
 
-/// The first bytes of the MD5 of `bytes`, as [`Blocks::hint`] has them.
+/// The first bytes of the MD5 of `bytes`, as [`Md5Blocks::hint`] has them.
 pub(super) fn hint_of(bytes: &[u8]) -> u64 {
     hint(&digest(bytes))
 }
@@ -118,7 +118,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Index> {
     }
     let mut entries = reserve(size - HEADER as u64)?;
     entries.extend_from_slice(&bytes[HEADER..]);
-    index(length, Blocks { block_size, entries })
+    index(length, Md5Blocks { block_size, entries })
 }
 
 /// As [`decode`], of the beginning of an index: all of it is needed.
@@ -173,30 +173,32 @@ fn check(length: u64, block_size: u32) -> Result<()> {
     Ok(())
 }
 
-fn index(length: u64, blocks: Blocks) -> Result<Index> {
+fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
     Ok(Index {
-        layout: Layout::new(length, Level::UNITS, Level::UNITS)?,
+        layout: Layout::new(length, Level::UNITS, Level::UNITS, Level::UNITS)?,
         proof: Proof::Blocks(blocks),
         root: Digest::of(&[]),
         tops: Vec::new(),
         top_identities: Vec::new(),
         values: Groups::Whole(Vec::new()),
+        unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
         read: Arc::default(),
         source: None,
         origin: None,
+        expected: None,
         origin_source: None,
     })
 }
 
 /// Bytes of the encoded index.
-pub(super) fn size(blocks: &Blocks) -> u64 {
+pub(super) fn size(blocks: &Md5Blocks) -> u64 {
     (HEADER + blocks.entries.len()) as u64
 }
 
 /// Writes the index.
-pub(super) fn encode(length: u64, blocks: &Blocks, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+pub(super) fn encode(length: u64, blocks: &Md5Blocks, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut header = Vec::with_capacity(HEADER);
     header.extend(MAGIC);
     header.extend(VERSION.iter().flat_map(|number| number.to_le_bytes()));
@@ -254,5 +256,5 @@ pub(super) fn build(
         pool().push(buffer);
         advance(length)
     })?;
-    index(length, Blocks { block_size, entries })
+    index(length, Md5Blocks { block_size, entries })
 }

@@ -9,6 +9,7 @@
 //! `build` makes an index from content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is
 //! `matching`.
 
+mod blocks;
 mod build;
 mod container;
 mod decode;
@@ -33,6 +34,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt, Source};
 
+pub use self::blocks::Blocks;
 pub use self::partial::Front;
 
 /// Bytes of a verified unit: the smallest blocks that carry BLAKE3 chaining values.
@@ -90,7 +92,7 @@ enum Proof {
     /// The root, through the chaining values under it.
     Root,
     /// Each block's own hash. Of the levels nothing is used.
-    Blocks(legacy::Blocks),
+    Blocks(legacy::Md5Blocks),
 }
 
 /// What the target is: its length, its digest, the chaining value of each unit, the identity of each block.
@@ -105,6 +107,8 @@ pub struct Index {
     top_identities: Vec<u8>,
     /// One for each unit, by top block. Nothing where top blocks are units.
     values: Groups<ChainingValue>,
+    /// Weak sum and hint of each unit, by top block; [`PADDING`] after each piece. Nothing where top blocks are units.
+    unit_identities: Groups<u8>,
     /// Weak sum and hint of each block, as the encoded index has them, by unit; [`PADDING`] after each piece.
     identities: Groups<u8>,
     /// Where the groups are in what this was read from, if that was in part.
@@ -113,6 +117,7 @@ pub struct Index {
     read: Arc<AtomicU64>,
     source: Option<String>,
     origin: Option<String>,
+    expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
 }
 
@@ -222,7 +227,17 @@ impl Index {
         self.length().div_ceil(self.unit_size())
     }
 
-    /// Bytes of a top block: what a receiver looks for first.
+    /// The top level: what a receiver looks for first.
+    pub fn tops(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: true }
+    }
+
+    /// The level of units, which is the top itself where its blocks are units.
+    pub fn units(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: false }
+    }
+
+    /// Bytes of a top block.
     pub fn top_size(&self) -> u64 {
         match &self.proof {
             Proof::Root => self.layout.top.size(),
@@ -232,12 +247,7 @@ impl Index {
 
     /// Number of top blocks.
     pub fn top_count(&self) -> u64 {
-        self.layout.top.count(self.layout.length)
-    }
-
-    /// Whether top blocks have identities, so that they can be looked for where they are not expected.
-    pub fn has_top_identities(&self) -> bool {
-        self.layout.top.weak > 0
+        self.length().div_ceil(self.top_size())
     }
 
     /// Bytes that the encoded index has.
@@ -275,6 +285,28 @@ impl Index {
     /// Says where this index was read from.
     pub fn set_origin(&mut self, origin: Option<String>) {
         self.origin = origin;
+    }
+
+    /// `MISMATCH` unless this is the root. An index without a root can only be checked with the content that comes of it.
+    pub fn check_root(&self, expected: &Digest) -> Result<()> {
+        match self.root() {
+            Some(root) if root != *expected => {
+                let error = Error::new(ErrorKind::Mismatch, "the index does not describe what is expected");
+                Err(error.with("root", root).with("expected", expected))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The root that whoever opened this index asked for, which one that is read in its place must have too.
+    /// Not part of the index.
+    pub fn expected(&self) -> Option<&Digest> {
+        self.expected.as_ref()
+    }
+
+    /// Says which root was asked for.
+    pub fn set_expected(&mut self, expected: Option<Digest>) {
+        self.expected = expected;
     }
 
     /// The source that this index was read from, if it is kept so that its connections can be used again.
@@ -401,36 +433,6 @@ impl Index {
         }
     }
 
-    /// The weak sum of a top block, cut to the index's width. 0 where there is none.
-    pub fn top_weak(&self, top: u64) -> u64 {
-        self.top_field(top, 0, self.layout.top.weak)
-    }
-
-    /// The hint of a top block. 0 where there is none.
-    pub fn top_hint(&self, top: u64) -> u64 {
-        self.top_field(top, self.layout.top.weak, self.layout.top.hint)
-    }
-
-    /// Cuts a full weak sum so that it compares with [`Index::top_weak`].
-    pub fn cut_top_weak(&self, a: u32, b: u32) -> u64 {
-        cut_weak(&self.layout.top, (a, b))
-    }
-
-    /// The hint of `bytes` as a top block, so that it compares with [`Index::top_hint`].
-    pub fn top_hint_of(&self, bytes: &[u8]) -> u64 {
-        let hashes = bytes.chunks(1 << self.layout.fine.log2).map(xxh3_64);
-        upper_hint(&self.layout.top, hashes)
-    }
-
-    fn top_field(&self, top: u64, skip: u8, width: u8) -> u64 {
-        if top >= self.top_count() || width == 0 {
-            return 0;
-        }
-        let start = top as usize * self.layout.top.identity() + usize::from(skip);
-        let bytes = self.top_identities.get(start..).and_then(<[u8]>::first_chunk);
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes) & low_bytes(width))
-    }
-
     /// Eight bytes of the identity of `block` from `skip` on: the field that starts there, then whatever follows.
     #[inline]
     fn identity_field(&self, block: u64, skip: usize) -> u64 {
@@ -474,10 +476,10 @@ fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
 }
 
 /// The hint of an upper block: the hash of its blocks' hashes, so that it costs next to nothing where these are known.
-fn upper_hint(level: &Level, hashes: impl Iterator<Item = u64>) -> u64 {
+fn upper_hint(hashes: impl Iterator<Item = u64>) -> u64 {
     let mut hasher = Xxh3Default::new();
     hashes.for_each(|hash| hasher.update(&hash.to_le_bytes()));
-    hasher.digest() & low_bytes(level.hint)
+    hasher.digest()
 }
 
 /// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:

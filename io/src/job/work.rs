@@ -19,7 +19,7 @@ use crate::output::{self, Output, Replacing};
 use crate::parts::Wanted;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
-use crate::{spool, verbs};
+use crate::{spool, trust, verbs};
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
@@ -80,6 +80,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
+        pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         return up_to_date(shared);
     }
     let output = Output::create(&shared.target, index)?;
@@ -98,7 +99,12 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
         shared.add_reason(source.link().reason);
     }
     match placed {
-        Ok(()) => publish(shared, seeds, output),
+        Ok(()) => {
+            let content = FileReader::open(output.temporary(), "new file")?;
+            pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
+            drop(content);
+            publish(shared, seeds, output)
+        }
         Err(error) => {
             *partial = Some(output);
             Err(error)

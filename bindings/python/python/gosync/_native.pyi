@@ -280,7 +280,7 @@ class Index:
         index: Index | _Content,
         *,
         max_index_size: int = 0,
-        index_cache: _Path | None = None, retries: int | None = None,
+        index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
         connections: int = 0, timeout: float = 0,
         connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
         user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -297,6 +297,7 @@ class Index:
         - `max_index_size`: the largest index that is read, in bytes; a larger one is LIMIT (1 GiB).
         - `index_cache`: a file that keeps the index as it was last read from a URL, so that reading it again, unchanged,
           is one conditional request; never believed without the server's word.
+        - `expect`: the root that the index must have, 64 hexadecimal digits as b3sum prints them; else it is MISMATCH.
         - `retries`: temporary failures in a row, without a new byte between them, that are survived (5); 0 means none.
         - `connections`: connections to an HTTP origin at the same time (4).
         - `timeout`: seconds that a server may be silent: while connecting, before its answer begins, and in the middle
@@ -413,7 +414,7 @@ def plan(
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -436,7 +437,7 @@ def update(
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -475,7 +476,7 @@ def verify(
     *,
     index: Index | _Content,
     threads: int = 0,
-    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
@@ -490,7 +491,7 @@ def verify(
 def info(
     index: Index | _Content,
     *,
-    max_index_size: int = 0, index_cache: _Path | None = None, retries: int | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
     connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
