@@ -48,7 +48,7 @@ fn index_describes_what_standard_input_gives() {
 fn info_shows_what_the_index_says() {
     let (folder, release) = Folder::with_release();
     let run = folder.gosync(["info", "new.gosync"]).expect_code(0);
-    let labels = ["kind", "length", "root", "block size", "blocks", "units", "index size", "source", "origin"];
+    let labels = ["kind", "format", "length", "root", "block size", "blocks", "units", "index size", "source", "origin"];
     let shown: Vec<_> = run.stdout.lines().map(|line| line.split("  ").next().unwrap_or_default()).collect();
     assert_eq!(shown, labels);
 
@@ -202,4 +202,29 @@ fn paths_need_not_be_text() {
     let update = args(&["update".as_ref(), old, "--index".as_ref(), &index, "--source".as_ref(), new]);
     folder.gosync(update).expect_code(0);
     assert_eq!(folder.read(old), release.new);
+}
+
+#[test]
+fn an_index_of_the_legacy_format_does_all_that_any_does() {
+    let (folder, release) = Folder::with_release();
+    let run = folder.gosync(["index", "new", "-o", "old.gosync", "--format", "legacy", "--block-size", "1000", "--json"]);
+    let last = run.expect_code(0).last();
+    assert_eq!((last["format"].as_str(), last["block_size"].as_u64(), last["root"].is_null()), (Some("legacy"), Some(1000), true));
+    assert!(folder.read("old.gosync").starts_with(b"G0S9NC"));
+    assert!(folder.gosync(["info", "old.gosync"]).expect_code(0).stdout.contains("legacy"));
+
+    let plan = folder.gosync(["plan", "app", "--index", "old.gosync", "--json"]).expect_code(0).last();
+    // It names no source.
+    folder.gosync(["update", "app", "--index", "old.gosync"]).expect_code(2);
+    let args = ["update", "app", "--index", "old.gosync", "--source", "new", "--json"];
+    let last = folder.gosync(args).expect_code(0).last();
+    assert_eq!((last["proof"].as_str(), last["root"].is_null()), (Some("blocks-md5"), true));
+    assert_eq!(last["fetched"], plan["missing"]);
+    assert!(last["from_seeds"].as_u64() > Some(0) && folder.read("app") == release.new);
+    folder.gosync(["verify", "app", "--index", "old.gosync"]).expect_code(0);
+    folder.write("app", &release.old);
+    folder.gosync(["verify", "app", "--index", "old.gosync"]).expect_code(1);
+
+    folder.gosync(["index", "new", "--format", "legacy", "--source", "x"]).expect_code(2);
+    folder.gosync(["index", "new", "--format", "zsync"]).expect_code(2);
 }
