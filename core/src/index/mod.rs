@@ -16,6 +16,7 @@ mod encode;
 mod groups;
 mod layout;
 mod partial;
+mod signature;
 mod tree;
 
 use std::fmt;
@@ -33,6 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt, Source};
 
 pub use self::partial::Front;
+pub use self::signature::PublicKey;
 
 /// Bytes of a verified unit: the smallest blocks that carry BLAKE3 chaining values.
 pub const UNIT: u64 = 64 * 1024;
@@ -52,6 +54,10 @@ pub struct BuildOptions {
     pub top_size: u32,
     /// Where the content is, as the index shall say it.
     pub source: Option<String>,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
 }
 
 /// What the target is: its length, its digest, the chaining value of each unit, the identity of each block.
@@ -72,6 +78,9 @@ pub struct Index {
     /// Bytes that were read of it, 0 if nobody counted them.
     read: Arc<AtomicU64>,
     source: Option<String>,
+    name: Option<String>,
+    version: Option<String>,
+    signature: Option<String>,
     origin: Option<String>,
     origin_source: Option<Arc<dyn Source>>,
 }
@@ -158,7 +167,7 @@ impl Index {
 
     /// Bytes that the encoded index has.
     pub fn encoded_size(&self) -> u64 {
-        encode::size(&self.layout, self.source.as_deref())
+        encode::size(self)
     }
 
     /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
