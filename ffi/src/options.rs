@@ -39,6 +39,14 @@ pub struct gosync_index_options {
     pub source: *const c_char,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// What the publisher calls the content, as the index shall say it: up to 255 bytes. NULL and "": nothing.
+    pub name: *const c_char,
+    /// Which version of it this is: up to 255 bytes. NULL and "": nothing.
+    pub version: *const c_char,
+    /// A file, by its path, with the minisign secret key that signs the index. NULL: it is not signed.
+    pub sign: *const c_char,
+    /// The password of that key. NULL: it is not encrypted.
+    pub sign_password: *const c_char,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -150,6 +158,10 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             block_size: options.block_size,
             threads: options.threads as usize,
             source: optional_text(options.source, "options.source")?.map(str::to_owned),
+            name: optional_text(options.name, "options.name")?.map(str::to_owned),
+            version: optional_text(options.version, "options.version")?.map(str::to_owned),
+            sign: optional_path(options.sign, "options.sign")?,
+            sign_password: optional_text(options.sign_password, "options.sign_password")?.map(str::to_owned),
             observer,
         })
     }

@@ -78,6 +78,14 @@ export interface IndexOptions extends Watch {
   threads?: number | undefined;
   /** Where the content will be: a file name beside the index, or a URL. Without it, the file's own name; `''` for nothing. */
   source?: string | undefined;
+  /** What the content is called, as the index shall say it: up to 255 bytes. */
+  name?: string | undefined;
+  /** Which version of it this is: up to 255 bytes. */
+  version?: string | undefined;
+  /** A file with the minisign secret key that signs the index. Without it, the index is not signed. */
+  sign?: Path | undefined;
+  /** The password of that key, if it is encrypted. */
+  signPassword?: string | undefined;
 }
 
 /** How to open an index or a source. */

@@ -53,6 +53,12 @@ pub struct IndexFacts {
     pub encoded_size: f64,
     /// Where the content is, as the index says it.
     pub source: Option<String>,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The signature.
+    pub signature: Option<String>,
     /// Where the index came from.
     pub origin: Option<String>,
 }
@@ -75,6 +81,14 @@ pub struct IndexInput {
     pub threads: Option<u32>,
     /// Where the content will be.
     pub source: Option<String>,
+    /// What the content is called.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The file with the secret key.
+    pub sign: Option<String>,
+    /// The password of that key.
+    pub sign_password: Option<String>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -224,6 +238,10 @@ pub fn build_index<'env>(
             block_size: options.block_size.unwrap_or_default(),
             threads: options.threads.unwrap_or_default(),
             source: options.source,
+            name: options.name,
+            version: options.version,
+            sign: options.sign.map(PathBuf::from),
+            sign_password: options.sign_password,
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -312,6 +330,9 @@ fn found(index: Index) -> Result<Outcome> {
         unit_count: number(index.unit_count()),
         encoded_size: number(index.encoded_size()),
         source: index.source(),
+        name: index.name(),
+        version: index.version(),
+        signature: index.signature(),
         origin: index.origin(),
     };
     Ok(Outcome { index: Some(IndexHandle(Arc::new(index))), facts: Some(facts), ..Outcome::default() })

@@ -100,6 +100,24 @@ impl Index {
         self.0.source()
     }
 
+    /// What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key.
+    #[getter]
+    fn name(&self) -> Option<String> {
+        self.0.name()
+    }
+
+    /// Which version of it this is, as the publisher says it.
+    #[getter]
+    fn version(&self) -> Option<String> {
+        self.0.version()
+    }
+
+    /// The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it.
+    #[getter]
+    fn signature(&self) -> Option<String> {
+        self.0.signature()
+    }
+
     /// Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory.
     #[getter]
     fn origin(&self) -> Option<String> {

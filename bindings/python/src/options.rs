@@ -31,7 +31,7 @@ impl<'py> Keywords<'py> {
     }
 
     /// As [`Keywords::take`], where `None` is the default.
-    fn optional<T: for<'a> FromPyObject<'a, 'py>>(&self, name: &str) -> PyResult<Option<T>> {
+    pub(crate) fn optional<T: for<'a> FromPyObject<'a, 'py>>(&self, name: &str) -> PyResult<Option<T>> {
         self.take::<Option<T>>(name).map(Option::flatten)
     }
 

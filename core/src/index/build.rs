@@ -81,6 +81,7 @@ pub(super) fn build(
         name: options.name.clone(),
         version: options.version.clone(),
         signature: None,
+        demanded: None,
         origin: None,
         origin_source: None,
     })

@@ -117,6 +117,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         name,
         version,
         signature,
+        demanded: None,
         origin: None,
         origin_source: None,
     };

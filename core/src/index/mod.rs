@@ -81,6 +81,8 @@ pub struct Index {
     name: Option<String>,
     version: Option<String>,
     signature: Option<String>,
+    /// Whose signature was demanded when this was opened.
+    demanded: Option<PublicKey>,
     origin: Option<String>,
     origin_source: Option<Arc<dyn Source>>,
 }

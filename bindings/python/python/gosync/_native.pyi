@@ -359,6 +359,18 @@ class Index:
         """Where the content is, as the index says it: a name beside the index, or a URL."""
 
     @property
+    def name(self) -> str | None:
+        """What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key."""
+
+    @property
+    def version(self) -> str | None:
+        """Which version of it this is, as the publisher says it."""
+
+    @property
+    def signature(self) -> str | None:
+        """The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it."""
+
+    @property
     def origin(self) -> str | None:
         """Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory."""
 
@@ -384,9 +396,9 @@ def kinds() -> list[tuple[str, int, bool]]:
 def index(
     content: _Path | Buffer,
     *,
-    block_size: int = 0,
-    threads: int = 0,
-    source: str | None = None,
+    block_size: int = 0, threads: int = 0, source: str | None = None,
+    name: str | None = None, version: str | None = None,
+    sign: _Path | None = None, sign_password: str | None = None,
     progress: Callable[[Progress], object] | None = None,
     events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
@@ -395,7 +407,8 @@ def index(
     copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
-    file's own name, an empty string nothing.
+    file's own name, an empty string nothing. `name` and `version` say what the content is called and which version it is.
+    `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
     """
 
 def plan(
