@@ -287,6 +287,10 @@ typedef struct {
     const char *ca_file;
     // Bytes per second that are read at most, by all connections together. 0 means no limit.
     uint64_t rate_limit;
+    // The root that an index must have, as 64 hexadecimal digits: the BLAKE3 of the target, as b3sum prints it, from
+    // someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
+    // look at it. NULL: whatever the index says.
+    const char *expect;
 } gosync_open_options;
 
 // How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -604,6 +608,13 @@ gosync_status gosync_index_from_memory(const void *data,
                                        const gosync_open_options *options,
                                        gosync_index **out,
                                        gosync_error **error);
+
+// Checks that `index` is what `options` demand (`expect`), which all functions that open one do: this is for one that
+// is open already.
+//
+// `options` may be NULL, which demands nothing.
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
+gosync_status gosync_index_check(const gosync_index *index, const gosync_open_options *options, gosync_error **error);
 
 // Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
 //

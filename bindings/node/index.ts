@@ -138,10 +138,11 @@ export async function info(index: Index | Source, options?: OpenOptions): Promis
 }
 
 async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch): Promise<Index> {
+  const how = input.open(options);
   if (from instanceof Index) {
+    await call({}, [], (_, tell) => native.checkIndex(Index.handle(from), how, tell));
     return from;
   }
-  const how = input.open(options);
   const own: OwnSource[] = [];
   const given = sourceInput(input.source(from, 'index'), own);
   const outcome = await call(watch, own, (cancel, tell, wants) => native.openIndex(given, how, cancel, wants, tell));

@@ -137,6 +137,8 @@ export interface OpenInput {
   maxIndexSize?: number
   /** The file that keeps the index. */
   indexCache?: string
+  /** The root that the index must have. */
+  expect?: string
   /** Temporary failures in a row that are survived. */
   retries?: number
   /** Connections to an origin. */
@@ -343,6 +345,9 @@ export interface Wants {
 
 /** Reads a file or bytes, and describes them. */
 export declare function buildIndex(content: ContentInput, options: IndexInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
+
+/** Checks that an index is what the options demand. */
+export declare function checkIndex(index: IndexHandle, options: OpenInput, tell: (arg: Message) => void): Promise<Outcome>
 
 /** The bytes of an index. */
 export declare function encodeIndex(index: IndexHandle, tell: (arg: Message) => void): Promise<Outcome>

@@ -21,6 +21,7 @@ module.exports.CancelHandle = native.CancelHandle;
 module.exports.IndexHandle = native.IndexHandle;
 module.exports.RequestHandle = native.RequestHandle;
 module.exports.buildIndex = native.buildIndex;
+module.exports.checkIndex = native.checkIndex;
 module.exports.encodeIndex = native.encodeIndex;
 module.exports.errorKinds = native.errorKinds;
 module.exports.openIndex = native.openIndex;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use gosync_io::{Error, ErrorKind, HttpOptions, Observer, OpenOptions, Result};
+use gosync_io::{Digest, Error, ErrorKind, HttpOptions, Observer, OpenOptions, Result};
 
 use crate::quantity;
 
@@ -23,6 +23,10 @@ pub(crate) struct OpenArgs {
     /// [default: nothing is kept]
     #[arg(long, value_name = "FILE")]
     index_cache: Option<PathBuf>,
+    /// The root that the index must have, as b3sum prints it for the content: from someone you trust, it is all the
+    /// trust that is needed [default: whatever the index says]
+    #[arg(long, value_name = "HASH", value_parser = root)]
+    expect: Option<Digest>,
     /// Temporary failures in a row, without a new byte between them, that are survived [default: 5]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
@@ -82,6 +86,7 @@ impl OpenArgs {
         Ok(OpenOptions {
             max_index_size: self.max_index_size,
             index_cache: self.index_cache.clone(),
+            expect: self.expect,
             retries: self.retries,
             public_key: self.public_key.as_ref().map(|key| key.text()?.parse()).transpose()?,
             http: HttpOptions {
@@ -101,6 +106,11 @@ impl OpenArgs {
             observer: observer.clone(),
         })
     }
+}
+
+/// A root as people write it.
+fn root(text: &str) -> std::result::Result<Digest, String> {
+    text.parse().map_err(|error: Error| error.message().to_owned())
 }
 
 /// Text that may be secret: it is in no message and no log.

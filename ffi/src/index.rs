@@ -163,6 +163,26 @@ pub unsafe extern "C" fn gosync_index_from_memory(
     }
 }
 
+/// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is for one that
+/// is open already.
+///
+/// `options` may be NULL, which demands nothing.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_check(
+    index: *const gosync_index,
+    options: *const gosync_open_options,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let options = open_options(options)?;
+            gosync_io::check_index(&object(index, "index")?.index, &options)
+        })
+    }
+}
+
 /// Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
 ///
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO.

@@ -94,6 +94,14 @@ pub struct gosync_open_options {
     pub ca_file: *const c_char,
     /// Bytes per second that are read at most, by all connections together. 0 means no limit.
     pub rate_limit: u64,
+    /// The root that an index must have, as 64 hexadecimal digits: the BLAKE3 of the target, as b3sum prints it, from
+    /// someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
+    /// look at it. NULL: whatever the index says.
+    pub expect: *const c_char,
+    /// Whose signature an index must have: a minisign public key, as the line of 56 characters that begins with "RW" or as the
+    /// text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
+    /// look at it. NULL: signatures are not looked at.
+    pub public_key: *const c_char,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -177,6 +185,8 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
         Ok(OpenOptions {
             max_index_size: options.max_index_size,
             index_cache: optional_path(options.index_cache, "options.index_cache")?,
+            expect: optional_text(options.expect, "options.expect")?.map(str::parse).transpose()?,
+            public_key: optional_text(options.public_key, "options.public_key")?.map(str::parse).transpose()?,
             retries: retries(options.retries)?,
             http: http_options(&options)?,
             observer,

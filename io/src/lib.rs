@@ -19,6 +19,7 @@ mod seed;
 mod signing;
 pub mod source;
 mod spool;
+mod trust;
 mod verbs;
 
 #[cfg(feature = "fuzzing")]
@@ -38,4 +39,5 @@ pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOpti
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use signing::needs_password;
+pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

@@ -13,6 +13,7 @@ use crate::options::{HttpOptions, OpenOptions};
 use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
 use crate::source::{FileSource, HttpSource, MirrorSource};
+use crate::trust;
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
@@ -30,7 +31,7 @@ pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
         path => open_index_source(&open_location(path, options)?, options)?,
     };
     index.set_origin(Some(location.to_owned()));
-    Ok(index)
+    trust::accept(index, options)
 }
 
 fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
@@ -97,13 +98,13 @@ fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenO
 /// Reads an index, whole, through any source. What fails temporarily is tried again, up to 5 times in a row;
 /// a source that stays silent for twice the options' `timeout` counts as failed.
 pub fn open_index_source(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Index> {
-    Index::decode_vec(collect(source, max_index_size(options), options)?)
+    trust::accept(Index::decode_vec(collect(source, max_index_size(options), options)?)?, options)
 }
 
 /// Reads an index from bytes.
 pub fn index_from_bytes(bytes: &[u8], options: &OpenOptions) -> Result<Index> {
     check_size(bytes, options)?;
-    Index::decode(bytes)
+    trust::accept(Index::decode(bytes)?, options)
 }
 
 fn check_size(bytes: &[u8], options: &OpenOptions) -> Result<()> {
@@ -134,9 +135,10 @@ pub(crate) fn named_source(
     open_location(location, &options).map(Some)
 }
 
-/// Reads an index again from where it came from, if that is known, and not from the cache.
+/// Reads an index again from where it came from, if that is known, and not from the cache. What was demanded of it is
+/// demanded of the new one.
 pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Index>> {
-    let options = OpenOptions { index_cache: None, ..options.clone() };
+    let options = OpenOptions { index_cache: None, ..trust::as_before(index, options) };
     index.origin().map(|origin| open_index(origin, &options)).transpose()
 }
 

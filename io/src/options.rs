@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gosync_core::Digest;
 use gosync_core::index::PublicKey;
 
 use crate::report::Observer;
@@ -51,11 +52,14 @@ pub struct OpenOptions {
     /// A file that keeps the index as it was last read from a URL, so that reading it again, unchanged, is one
     /// conditional request. Written by the library, never believed without the server's word. `None`: nothing is kept.
     pub index_cache: Option<PathBuf>,
-    /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
-    pub retries: Option<u32>,
+    /// The root that the index must have: the BLAKE3 of the target, from someone who is trusted. Any other is `MISMATCH`, and
+    /// nothing else needs to be trusted then. `None`: whatever the index says. Sources do not look at it.
+    pub expect: Option<Digest>,
     /// Whose minisign signature the index must have: one that is not signed, or not by the holder of this key, is `MISMATCH`.
     /// `None`: signatures are not looked at. Sources do not look at it.
     pub public_key: Option<PublicKey>,
+    /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
+    pub retries: Option<u32>,
     /// How to talk to HTTP servers.
     pub http: HttpOptions,
     /// Who watches, and may cancel.

@@ -61,6 +61,8 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_index_encoded_size(NULL) == 0 && gosync_index_length(NULL) == 0);
     CHECK(gosync_index_block_size(NULL) == 0 && gosync_index_block_count(NULL) == 0);
     CHECK(gosync_index_unit_count(NULL) == 0 && gosync_index_source(NULL) == NULL);
+    CHECK(gosync_index_name(NULL) == NULL && gosync_index_version(NULL) == NULL);
+    CHECK(gosync_index_signature(NULL) == NULL);
     CHECK(gosync_index_origin(NULL) == NULL && gosync_index_root_hex(NULL) == NULL);
     CHECK(!gosync_verification_is_match(NULL) && gosync_verification_length(NULL) == 0);
     CHECK(gosync_verification_expected_length(NULL) == 0 && gosync_verification_damaged_count(NULL) == 0);
@@ -108,6 +110,7 @@ static void test_null_for_an_index(void) {
     REFUSED(gosync_index_open_source(source, NULL, NULL, &error));
     LEAVES_NULL(gosync_index, gosync_index_from_memory(NULL, 1, NULL, &out, &error));
     REFUSED(gosync_index_from_memory("x", 1, NULL, NULL, &error));
+    REFUSED(gosync_index_check(NULL, NULL, &error));
     REFUSED(gosync_index_save(NULL, in("index"), &error));
     REFUSED(gosync_index_save(some_index, NULL, &error));
     REFUSED(gosync_index_encode(NULL, bytes, 32, &written, &error));
@@ -319,12 +322,9 @@ static void test_options(void) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
     gosync_verify_options verify = GOSYNC_VERIFY_OPTIONS_INIT;
     gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
-    options.flags = 8;
+    options.flags = 0x80000000u;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.flags = 0;
-    options.reserved = 1;
-    LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
-    options.reserved = 0;
     options.retries = -2;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.retries = 0;
@@ -338,6 +338,18 @@ static void test_options(void) {
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.block_size = 0;
     build.source = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.source = NULL;
+    build.name = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.name = NULL;
+    build.version = "a\nb";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.version = NULL;
+    build.sign = in("file"); /* which is no key */
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.sign = NULL;
+    build.sign_password = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
 }
 

@@ -23,7 +23,7 @@ static gosync_open_options some_options(void) {
 int main(int argc, char **argv) {
     gosync_open_options options = some_options();
     gosync_job_options job_options = GOSYNC_JOB_OPTIONS_INIT;
-    gosync_index *index = NULL;
+    gosync_index *index = NULL, *unexpected = NULL;
     gosync_source *missing = NULL, *mirror = NULL;
     gosync_job *job = NULL;
     char url[1024];
@@ -41,6 +41,28 @@ int main(int argc, char **argv) {
     /* The origin is shown without what may be secret. */
     snprintf(url, sizeof(url), "%s/new.gosync", argv[2]);
     CHECK(strcmp(gosync_index_origin(index), url) == 0);
+
+    /* The root that is expected, and another one. */
+    options.expect = gosync_index_root_hex(index);
+    OK(gosync_index_check(index, &options, &error));
+    OK(gosync_index_check(index, NULL, &error));
+    options.expect = "0000000000000000000000000000000000000000000000000000000000000000";
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_check(index, &options, &error));
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_open(url, &options, &unexpected, &error));
+    CHECK(unexpected == NULL);
+    options.expect = "af13";
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_check(index, &options, &error));
+    options.expect = NULL;
+
+    /* Whose signature is demanded: this index has none. */
+    CHECK(gosync_index_signature(index) == NULL && gosync_index_name(index) == NULL && gosync_index_version(index) == NULL);
+    options.public_key = "RWTzupLICwciIHgIx9iHinnpQT1zQ3DxePYyPhGvPqPrKWSyDJWb/YtB";
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_check(index, &options, &error));
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_open(url, &options, &unexpected, &error));
+    CHECK(unexpected == NULL);
+    options.public_key = "RWTz";
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_check(index, &options, &error));
+    options.public_key = NULL;
 
     /* A mirror stands in for a source that has nothing. */
     snprintf(url, sizeof(url), "%s/missing", argv[2]);

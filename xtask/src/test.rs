@@ -69,14 +69,18 @@ fn rust_tests(packages: &[&str]) -> Result<()> {
 fn c_library(folder: &Path) -> Result<()> {
     let library = faces::c_library(Profile::Dev, folder)?.join("lib/libgosync.so");
     let table = sh(need("nm")?).args("-D --defined-only --format=posix").arg(library).read()?;
-    let mut exported: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    exports_are_the_ledger(table.lines().filter_map(|line| line.split_whitespace().next()))
+}
+
+/// A library exports what is in the ledger, and no more.
+pub(crate) fn exports_are_the_ledger<'a>(exported: impl Iterator<Item = &'a str>) -> Result<()> {
+    let mut exported: Vec<String> = exported.map(str::to_owned).collect();
     exported.sort_unstable();
     let mut ledger = crate::generate::ledger()?;
     ledger.sort_unstable();
     let only = |these: &[String], those: &[String]| {
         these.iter().filter(|name| !those.contains(name)).cloned().collect::<Vec<_>>()
     };
-    let exported: Vec<String> = exported.into_iter().map(str::to_owned).collect();
     let (more, fewer) = (only(&exported, &ledger), only(&ledger, &exported));
     if !more.is_empty() || !fewer.is_empty() || ledger.is_empty() {
         return fail(format!("exported but not in the ledger: {more:?}; in the ledger but not exported: {fewer:?}"));

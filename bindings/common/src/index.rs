@@ -106,6 +106,13 @@ impl Index {
             .map(Index)
     }
 
+    /// Checks that the index is what `options` demand.
+    pub fn check(&self, options: &OpenOptions) -> Result<()> {
+        let options = options.for_c()?;
+        // SAFETY: the index is valid until it is dropped, the options during the call.
+        call(|error| unsafe { gosync_ffi::gosync_index_check(self.0, options.as_ptr(), error) })
+    }
+
     /// Writes the index to `path`: beside it first, then by one rename.
     pub fn save(&self, path: &Path) -> Result<()> {
         let path = text::c_path(path, "the path")?;

@@ -97,6 +97,16 @@ export interface OpenOptions extends Watch {
    * request. Written by the library, never believed without the server's word. Without it, nothing is kept.
    */
   indexCache?: Path | undefined;
+  /**
+   * The root that the index must have: the BLAKE3 of the target, 64 hexadecimal digits as `b3sum` prints them, from someone
+   * who is trusted. Any other is `GOSYNC_MISMATCH`, and nothing else needs to be trusted then.
+   */
+  expect?: string | undefined;
+  /**
+   * Whose signature the index must have: a minisign public key, as its line of 56 characters or as the text of its `.pub` file.
+   * An index that is not signed, or not by the holder of this key, is `GOSYNC_MISMATCH`. Without it, signatures are not looked at.
+   */
+  publicKey?: string | undefined;
   /** Temporary failures in a row, without a new byte between them, that are survived. Without it, 5. */
   retries?: number | undefined;
   /** Connections to an HTTP origin at the same time. Without it, 4. */

@@ -109,6 +109,10 @@ pub struct OpenInput {
     pub max_index_size: Option<f64>,
     /// The file that keeps the index.
     pub index_cache: Option<String>,
+    /// The root that the index must have.
+    pub expect: Option<String>,
+    /// Whose signature the index must have.
+    pub public_key: Option<String>,
     /// Temporary failures in a row that are survived.
     pub retries: Option<u32>,
     /// Connections to an origin.
@@ -202,6 +206,8 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
     OpenOptions {
         max_index_size: input.max_index_size.map(whole).unwrap_or_default(),
         index_cache: input.index_cache.map(PathBuf::from),
+        expect: input.expect,
+        public_key: input.public_key,
         retries: input.retries,
         http: HttpOptions {
             connections: input.connections.unwrap_or_default(),
@@ -271,6 +277,21 @@ pub fn open_index<'env>(
             Given::Bytes(bytes) => Index::from_memory(&bytes, &options)?,
             Given::Nothing => Index::from_memory(&[], &options)?,
         })
+    })
+}
+
+/// Checks that an index is what the options demand.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn check_index<'env>(
+    env: &'env Env,
+    index: &IndexHandle,
+    options: OpenInput,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let index = index.share();
+    start(env, &tell, move |_| {
+        index.check(&open_options(options, Observer::default()))?;
+        Ok(Outcome::default())
     })
 }
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { info, plan, update, type Plan } from 'gosync';
+import { info, plan, update, verify, type Plan } from 'gosync';
 
 import { failure, readAt, serve, versions } from './helpers.mjs';
 
@@ -101,6 +101,21 @@ test('a CA file that cannot be read is a clear error', async () => {
   const error = await failure(info(made.url, { caFile: pathToFileURL(made.at('missing.pem')) }));
   assert.equal(error.code, 'GOSYNC_NOT_FOUND');
   assert.ok(error.message.includes('missing.pem'), error.message);
+});
+
+test('an expected root', async () => {
+  const made = await published();
+  const other = '0'.repeat(64);
+  for (const index of [made.index, made.indexBytes, made.url]) {
+    for (const call of [() => info(index, { expect: other }), () => update({ target: made.target, index, expect: other }),
+      () => plan({ target: made.target, index, expect: other }), () => verify({ target: made.target, index, expect: other })]) {
+      const error = await failure(call());
+      assert.equal(error.code, 'GOSYNC_MISMATCH');
+      assert.equal(error.context['expected'], other);
+    }
+    assert.equal((await info(index, { expect: made.index.root })).root, made.index.root);
+  }
+  assert.equal((await failure(info(made.url, { expect: 'af13' }))).code, 'GOSYNC_ARGUMENT');
 });
 
 test('mirrors stand in, also several of the caller\'s own', async () => {

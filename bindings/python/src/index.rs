@@ -24,7 +24,7 @@ impl Index {
     #[staticmethod]
     #[pyo3(signature = (index, **options))]
     #[pyo3(
-        text_signature = "(index, *, max_index_size=0, index_cache=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+        text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
     )]
     fn open(py: Python<'_>, index: Given, options: Option<Bound<'_, PyDict>>) -> PyResult<Self> {
         Index::read(py, index, options, "open")
@@ -168,10 +168,10 @@ impl GivenIndex {
         }
     }
 
-    /// Reads the index, unless it is here already.
+    /// Reads the index, unless it is here already; then it is checked.
     pub(crate) fn open(self, options: &OpenOptions) -> gosync_binding::Result<Arc<gosync_binding::Index>> {
         let index = match self {
-            GivenIndex::Here(index) => return Ok(index),
+            GivenIndex::Here(index) => return index.check(options).map(|()| index),
             GivenIndex::There(Opening::Location(location)) => gosync_binding::Index::open(&location, options)?,
             GivenIndex::There(Opening::Bytes(bytes)) => gosync_binding::Index::from_memory(&bytes, options)?,
             GivenIndex::There(Opening::Made(source)) => gosync_binding::Index::open_source(&source, options)?,

@@ -64,6 +64,8 @@ impl<'py> Keywords<'py> {
         Ok(OpenOptions {
             max_index_size: self.number("max_index_size")?,
             index_cache: self.optional::<PathBuf>("index_cache")?,
+            expect: self.optional("expect")?,
+            public_key: self.optional("public_key")?,
             retries: self.optional::<Whole<u32>>("retries")?.map(|retries| retries.0),
             http: HttpOptions {
                 connections: self.number("connections")?,

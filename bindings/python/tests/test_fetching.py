@@ -77,6 +77,8 @@ def test_an_option_that_there_is_not_is_refused(files: Files, verb: str) -> None
         ({"headers": ["a\0b"]}, ValueError),
         ({"ca_file": ""}, ValueError),
         ({"index_cache": "a\0b"}, ValueError),
+        ({"expect": "af13"}, ValueError),
+        ({"expect": b"af13"}, TypeError),
         ({"rate_limit": -1}, ValueError),
         ({"rate_limit": "10MB"}, TypeError),
         ({"stall_timeout": -1}, ValueError),
@@ -90,6 +92,26 @@ def test_bad_values(files: Files, options: dict[str, Any], error: type[Exception
     with pytest.raises(error):
         gosync.update("target", index="new.gosync", **options)
     assert pathlib.Path("target").read_bytes() == files.old
+
+
+def test_an_expected_root(files: Files) -> None:
+    index = files.publish()
+    other = "0" * 64
+    for given in (index, "new.gosync", bytes(index)):
+        with pytest.raises(gosync.MismatchError) as caught:
+            gosync.update("target", index=given, expect=other)
+        assert (caught.value.context["root"], caught.value.context["expected"]) == (index.root, other)
+        for call in (gosync.info, gosync.Index.open):
+            with pytest.raises(gosync.MismatchError):
+                call(given, expect=other)
+        with pytest.raises(gosync.MismatchError):
+            gosync.verify("target", index=given, expect=other)
+        with pytest.raises(gosync.MismatchError):
+            gosync.plan("target", index=given, expect=other)
+        assert pathlib.Path("target").read_bytes() == files.old
+        assert gosync.info(given, expect=index.root.upper()).root == index.root
+    gosync.update("target", index="new.gosync", expect=index.root)
+    assert pathlib.Path("target").read_bytes() == files.new
 
 
 def test_an_index_cannot_be_a_mirror(files: Files) -> None:

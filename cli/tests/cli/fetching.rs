@@ -57,6 +57,26 @@ fn credentials_of_a_url_arrive_and_are_shown_nowhere() {
 }
 
 #[test]
+fn an_index_of_something_else_is_refused() {
+    let (folder, release, server) = published();
+    let url = server.url("new.gosync");
+    let root =
+        folder.gosync(["info", "new.gosync", "--json"]).expect_code(0).last()["root"].as_str().map(str::to_owned);
+    let (root, other) = (root.expect("a root"), "0".repeat(64));
+    for verb in ["plan", "update", "verify"] {
+        let run = folder.gosync([verb, "app", "--index", &url, "--expect", &other]);
+        assert!(run.code != Some(0) && run.stderr.contains(&other) && run.stderr.contains(&root), "{}", run.stderr);
+    }
+    assert_ne!(folder.gosync(["info", &url, "--expect", &other]).code, Some(0));
+    let asked = |head: &String| head.starts_with("get /new ");
+    assert!(!server.heads().iter().any(asked), "{:?}", server.heads());
+    let run = folder.gosync(["update", "app", "--index", &url, "--expect", "af13"]);
+    assert!(run.code == Some(2) && run.stderr.contains("64 hexadecimal digits"), "{}", run.stderr);
+    folder.gosync(["update", "app", "--index", &url, "--expect", &root]).expect_code(0);
+    assert_eq!(folder.read("app"), release.new);
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let (folder, _) = Folder::with_release();
     let cases = [

@@ -83,6 +83,7 @@ pub(super) fn build(
         signature: None,
         demanded: None,
         origin: None,
+        expected: None,
         origin_source: None,
     })
 }
@@ -196,8 +197,7 @@ impl<'a> Upper<'a> {
             return;
         }
         let (all_a, all_b) = self.sums;
-        self.sums =
-            (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
+        self.sums = (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
         self.hashes.push(hash);
     }
 

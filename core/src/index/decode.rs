@@ -34,7 +34,10 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
     }
     let (sections, total) = container::table(bytes)?;
     if total > limit {
-        return Err(Error::new(ErrorKind::Limit, format!("the index is larger than the {limit} bytes that are allowed")));
+        return Err(Error::new(
+            ErrorKind::Limit,
+            format!("the index is larger than the {limit} bytes that are allowed"),
+        ));
     }
     // What does not come before the top is left for later.
     let top = sections.iter().position(|section| section.entry.id == FIRST_LEVEL);
@@ -119,6 +122,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         signature,
         demanded: None,
         origin: None,
+        expected: None,
         origin_source: None,
     };
     Ok((index, Below { units, blocks }))

@@ -84,6 +84,7 @@ pub struct Index {
     /// Whose signature was demanded when this was opened.
     demanded: Option<PublicKey>,
     origin: Option<String>,
+    expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
 }
 
@@ -199,6 +200,26 @@ impl Index {
     /// Says where this index was read from.
     pub fn set_origin(&mut self, origin: Option<String>) {
         self.origin = origin;
+    }
+
+    /// `MISMATCH` unless this is the root.
+    pub fn check_root(&self, expected: &Digest) -> Result<()> {
+        if self.root == *expected {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Mismatch, "the index does not describe what is expected");
+        Err(error.with("root", self.root).with("expected", expected))
+    }
+
+    /// The root that whoever opened this index asked for, which one that is read in its place must have too.
+    /// Not part of the index.
+    pub fn expected(&self) -> Option<&Digest> {
+        self.expected.as_ref()
+    }
+
+    /// Says which root was asked for.
+    pub fn set_expected(&mut self, expected: Option<Digest>) {
+        self.expected = expected;
     }
 
     /// The source that this index was read from, if it is kept so that its connections can be used again.

@@ -74,6 +74,7 @@ impl Job {
         if target.as_os_str().is_empty() {
             return Err(Error::new(ErrorKind::Argument, "the target has no name"));
         }
+        crate::trust::check_index(&index, &options.open)?;
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut observer = options.observer.in_turn(&abandoned);
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.

@@ -13,3 +13,4 @@ mod redirect;
 mod server;
 mod several;
 mod sink;
+mod trust;

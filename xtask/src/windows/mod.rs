@@ -3,6 +3,7 @@
 //! between the systems, shows.
 
 mod setup;
+mod users;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ pub(crate) fn run() -> Result<bool> {
 pub(crate) fn add(steps: &mut Steps) {
     steps.step("Windows: setup", setup);
     steps.step("Windows: core, io, program, under Wine", tests);
+    steps.step("Windows: C library and main job, under Wine", users::run);
 }
 
 fn setup() -> Result<()> {
@@ -36,16 +38,18 @@ fn setup() -> Result<()> {
 
 /// All tests of core, io and the program.
 fn tests() -> Result<()> {
+    // All at once: with another choice of packages, what they share would be built with other features, once more.
+    cargo("build --quiet --all-targets").run()?;
     let wine = setup::Wine::start()?;
     wine.warm_up()?;
-    // What other people wrote is compiled the quick way: it does little of the work.
-    let build = ["profile.dev.debug=0", "profile.dev.package.'*'.opt-level=0"];
-    let test = cargo().args("test --quiet --tests --no-fail-fast -p gosync-core -p gosync-io -p gosync-cli");
-    build.iter().fold(test, |test, setting| test.arg("--config").arg(setting)).run()
+    cargo("test --quiet --tests --no-fail-fast").run()
 }
 
-/// A run of cargo that builds for Windows, with Debian's compiler, into a folder of its own.
-fn cargo() -> Sh {
+/// A run of cargo that builds core, io, the program and the C library for Windows, with Debian's compiler, into a
+/// folder of its own.
+fn cargo(task: &str) -> Sh {
+    // What other people wrote is compiled the quick way: it does little of the work.
+    let quick = ["profile.dev.debug=0", "profile.dev.package.'*'.opt-level=0"];
     let key = setup::TRIPLE.replace('-', "_").to_uppercase();
     setup::in_wine(limited(LIMIT, cargo_path()))
         .without(&["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_BOOTSTRAP"])
@@ -54,9 +58,19 @@ fn cargo() -> Sh {
         .env("CARGO_TARGET_DIR", folder())
         .env(&format!("CARGO_TARGET_{key}_RUSTFLAGS"), format!("--sysroot={}", setup::sysroot().display()))
         .env(&format!("CARGO_TARGET_{key}_RUNNER"), setup::WINE)
+        .args(task)
+        .args("-p gosync-core -p gosync-io -p gosync-cli -p gosync-capi --config")
+        .arg(quick[0])
+        .arg("--config")
+        .arg(quick[1])
 }
 
 /// Where that puts what it builds.
 fn folder() -> PathBuf {
     target().join("windows")
+}
+
+/// Where the program and the C library are then.
+fn built() -> PathBuf {
+    folder().join(setup::TRIPLE).join("debug")
 }

@@ -148,6 +148,8 @@ fn wine() -> Sh {
 pub(super) fn in_wine(sh: Sh) -> Sh {
     sh.env("WINEPREFIX", prefix())
         .env("WINEDEBUG", "-all")
+        // Without it, names that are not ASCII cannot be.
+        .env("LC_ALL", "C.UTF-8")
         // No questions whether .NET and a browser are to be installed, and no window.
         .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
         .without(&["DISPLAY", "WAYLAND_DISPLAY"])
