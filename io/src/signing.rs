@@ -28,7 +28,8 @@ impl SigningKey {
             (true, Some(password)) => SecretKeyBox::from(key).into_secret_key(Some(password.to_owned())),
             (true, None) => return Err(refused("the secret key is encrypted, and no password was given", path)),
         };
-        let opened = opened.map_err(|cause| refused("the password does not open the secret key", path).caused_by(cause));
+        let opened =
+            opened.map_err(|cause| refused("the password does not open the secret key", path).caused_by(cause));
         opened.map(SigningKey)
     }
 

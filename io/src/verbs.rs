@@ -71,8 +71,13 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
     };
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let (name, version) = (given(&options.name), given(&options.version));
-    let build =
-        BuildOptions { block_size: options.block_size, source: given(&source), name, version, ..BuildOptions::default() };
+    let build = BuildOptions {
+        block_size: options.block_size,
+        source: given(&source),
+        name,
+        version,
+        ..BuildOptions::default()
+    };
     let mut index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
     if let Some(key) = key {
         key.sign(&mut index)?;

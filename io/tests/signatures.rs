@@ -177,7 +177,9 @@ fn a_damaged_signature_is_no_signature() {
 fn keys_come_as_minisign_writes_them() {
     let publisher = Publisher::new();
     let text = &publisher.text;
-    for good in [text.clone(), format!("  {text}\n"), format!("untrusted comment: minisign public key\r\n{text}\r\n\r\n")] {
+    for good in
+        [text.clone(), format!("  {text}\n"), format!("untrusted comment: minisign public key\r\n{text}\r\n\r\n")]
+    {
         assert_eq!(good.parse::<PublicKey>().unwrap(), publisher.key);
     }
     let secret = std::fs::read_to_string(publisher.secret()).unwrap();
@@ -237,11 +239,8 @@ fn a_secret_key_that_cannot_be_used_is_told() {
 #[test]
 fn fields_of_the_publisher_are_short_lines_of_text() {
     let fields = |name: &str, version: &str| {
-        let options = IndexOptions {
-            name: Some(name.to_owned()),
-            version: Some(version.to_owned()),
-            ..IndexOptions::default()
-        };
+        let options =
+            IndexOptions { name: Some(name.to_owned()), version: Some(version.to_owned()), ..IndexOptions::default() };
         index_bytes(b"content", &options)
     };
     let long = "x".repeat(255);

@@ -356,17 +356,19 @@ static void test_options(void) {
 /* Each text of the opening options, none of which may be wrong however little it would be needed. */
 static void test_open_options(void) {
     gosync_open_options options = GOSYNC_OPEN_OPTIONS_INIT;
-    const char **texts[6];
+    const char **texts[8];
     const char *lines[] = {"Name: value", "not UTF-8: \xff", NULL};
     size_t i;
     texts[0] = &options.user;
     texts[1] = &options.bearer;
     texts[2] = &options.proxy;
     texts[3] = &options.no_proxy;
-    texts[4] = &options.ca_file;
-    texts[5] = &options.index_cache;
-    for (i = 0; i < 6; i++) {
-        *texts[i] = i < 4 ? "not UTF-8: \xff" : ""; /* paths are bytes, but an empty one is none */
+    texts[4] = &options.expect;
+    texts[5] = &options.public_key;
+    texts[6] = &options.ca_file;
+    texts[7] = &options.index_cache;
+    for (i = 0; i < 8; i++) {
+        *texts[i] = i < 6 ? "not UTF-8: \xff" : ""; /* paths are bytes, but an empty one is none */
         LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
         *texts[i] = NULL;
     }

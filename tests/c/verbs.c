@@ -146,10 +146,12 @@ static void test_signature(void) {
     gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
     gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
     gosync_index *built = NULL, *opened = NULL;
-    write_file(in("key"), (const unsigned char *)secret_key, sizeof(secret_key) - 1);
+    char key[1024];
+    snprintf(key, sizeof(key), "%s", in("key"));
+    write_file(key, (const unsigned char *)secret_key, sizeof(secret_key) - 1);
     options.name = "app";
     options.version = "2.0";
-    options.sign = in("key");
+    options.sign = key;
     FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &options, &built, &error));
     options.sign_password = "secret";
     OK(gosync_index_build(in("new"), &options, &built, &error));

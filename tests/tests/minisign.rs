@@ -55,7 +55,8 @@ fn read(path: &Path) -> String {
 
 /// The bytes that are signed and the signature, taken out of an encoded index by what docs/format.md says, and nothing else.
 fn taken_apart(index: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let number = |at: usize, bytes: usize| index[at..at + bytes].iter().rev().fold(0, |all, byte| all << 8 | usize::from(*byte));
+    let number =
+        |at: usize, bytes: usize| index[at..at + bytes].iter().rev().fold(0, |all, byte| all << 8 | usize::from(*byte));
     let (preamble, line) = (40, 16);
     let count = number(12, 4);
     let mut start = preamble + line * count;
@@ -98,7 +99,8 @@ fn minisign_accepts_what_is_signed_here() {
 #[test]
 fn what_minisign_signs_is_accepted_here() {
     let Some(keys) = Keys::new() else { return };
-    let mut index = index_bytes(&noise(LENGTH, 2), &IndexOptions { sign: None, ..keys.index_options() }).expect("an index");
+    let mut index =
+        index_bytes(&noise(LENGTH, 2), &IndexOptions { sign: None, ..keys.index_options() }).expect("an index");
     std::fs::write(keys.path("message"), index.signed_bytes()).expect("a file");
     keys.minisign(&["-S", "-s", "key", "-m", "message", "-t", "by hand"]);
     index.set_signature(read(&keys.path("message.minisig"))).expect("a signature");

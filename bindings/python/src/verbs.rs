@@ -21,7 +21,9 @@ type Options<'py> = Bound<'py, PyDict>;
 /// Reads a file (or a bytes-like object) once and describes it.
 #[pyfunction]
 #[pyo3(signature = (content, **options))]
-#[pyo3(text_signature = "(content, *, block_size=0, threads=0, source=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)")]
+#[pyo3(
+    text_signature = "(content, *, block_size=0, threads=0, source=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)"
+)]
 pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;

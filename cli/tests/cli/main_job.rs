@@ -48,7 +48,20 @@ fn index_describes_what_standard_input_gives() {
 fn info_shows_what_the_index_says() {
     let (folder, release) = Folder::with_release();
     let run = folder.gosync(["info", "new.gosync"]).expect_code(0);
-    let labels = ["kind", "length", "root", "block size", "blocks", "units", "index size", "source", "origin"];
+    let labels = [
+        "kind",
+        "length",
+        "root",
+        "block size",
+        "blocks",
+        "units",
+        "index size",
+        "source",
+        "name",
+        "version",
+        "signature",
+        "origin",
+    ];
     let shown: Vec<_> = run.stdout.lines().map(|line| line.split("  ").next().unwrap_or_default()).collect();
     assert_eq!(shown, labels);
 

@@ -23,6 +23,10 @@ fn samples() -> Vec<Vec<u8>> {
         .into();
     samples.push(build_with(&pattern(100_000), 4096, None).encode());
     samples.push(extended.bytes());
+    let words = [(4, &b"\x03app\x032.0"[..]), (5, b"untrusted comment: x\ny\ntrusted comment: z\ny\n")];
+    let mut signed = reference::of(&pattern(70_000), 32_768, None);
+    signed.sections.splice(2..2, words.map(|(id, data)| Section { id, flags: 0, check: None, data: data.to_vec() }));
+    samples.push(signed.bytes());
     samples.push(reference::with_top(&pattern(200_000), 32_768, Some(65_536), None).bytes());
     samples.push(reference::with_top(&pattern(300_000), 32_768, Some(131_072), Some("a")).bytes());
     samples

@@ -80,6 +80,11 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
     many[12..16].fill(0xff);
     let mut behind = bytes.clone();
     behind.push(0);
+    // Behind the source, which is the third.
+    let words = |id: u16, flags: u16, data: &[u8]| {
+        changed(&|raw| raw.sections.insert(3, Section { id, flags, check: None, data: data.to_vec() }))
+    };
+    let publisher = |data: &[u8]| words(4, 0, data);
     vec![
         ("empty", Vec::new()),
         ("wrong magic", b"\x89PNG\r\n\x1a\n and whatever may follow here, up to forty bytes".to_vec()),
@@ -116,6 +121,16 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         ("source that is not UTF-8", changed(&|raw| raw.sections[2].data = vec![0xff])),
         ("values that do not merge to the root", changed(&|raw| raw.sections[3].data.rotate_left(32))),
         ("damaged group", changed(&|raw| raw.sections[4].data[0] ^= 1)),
+        ("publisher without a field", publisher(&[0, 0])),
+        ("publisher cut in a field", publisher(b"\x03app\x032.")),
+        ("publisher with one field", publisher(b"\x03app")),
+        ("publisher with bytes behind", publisher(b"\x03app\x012x")),
+        ("name with a control character", publisher(b"\x03a\np\x00")),
+        ("version that is not UTF-8", publisher(b"\x00\x01\xff")),
+        ("empty signature", words(5, 0, b"")),
+        ("signature with a control character", words(5, 0, b"untrusted comment: \x1b")),
+        ("signature that is too long", words(5, 0, &[b'x'; 4097])),
+        ("critical signature", words(5, 1, b"untrusted comment: ")),
     ]
 }
 
