@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Index, UNIT};
+use crate::index::{Blocks, Index, UNIT};
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,9 +25,9 @@ impl<'a> Verified<'a> {
         index.unit_is(unit, bytes).then(|| Verified { offset: index.unit_range(unit).offset, bytes })
     }
 
-    /// Checks `bytes` against top block `top` of the target.
-    pub fn check_top(index: &Index, top: u64, bytes: &'a [u8]) -> Option<Verified<'a>> {
-        index.top_is(top, bytes).then(|| Verified { offset: index.top_range(top).offset, bytes })
+    /// Checks `bytes` against a block of a level: a unit, or a larger one.
+    pub fn check_block(level: Blocks<'_>, block: u64, bytes: &'a [u8]) -> Option<Verified<'a>> {
+        level.is(block, bytes).then(|| Verified { offset: level.range(block).offset, bytes })
     }
 
     /// Where in the target the bytes belong.

@@ -119,7 +119,7 @@ fn what_is_written_is_what_the_document_says_and_reads_back() {
 
 #[test]
 fn block_sizes_are_chosen_by_length() {
-    let sizes = [(0, 1024), (4 << 20, 1024), ((4 << 20) + 1, 2048)];
+    let sizes = [(0, 1024), (128 << 20, 1024), ((128 << 20) + 1, 2048)];
     for (length, block_size) in sizes {
         assert_eq!(build_with(&pattern(length), 0, None).block_size(), block_size, "length {length}");
     }

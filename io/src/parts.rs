@@ -68,7 +68,10 @@ pub(crate) fn open(http: &Arc<HttpSource>, options: &OpenOptions) -> Result<Inde
         match front {
             Front::Read(index) => break *index,
             Front::Needs(needed) if needed > total => {
-                return Err(Error::new(ErrorKind::Format, format!("the index is cut off: {total} bytes present, {needed} needed")));
+                return Err(Error::new(
+                    ErrorKind::Format,
+                    format!("the index is cut off: {total} bytes present, {needed} needed"),
+                ));
             }
             Front::Needs(needed) => {
                 if let Some(all) = rest(&mut bytes, needed)? {
@@ -127,7 +130,10 @@ impl Wanted {
             return Ok(());
         }
         let source = index.origin_source().ok_or_else(|| {
-            Error::new(ErrorKind::State, "parts of the index are needed that were not read, and where it came from is gone")
+            Error::new(
+                ErrorKind::State,
+                "parts of the index are needed that were not read, and where it came from is gone",
+            )
         })?;
         let values = self.tops.iter().filter_map(|top| Some((*top, index.values_place(*top)?)));
         let values: Vec<(u64, Range)> = values.collect();

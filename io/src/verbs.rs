@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::index::{Blocks, BuildOptions, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
@@ -156,7 +156,7 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool(options.threads)?.install(|| compare(&reader, index, &observer, UNIT, &each))?;
+    pool(options.threads)?.install(|| compare(&reader, index.units(), &observer, &each))?;
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -176,33 +176,30 @@ pub(crate) fn is_target(reader: &dyn ReadAt, index: &Index, observer: &Observer)
         return Ok(false);
     }
     let differs = || Error::new(ErrorKind::Mismatch, "the target differs");
-    match compare(reader, index, observer, index.top_size(), &|_, right| if right { Ok(()) } else { Err(differs()) }) {
+    match compare(reader, index.tops(), observer, &|_, right| if right { Ok(()) } else { Err(differs()) }) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
         Err(_) => Ok(false),
     }
 }
 
-/// Compares by units, or by top blocks if that is their size, in parallel on the current pool; `each` hears of every one
-/// and may stop the rest.
+/// Compares by the blocks of a level, in parallel on the current pool; `each` hears of every one and may stop the rest.
 fn compare(
     reader: &dyn ReadAt,
-    index: &Index,
+    level: Blocks<'_>,
     observer: &Observer,
-    size: u64,
     each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
 ) -> Result<()> {
-    let segment = 16 * UNIT;
+    let (segment, index) = (16 * UNIT, level.index());
     (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
         observer.cancel.check()?;
         let start = at * segment;
         buffer.resize(segment.min(index.length() - start) as usize, 0);
         let read = reader.read_at(start, buffer)?;
-        for (block, bytes) in (start / size..).zip(buffer.chunks(size as usize)) {
-            let range = if size == UNIT { index.unit_range(block) } else { index.top_range(block) };
+        for (block, bytes) in (start / level.size()..).zip(buffer.chunks(level.size() as usize)) {
+            let range = level.range(block);
             let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
-            let check = if size == UNIT { Verified::check } else { Verified::check_top };
-            each(range, present.is_some_and(|bytes| check(index, block, bytes).is_some()))?;
+            each(range, present.is_some_and(|bytes| Verified::check_block(level, block, bytes).is_some()))?;
         }
         Ok(())
     })

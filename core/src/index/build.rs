@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::layout::{Layout, Level};
 use super::signature::field_fault;
 use super::tree::{self, ChainingValue};
-use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, low_bytes, reserve, source_fault, upper_hint};
+use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, reserve, source_fault, upper_hint};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ReadAt;
@@ -25,14 +25,16 @@ struct Segment<'a> {
     number: u64,
     values: &'a mut [ChainingValue],
     identities: &'a mut [u8],
+    unit_identities: &'a mut [u8],
     tops: &'a mut [ChainingValue],
     top_identities: &'a mut [u8],
 }
 
-/// Where the results go: a value for each unit, an identity for each block, both for each top block.
+/// Where the results go: values and identities for each unit and each top block, an identity for each block.
 struct Room {
     values: Vec<ChainingValue>,
     identities: Vec<u8>,
+    unit_identities: Vec<u8>,
     tops: Vec<ChainingValue>,
     top_identities: Vec<u8>,
 }
@@ -59,7 +61,7 @@ pub(super) fn build(
         sum_segment(&layout, segment, buffer);
         advance(length as u64)
     })?;
-    let Room { values, identities, mut tops, top_identities } = room;
+    let Room { values, identities, unit_identities, mut tops, top_identities } = room;
     let root = match tops.as_slice() {
         [] => Digest::of(&[]),
         [only] => Digest(*only),
@@ -74,6 +76,7 @@ pub(super) fn build(
         tops,
         top_identities,
         values: Groups::Whole(values),
+        unit_identities: Groups::Whole(unit_identities),
         identities: Groups::Whole(identities),
         places: None,
         read: Arc::default(),
@@ -98,6 +101,7 @@ impl Room {
         Ok(Room {
             values: filled(Level::UNITS.count(layout.length), [0; 32])?,
             identities: padded(&layout.fine)?,
+            unit_identities: padded(below(layout))?,
             tops: filled(layout.top.count(layout.length), [0; 32])?,
             top_identities: padded(&layout.top)?,
         })
@@ -108,16 +112,24 @@ impl Room {
         let identity_bytes = (SEGMENT >> layout.fine.log2) * layout.fine.entry();
         let tops = SEGMENT >> layout.top.log2;
         // The padding may make one more chunk of identities than there are chunks of values; `zip` leaves it out. Without
-        // identities of the top, each segment gets some of the padding, and nothing is written there.
+        // identities of a level, each segment gets some of the padding, and nothing is written there.
         let top_bytes = (tops * layout.top.identity()).max(1);
+        let unit_bytes = (SEGMENT_UNITS * below(layout).identity()).max(1);
         let values = self.values.chunks_mut(SEGMENT_UNITS).zip(self.identities.chunks_mut(identity_bytes));
         let mut top_identities = self.top_identities.chunks_mut(top_bytes);
+        let mut unit_identities = self.unit_identities.chunks_mut(unit_bytes);
         let tops = self.tops.chunks_mut(tops);
         (0..).zip(values.zip(tops)).map(move |(number, ((values, identities), tops))| {
             let top_identities = top_identities.next().unwrap_or_default();
-            Segment { number, values, identities, tops, top_identities }
+            let unit_identities = unit_identities.next().unwrap_or_default();
+            Segment { number, values, identities, unit_identities, tops, top_identities }
         })
     }
+}
+
+/// The level of units, as far as it is one of its own.
+fn below(layout: &Layout) -> &Level {
+    if layout.is_top_units() { &Level::UNITS } else { &layout.units }
 }
 
 fn filled<T: Clone>(count: u64, value: T) -> Result<Vec<T>> {
@@ -147,11 +159,15 @@ fn sum_segment(layout: &Layout, segment: Segment<'_>, bytes: &[u8]) {
     let first = segment.number * SEGMENT as u64;
     let fine = &layout.fine;
     let size = fine.entry();
-    let mut upper = Upper::new(layout, segment.tops, segment.top_identities);
+    // Each of them makes up what it can of the blocks, and the top merges the values of the units too.
+    let mut units = Upper::new(below(layout), segment.unit_identities);
+    let mut tops = Upper::new(&layout.top, segment.top_identities);
+    let mut merged = segment.tops.iter_mut();
+    let per_top = layout.top_units();
     // Unit by unit, so that what has just been hashed is summed while it is still near.
     let identities = segment.identities.chunks_mut((UNIT as usize >> fine.log2) * size);
     for (((offset, value), identities), unit) in
-        (first..).step_by(UNIT as usize).zip(segment.values).zip(identities).zip(bytes.chunks(UNIT as usize))
+        (first..).step_by(UNIT as usize).zip(&mut *segment.values).zip(identities).zip(bytes.chunks(UNIT as usize))
     {
         *value = if is_whole { Digest::of(unit).0 } else { tree::value(offset, unit) };
         let is_even = unit.len() == UNIT as usize && is_constant(unit);
@@ -164,34 +180,36 @@ fn sum_segment(layout: &Layout, segment: Segment<'_>, bytes: &[u8]) {
             known = Some((sums, hash));
             let (weak, hint) = entry.split_at_mut(usize::from(fine.weak));
             put(weak, cut_weak(fine, sums));
-            put(hint, hash & low_bytes(fine.hint));
-            upper.block(sums, hash, block.len());
+            put(hint, hash);
+            units.block(sums, hash, block.len());
+            tops.block(sums, hash, block.len());
         }
-        upper.unit(*value, unit.len());
     }
-    upper.end();
+    units.end();
+    tops.end();
+    for (values, range) in segment.values.chunks(per_top).zip(bytes.chunks(per_top * UNIT as usize)) {
+        if let (Some(top), Some(value)) = (merged.next(), tree::merged(range.len() as u64, UNIT, values)) {
+            *top = value;
+        }
+    }
 }
 
-/// Composes what the top says of each of its blocks.
+/// Composes the identities of larger blocks.
 struct Upper<'a> {
     level: &'a Level,
-    tops: std::slice::IterMut<'a, ChainingValue>,
     identities: std::slice::ChunksExactMut<'a, u8>,
-    values: Vec<ChainingValue>,
     hashes: Vec<u64>,
     sums: (u32, u32),
     length: u64,
 }
 
 impl<'a> Upper<'a> {
-    fn new(layout: &'a Layout, tops: &'a mut [ChainingValue], identities: &'a mut [u8]) -> Upper<'a> {
-        let level = &layout.top;
+    fn new(level: &'a Level, identities: &'a mut [u8]) -> Upper<'a> {
         let identities = identities.chunks_exact_mut(level.identity().max(1));
-        let (values, hashes) = (Vec::new(), Vec::new());
-        Upper { level, tops: tops.iter_mut(), identities, values, hashes, sums: (0, 0), length: 0 }
+        Upper { level, identities, hashes: Vec::new(), sums: (0, 0), length: 0 }
     }
 
-    /// The next block of identities. Its bytes follow all that came before, each of which gains its length as weight.
+    /// The next block of the lowest level. Its bytes follow all that came before, each of which gains its length as weight.
     fn block(&mut self, (a, b): (u32, u32), hash: u64, length: usize) {
         if self.level.weak == 0 {
             return;
@@ -199,31 +217,22 @@ impl<'a> Upper<'a> {
         let (all_a, all_b) = self.sums;
         self.sums = (all_a.wrapping_add(a), all_b.wrapping_add(all_a.wrapping_mul(length as u32)).wrapping_add(b));
         self.hashes.push(hash);
-    }
-
-    /// A unit ends.
-    fn unit(&mut self, value: ChainingValue, length: usize) {
-        self.values.push(value);
         self.length += length as u64;
         if self.length == self.level.size() {
             self.end();
         }
     }
 
-    /// A top block ends, if one has begun.
+    /// A block of this level ends, if one has begun.
     fn end(&mut self) {
-        let Some(merged) = tree::merged(self.length, UNIT, &self.values) else { return };
-        if let Some(top) = self.tops.next() {
-            *top = merged;
+        if self.length == 0 {
+            return;
         }
-        if self.level.weak > 0
-            && let Some(identity) = self.identities.next()
-        {
+        if let Some(identity) = self.identities.next() {
             let (weak, hint) = identity.split_at_mut(usize::from(self.level.weak));
             put(weak, cut_weak(self.level, self.sums));
-            put(hint, upper_hint(self.level, self.hashes.drain(..)));
+            put(hint, upper_hint(self.hashes.drain(..)));
         }
-        self.values.clear();
         (self.sums, self.length) = ((0, 0), 0);
     }
 }

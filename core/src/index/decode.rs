@@ -10,7 +10,7 @@ use super::layout::{GROUP_CHECK, Layout, Level};
 use super::partial::{Front, Places};
 use super::signature::{field_fault, signature_fault};
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, UNIT, group_check, reserve, source_fault};
+use super::{Index, PADDING, group_check, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -19,7 +19,8 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     let (mut index, levels) = read(&container::read(&bytes)?)?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
-        index.values = Groups::Whole(read_units(&index, units)?);
+        let (values, identities) = read_units(&index, units)?;
+        (index.values, index.unit_identities) = (Groups::Whole(values), Groups::Whole(identities));
     }
     let blocks = blocks.start as usize..blocks.start as usize + blocks.data.len();
     index.identities = Groups::Whole(take_identities(&index, bytes, blocks)?);
@@ -49,6 +50,7 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
     let places = Places { units: levels.units.map(|section| section.start), blocks: levels.blocks.start };
     if levels.units.is_some() {
         index.values = Groups::none(reserve(index.top_count())?, index.top_count());
+        index.unit_identities = Groups::none(reserve(index.top_count())?, index.top_count());
     }
     index.identities = Groups::none(reserve(index.unit_count())?, index.unit_count());
     index.places = Some(places);
@@ -82,11 +84,11 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
     let missing = |id: u16| move || fault("a section of the index is missing or out of place").with("section", id);
 
     let (length, root) = read_file(take(FILE).ok_or_else(missing(FILE))?.data)?;
-    let (top_level, fine) = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
+    let (top_level, unit_level, fine) = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
     let source = take(SOURCE).map(|section| read_text(section.data, source_fault)).transpose()?;
     let (name, version) = take(PUBLISHER).map(|section| read_publisher(section.data)).transpose()?.unwrap_or_default();
     let signature = take(SIGNATURE).map(|section| read_text(section.data, signature_fault)).transpose()?;
-    let layout = Layout::new(length, top_level, fine)?;
+    let layout = Layout::new(length, top_level, unit_level, fine)?;
     let mut sizes = Vec::new();
     let mut level = |id| {
         let section = take(id).ok_or_else(missing(id))?;
@@ -113,6 +115,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         tops,
         top_identities,
         values: Groups::Whole(Vec::new()),
+        unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
         read: Arc::default(),
@@ -160,8 +163,8 @@ fn read_file(data: &[u8]) -> Result<(u64, Digest)> {
     Ok((u64::from_le_bytes(*length), Digest(*root)))
 }
 
-/// The top level and that of identities; what is between them is always the same.
-fn read_levels(data: &[u8]) -> Result<(Level, Level)> {
+/// The top level, that of units, and that of blocks.
+fn read_levels(data: &[u8]) -> Result<(Level, Level, Level)> {
     let wrong = || fault("the description of the levels does not have the size that its count asks for");
     let (count, descriptors) = data.split_first().ok_or_else(wrong)?;
     let (descriptors, rest) = descriptors.as_chunks::<DESCRIPTOR>();
@@ -169,12 +172,14 @@ fn read_levels(data: &[u8]) -> Result<(Level, Level)> {
         return Err(wrong());
     }
     let levels = descriptors.iter().map(read_level).collect::<Result<Vec<_>>>()?;
-    let (top, fine) = match levels[..] {
-        [Some(top), Some(fine)] if top.log2 == Level::UNITS.log2 => (top, fine),
-        [Some(top), Some(Level::UNITS), Some(fine)] if top.log2 > Level::UNITS.log2 => (top, fine),
+    let units = Level::UNITS.log2;
+    let (top, middle, fine) = match levels[..] {
+        [Some(top), Some(fine)] if top.log2 == units => (top, top, fine),
+        [Some(top), Some(middle), Some(fine)] if top.log2 > units && middle.log2 == units => (top, middle, fine),
         _ => return Err(unknown_levels()),
     };
-    if top.is_top() && fine.is_fine() { Ok((top, fine)) } else { Err(unknown_levels()) }
+    let is_known = top.is_upper() && middle.is_upper() && fine.is_fine();
+    if is_known { Ok((top, middle, fine)) } else { Err(unknown_levels()) }
 }
 
 fn unknown_levels() -> Error {
@@ -242,17 +247,21 @@ fn check_root(layout: &Layout, values: &[ChainingValue], root: &Digest) -> Resul
     if is_right { Ok(()) } else { Err(fault("the chaining values of the index do not make up its digest")) }
 }
 
-/// The chaining values of all units, if those under each top block make up its own.
-fn read_units(index: &Index, data: &[u8]) -> Result<Vec<ChainingValue>> {
-    let (data, _): (&[ChainingValue], _) = data.as_chunks();
-    for ((top, group), value) in (0..).zip(data.chunks(index.layout.top_units())).zip(&index.tops) {
-        if tree::merged(index.top_range(top).length, UNIT, group).as_ref() != Some(value) {
-            return Err(fault("the chaining values of the index do not make up its digest").with("block", top));
-        }
+/// Chaining values and identities of all units, if those under each top block make up its own.
+fn read_units(index: &Index, data: &[u8]) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
+    let mut values = reserve(index.unit_count())?;
+    let mut identities = reserve(index.unit_count() * index.layout.units.identity() as u64 + PADDING as u64)?;
+    for (top, value) in (0..).zip(&index.tops) {
+        let place = index.layout.unit_group(top);
+        let group = data.get(place.offset as usize..place.end() as usize);
+        let entries = group.and_then(|group| index.unit_entries(top, value, group)).ok_or_else(|| {
+            fault("the units of the index are damaged, or do not make up its digest").with("block", top)
+        })?;
+        values.extend(entries.0);
+        identities.extend(entries.1);
     }
-    let mut values = reserve(data.len() as u64)?;
-    values.extend_from_slice(data);
-    Ok(values)
+    identities.extend([0; PADDING]);
+    Ok((values, identities))
 }
 
 /// The identities without the checks of their groups, after checking these. They move to the front of the bytes that

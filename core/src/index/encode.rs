@@ -38,9 +38,7 @@ pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -
     let mut out = Pieces { bytes: front(index, index.signature()), take };
     give_top(index, &mut out)?;
     if !index.layout.is_top_units() {
-        for unit in 0..index.unit_count() {
-            out.add(index.parent(unit).ok_or_else(gone)?)?;
-        }
+        (0..index.top_count()).try_for_each(|top| give_units(index, top, &mut out))?;
     }
     give_blocks(index, &mut out)?;
     out.end()
@@ -101,6 +99,22 @@ fn give_top(index: &Index, out: &mut Pieces<'_>) -> Result<()> {
     let group: Vec<u8> = entries.flat_map(|(value, identity)| value.iter().chain(identity)).copied().collect();
     out.add(&group)?;
     out.add(&group_check(index.root.as_bytes(), &group))
+}
+
+/// The group of the units of a top block.
+fn give_units(index: &Index, top: u64, out: &mut Pieces<'_>) -> Result<()> {
+    let size = index.layout.units.identity();
+    let mut group = Vec::new();
+    for (slot, unit) in index.top_units(top).enumerate() {
+        group.extend(index.parent(unit).ok_or_else(gone)?);
+        let identity = index.unit_identities.from(top as usize, index.layout.top_units() * size, slot * size);
+        group.extend(identity.and_then(|identity| identity.get(..size)).ok_or_else(gone)?);
+    }
+    out.add(&group)?;
+    if size == 0 {
+        return Ok(());
+    }
+    out.add(&group_check(index.tops.get(top as usize).ok_or_else(gone)?, &group))
 }
 
 /// The identities of each unit's blocks, and the check of that group.

@@ -13,7 +13,7 @@ pub(super) const TOP_LOG2: std::ops::RangeInclusive<u8> = UNIT_LOG2..=20;
 const UNIT_LOG2: u8 = UNIT.trailing_zeros() as u8;
 
 /// Content of up to two to this power of bytes has an index that one answer brings whole: no top to look for in it.
-const WHOLE_LOG2: u32 = 24;
+const WHOLE_LOG2: u32 = 23;
 /// Content has no more than two to this power of top blocks, as long as these may grow.
 const TOPS_LOG2: u32 = 10;
 
@@ -34,11 +34,11 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The level of verified units where it is not the top: nothing but chaining values.
+    /// The level of verified units where nothing is looked for by it: nothing but chaining values.
     pub(super) const UNITS: Level = Level { log2: UNIT_LOG2, strong: true, weak: 0, hint: 0 };
 
-    /// Whether this is a top level as this version reads them.
-    pub(super) fn is_top(&self) -> bool {
+    /// Whether this is a level of larger blocks as this version reads them.
+    pub(super) fn is_upper(&self) -> bool {
         TOP_LOG2.contains(&self.log2) && self.strong && (*self == Level::UNITS || self.has_identities())
     }
 
@@ -90,6 +90,8 @@ pub(super) struct Layout {
     pub(super) length: u64,
     /// The level that is read first. Its blocks are units, or larger; then the level of units lies below it.
     pub(super) top: Level,
+    /// The level of units: the top itself, or the next one below.
+    pub(super) units: Level,
     pub(super) fine: Level,
 }
 
@@ -116,23 +118,24 @@ impl Layout {
         let weak = weak_bytes(length);
         let level = |log2, strong| Level { log2, strong, weak, hint: hint_bytes(length, log2, weak) };
         let top = if is_scanned && length > 1 << top_log2 { level(top_log2, true) } else { Level::UNITS };
-        Layout::new(length, top, level(log2, false))
+        let units = if top == Level::UNITS { top } else { level(UNIT_LOG2, true) };
+        Layout::new(length, top, units, level(log2, false))
     }
 
     /// A layout with these levels, if its blocks can be counted.
-    pub(super) fn new(length: u64, top: Level, fine: Level) -> Result<Layout> {
+    pub(super) fn new(length: u64, top: Level, units: Level, fine: Level) -> Result<Layout> {
         if fine.count(length) > u64::from(u32::MAX) {
             return Err(Error::new(ErrorKind::Limit, "the target has too many blocks for one index")
                 .with("length", length)
                 .with("block_size", 1u64 << fine.log2)
                 .with("limit", u32::MAX));
         }
-        Ok(Layout { length, top, fine })
+        Ok(Layout { length, top, units, fine })
     }
 
     /// The levels, top first.
     pub(super) fn levels(&self) -> Vec<Level> {
-        let units = (!self.is_top_units()).then_some(Level::UNITS);
+        let units = (!self.is_top_units()).then_some(self.units);
         [Some(self.top), units, Some(self.fine)].into_iter().flatten().collect()
     }
 
@@ -164,16 +167,18 @@ impl Layout {
     pub(super) fn section_sizes(&self) -> Vec<u64> {
         let units = Level::UNITS.count(self.length);
         let entries = self.fine.count(self.length) * self.fine.entry() as u64;
-        let below = (!self.is_top_units()).then(|| units * Level::UNITS.entry() as u64);
+        let groups = self.top.count(self.length);
+        let below = (!self.is_top_units()).then(|| units * self.units.entry() as u64 + groups * self.units.check());
         let top = self.top_count() * self.top.entry() as u64 + self.top.check();
         [Some(top), below, Some(entries + units * self.fine.check())].into_iter().flatten().collect()
     }
 
     /// Where in its section the group of units under a top block is.
     pub(super) fn unit_group(&self, top: u64) -> Range {
-        let units = self.top.range(self.length, top);
-        let entry = Level::UNITS.entry() as u64;
-        Range::new(units.offset / UNIT * entry, units.length.div_ceil(UNIT) * entry)
+        let range = self.top.range(self.length, top);
+        let (entry, check) = (self.units.entry() as u64, self.units.check());
+        let full = self.top_units() as u64 * entry + check;
+        Range::new(top * full, range.length.div_ceil(UNIT) * entry + check)
     }
 
     /// Where in its section the group of blocks of a unit is, with its check.
@@ -189,8 +194,8 @@ impl Layout {
 /// large.
 fn default_log2(length: u64) -> u8 {
     match log2_ceil(length) {
-        0..=22 => 10,
-        23..=36 => 11,
+        0..=27 => 10,
+        28..=36 => 11,
         _ => 12,
     }
 }
@@ -239,11 +244,11 @@ mod tests {
         let units = (65_536, 0, 0);
         assert_eq!(levels(0), (units, (1024, 4, 2)));
         assert_eq!(levels(4 << 20), (units, (1024, 4, 2)));
-        assert_eq!(levels((4 << 20) + 1), (units, (2048, 4, 2)));
-        assert_eq!(levels(16 << 20), (units, (2048, 4, 2)));
-        assert_eq!(levels((16 << 20) + 1), ((65_536, 4, 2), (2048, 4, 2)));
-        assert_eq!(levels(64 << 20), ((65_536, 4, 2), (2048, 4, 2)));
-        assert_eq!(levels((64 << 20) + 1), ((131_072, 4, 2), (2048, 4, 2)));
+        assert_eq!(levels(8 << 20), (units, (1024, 4, 2)));
+        assert_eq!(levels((8 << 20) + 1), ((65_536, 4, 2), (1024, 4, 2)));
+        assert_eq!(levels(64 << 20), ((65_536, 4, 2), (1024, 4, 2)));
+        assert_eq!(levels((64 << 20) + 1), ((131_072, 4, 2), (1024, 4, 2)));
+        assert_eq!(levels((128 << 20) + 1), ((262_144, 4, 2), (2048, 4, 2)));
         assert_eq!(levels(512 << 20), ((524_288, 4, 2), (2048, 4, 2)));
         assert_eq!(levels(1 << 30), ((1 << 20, 4, 2), (2048, 4, 3)));
         assert_eq!(levels(8 << 30), ((1 << 20, 5, 2), (2048, 5, 2)));
@@ -253,7 +258,10 @@ mod tests {
     #[test]
     fn a_given_top_has_more_than_one_block() {
         let top = |length| Layout::choose(length, 0, 1 << 20).unwrap().top.size();
-        assert_eq!([0, 1, 65_537, 131_073, 1 << 20, (1 << 20) + 1].map(top), [65_536, 65_536, 65_536, 131_072, 524_288, 1 << 20]);
+        assert_eq!(
+            [0, 1, 65_537, 131_073, 1 << 20, (1 << 20) + 1].map(top),
+            [65_536, 65_536, 65_536, 131_072, 524_288, 1 << 20]
+        );
         for wrong in [1, 1 << 15, 65_537, 1 << 21] {
             assert_eq!(Layout::choose(1 << 30, 0, wrong).unwrap_err().kind(), ErrorKind::Argument);
         }

@@ -9,6 +9,7 @@
 //! `build` makes an index from content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is
 //! `matching`.
 
+mod blocks;
 mod build;
 mod container;
 mod decode;
@@ -33,6 +34,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt, Source};
 
+pub use self::blocks::Blocks;
 pub use self::partial::Front;
 pub use self::signature::PublicKey;
 
@@ -71,6 +73,8 @@ pub struct Index {
     top_identities: Vec<u8>,
     /// One for each unit, by top block. Nothing where top blocks are units.
     values: Groups<ChainingValue>,
+    /// Weak sum and hint of each unit, by top block; [`PADDING`] after each piece. Nothing where top blocks are units.
+    unit_identities: Groups<u8>,
     /// Weak sum and hint of each block, as the encoded index has them, by unit; [`PADDING`] after each piece.
     identities: Groups<u8>,
     /// Where the groups are in what this was read from, if that was in part.
@@ -153,7 +157,17 @@ impl Index {
         Level::UNITS.count(self.layout.length)
     }
 
-    /// Bytes of a top block: what a receiver looks for first.
+    /// The top level: what a receiver looks for first.
+    pub fn tops(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: true }
+    }
+
+    /// The level of units, which is the top itself where its blocks are units.
+    pub fn units(&self) -> Blocks<'_> {
+        Blocks { index: self, is_top: false }
+    }
+
+    /// Bytes of a top block.
     pub fn top_size(&self) -> u64 {
         self.layout.top.size()
     }
@@ -161,11 +175,6 @@ impl Index {
     /// Number of top blocks.
     pub fn top_count(&self) -> u64 {
         self.layout.top.count(self.layout.length)
-    }
-
-    /// Whether top blocks have identities, so that they can be looked for where they are not expected.
-    pub fn has_top_identities(&self) -> bool {
-        self.layout.top.weak > 0
     }
 
     /// Bytes that the encoded index has.
@@ -317,36 +326,6 @@ impl Index {
         hint_of(&self.layout.fine, bytes)
     }
 
-    /// The weak sum of a top block, cut to the index's width. 0 where there is none.
-    pub fn top_weak(&self, top: u64) -> u64 {
-        self.top_field(top, 0, self.layout.top.weak)
-    }
-
-    /// The hint of a top block. 0 where there is none.
-    pub fn top_hint(&self, top: u64) -> u64 {
-        self.top_field(top, self.layout.top.weak, self.layout.top.hint)
-    }
-
-    /// Cuts a full weak sum so that it compares with [`Index::top_weak`].
-    pub fn cut_top_weak(&self, a: u32, b: u32) -> u64 {
-        cut_weak(&self.layout.top, (a, b))
-    }
-
-    /// The hint of `bytes` as a top block, so that it compares with [`Index::top_hint`].
-    pub fn top_hint_of(&self, bytes: &[u8]) -> u64 {
-        let hashes = bytes.chunks(1 << self.layout.fine.log2).map(xxh3_64);
-        upper_hint(&self.layout.top, hashes)
-    }
-
-    fn top_field(&self, top: u64, skip: u8, width: u8) -> u64 {
-        if top >= self.top_count() || width == 0 {
-            return 0;
-        }
-        let start = top as usize * self.layout.top.identity() + usize::from(skip);
-        let bytes = self.top_identities.get(start..).and_then(<[u8]>::first_chunk);
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes) & low_bytes(width))
-    }
-
     /// Eight bytes of the identity of `block` from `skip` on: the field that starts there, then whatever follows.
     #[inline]
     fn identity_field(&self, block: u64, skip: usize) -> u64 {
@@ -390,10 +369,10 @@ fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
 }
 
 /// The hint of an upper block: the hash of its blocks' hashes, so that it costs next to nothing where these are known.
-fn upper_hint(level: &Level, hashes: impl Iterator<Item = u64>) -> u64 {
+fn upper_hint(hashes: impl Iterator<Item = u64>) -> u64 {
     let mut hasher = Xxh3Default::new();
     hashes.for_each(|hash| hasher.update(&hash.to_le_bytes()));
-    hasher.digest() & low_bytes(level.hint)
+    hasher.digest()
 }
 
 /// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:

@@ -2,9 +2,8 @@
 //! them one by one, each checked against its parent. Leaves asking for bytes to others.
 
 use super::container::fault;
-use super::layout::Level;
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, decode, group_check};
+use super::{Index, PADDING, UNIT, decode, group_check};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Range;
 
@@ -38,7 +37,7 @@ impl Index {
         (self.layout.is_top_units() || self.values.is_whole()) && self.identities.is_whole()
     }
 
-    /// Whether the chaining values of the units of top block `top` are here.
+    /// Whether the chaining values of the units of top block `top` are here, and their identities.
     pub fn has_values(&self, top: u64) -> bool {
         self.layout.is_top_units() || self.values.has(top)
     }
@@ -53,7 +52,7 @@ impl Index {
         self.identities.has(unit)
     }
 
-    /// Where in the encoded index the chaining values of the units of top block `top` are. Nothing if they are here.
+    /// Where in the encoded index the group of the units of top block `top` is. Nothing if it is here.
     pub fn values_place(&self, top: u64) -> Option<Range> {
         let start = self.places?.units?;
         if top >= self.top_count() || self.has_values(top) {
@@ -73,16 +72,43 @@ impl Index {
         Some(Range::new(start + range.offset, range.length))
     }
 
-    /// Takes the chaining values of the units of top block `top`, as the encoded index has them. They must merge to
-    /// the top's own.
+    /// Takes the group of the units of top block `top`, as the encoded index has it. The chaining values must merge to the
+    /// top's own.
     pub fn supply_values(&self, top: u64, bytes: &[u8]) -> Result<()> {
-        let (values, rest): (&[ChainingValue], _) = bytes.as_chunks();
-        let merged = tree::merged(self.top_range(top).length, Level::UNITS.size(), values);
-        if !rest.is_empty() || merged.is_none() || merged.as_ref() != self.tops.get(top as usize) {
-            return Err(other_version().with("block", top));
-        }
+        let wrong = || other_version().with("block", top);
+        let parent = self.tops.get(top as usize).ok_or_else(wrong)?;
+        let (values, mut identities) = self.unit_entries(top, parent, bytes).ok_or_else(wrong)?;
+        identities.extend([0; PADDING]);
+        // The values last: whoever sees them sees the identities too.
+        self.unit_identities.put(top, identities.into());
         self.values.put(top, values.into());
         Ok(())
+    }
+
+    /// Chaining values and identities of the units of a top block, if these are its group.
+    pub(super) fn unit_entries(
+        &self,
+        top: u64,
+        parent: &ChainingValue,
+        bytes: &[u8],
+    ) -> Option<(Vec<ChainingValue>, Vec<u8>)> {
+        let level = &self.layout.units;
+        if bytes.len() as u64 != self.layout.unit_group(top).length {
+            return None;
+        }
+        let (entries, check) = bytes.split_at_checked(bytes.len() - level.check() as usize)?;
+        if !check.is_empty() && *check != group_check(parent, entries) {
+            return None;
+        }
+        let mut values = Vec::with_capacity(entries.len() / level.entry());
+        let mut identities = Vec::with_capacity(values.capacity() * level.identity() + PADDING);
+        for entry in entries.chunks_exact(level.entry()) {
+            let (value, identity) = entry.split_first_chunk()?;
+            values.push(*value);
+            identities.extend_from_slice(identity);
+        }
+        let merged = tree::merged(self.top_range(top).length, UNIT, &values);
+        (merged.as_ref() == Some(parent)).then_some((values, identities))
     }
 
     /// Takes the identities of the blocks of `unit` and their check, as the encoded index has them. The unit's chaining

@@ -19,7 +19,7 @@ mod tops;
 
 use crate::assemble::Verified;
 use crate::error::{Error, Result};
-use crate::index::Index;
+use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
 
 pub use found::Found;
@@ -91,15 +91,22 @@ pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -
         if found.missing_blocks() == 0 {
             break;
         }
-        tops::find(index, number, seeds, &mut found, observer)?;
+        tops::find(index.tops(), number, seeds, &mut found, observer, true)?;
     }
     Ok(found)
 }
 
-/// Looks for missing units where they are expected, as far as their chaining values are here: beside what was found, and
-/// at their own offset.
+/// Looks for missing units, as far as their chaining values are here: where they are expected, beside what was found and
+/// at their own offset, and then at every offset of what is left of the seeds.
 pub fn find_units(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, found: &mut Found) -> Result<()> {
-    tops::beside(index, seeds, found, observer)
+    tops::beside(index, seeds, found, observer)?;
+    if index.top_size() == UNIT {
+        return Ok(());
+    }
+    for number in 0..seeds.len() as u32 {
+        tops::find(index.units(), number, seeds, found, observer, false)?;
+    }
+    Ok(())
 }
 
 /// Looks for missing blocks, as far as their identities are here, at every offset of what is left of the seeds.

@@ -39,7 +39,7 @@ struct Room {
 }
 
 /// A stretch of a seed.
-type Stretch = (u64, u64);
+pub(super) type Stretch = (u64, u64);
 
 impl<'a> Search<'a> {
     pub(super) fn new(index: &'a Index, options: &Options, observer: &'a dyn Observe) -> Search<'a> {
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
 }
 
 /// Cuts stretches into sections.
-fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
+pub(super) fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
     let cut = |(start, length): &Stretch| {
         let (start, end) = (*start, start + length);
         (start..end).step_by(section as usize).map(move |at| (at, section.min(end - at)))

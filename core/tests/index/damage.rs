@@ -90,7 +90,7 @@ fn a_transfer_as_text_shows() {
 fn what_is_optional_is_skipped_and_what_is_critical_is_not() {
     let raw = reference::of(&pattern(70_000), 4096, None);
     for place in 0..=raw.sections.len() {
-        for id in [0, 4, 15, 19, 300, u16::MAX] {
+        for id in [0, 6, 15, 19, 300, u16::MAX] {
             let mut raw = raw.clone();
             let later = Section { id, flags: 0, check: None, data: vec![7; 100] };
             raw.sections.insert(place, later);
@@ -174,7 +174,9 @@ fn only_known_levels_are_read() {
         assert_eq!(refusal(&raw.bytes()), Some(ErrorKind::Format), "reserved byte {reserved}");
         raw.sections[1].data[reserved] = 0;
     }
-    for (count, kind) in [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version), (4, ErrorKind::Version)] {
+    for (count, kind) in
+        [(0, ErrorKind::Version), (1, ErrorKind::Version), (3, ErrorKind::Version), (4, ErrorKind::Version)]
+    {
         let mut data = vec![count];
         data.extend(levels[1..].iter().cycle().take(8 * usize::from(count)));
         raw.sections[1].data = data;

@@ -49,7 +49,7 @@ fn what_is_signed_is_known_from_the_beginning_alone() {
     let mut index = built(Some("app"), None);
     index.set_signature(SIGNATURE.to_owned()).unwrap();
     let bytes = index.encode();
-    let mut length = 0;
+    let mut length = 1;
     let front = loop {
         match Index::decode_front(&bytes[..length], 1 << 20).unwrap() {
             Front::Needs(needed) => length = needed as usize,

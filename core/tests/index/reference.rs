@@ -82,25 +82,39 @@ pub(crate) fn with_top(content: &[u8], block_size: u32, top_size: Option<usize>,
     let mut data = vec![plain];
     if let Some(top_size) = top_size {
         let top_log2 = top_size.trailing_zeros();
-        let (weak, hint) = widths(content.len() as u64, top_log2);
-        let mut top = Vec::new();
-        for (block, offset) in content.chunks(top_size).zip((0u64..).step_by(top_size)) {
-            use blake3::hazmat::HasherExt;
-            top.extend(blake3::Hasher::new().set_input_offset(offset).update(block).finalize_non_root());
-            top.extend(&entry(block, weak, 0));
-            let hashes: Vec<u8> = block
-                .chunks(block_size as usize)
-                .flat_map(|block| xxhash_rust::xxh3::xxh3_64(block).to_le_bytes())
-                .collect();
-            top.extend(&xxhash_rust::xxh3::xxh3_64(&hashes).to_le_bytes()[..hint]);
-        }
-        let check = four(&[&root, &top]);
-        top.extend(check);
-        levels.splice(1..9, [top_log2 as u8, 1, weak as u8, hint as u8, 0, 0, 0, 0]);
+        let upper = |size: usize, log2: u32, parents: &[[u8; 32]], parent_size: usize| {
+            let (weak, hint) = widths(content.len() as u64, log2);
+            let mut data = Vec::new();
+            for ((group, parent), start) in content.chunks(parent_size).zip(parents).zip((0u64..).step_by(parent_size))
+            {
+                let mut entries = Vec::new();
+                for (block, offset) in group.chunks(size).zip((start..).step_by(size)) {
+                    use blake3::hazmat::HasherExt;
+                    entries.extend(blake3::Hasher::new().set_input_offset(offset).update(block).finalize_non_root());
+                    entries.extend(&entry(block, weak, 0));
+                    let hashes: Vec<u8> = block
+                        .chunks(block_size as usize)
+                        .flat_map(|block| xxhash_rust::xxh3::xxh3_64(block).to_le_bytes())
+                        .collect();
+                    entries.extend(&xxhash_rust::xxh3::xxh3_64(&hashes).to_le_bytes()[..hint]);
+                }
+                data.extend(&entries);
+                data.extend(four(&[parent, &entries]));
+            }
+            ([log2 as u8, 1, weak as u8, hint as u8, 0, 0, 0, 0], data)
+        };
+        let (level, top) = upper(top_size, top_log2, &[root], content.len());
+        levels.splice(1..9, level);
         if top_log2 > 16 {
+            use blake3::hazmat::HasherExt;
+            let value = |(block, offset): (&[u8], u64)| {
+                blake3::Hasher::new().set_input_offset(offset).update(block).finalize_non_root()
+            };
+            let tops: Vec<_> = content.chunks(top_size).zip((0..).step_by(top_size)).map(value).collect();
+            let (level, units) = upper(65_536, 16, &tops, top_size);
             levels[0] = 3;
-            levels.splice(9..9, [16, 1, 0, 0, 0, 0, 0, 0]);
-            data.insert(0, top);
+            levels.splice(9..9, level);
+            data = vec![top, units];
         } else {
             data[0] = top;
         }

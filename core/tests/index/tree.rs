@@ -74,8 +74,21 @@ fn the_levels_are_what_the_document_says() {
             assert!(read.is_whole() && read.encode() == bytes);
             check_identities(&read, &content);
             check_tops(&read, &content);
+            check_units(&read, &content);
         }
     }
+}
+
+fn check_units(index: &Index, content: &[u8]) {
+    let units = index.units();
+    assert_eq!((units.count(), units.size()), (index.unit_count(), UNIT));
+    for unit in 0..units.count() {
+        let right = part(content, units.range(unit));
+        let (a, b) = weak::sum(right);
+        assert_eq!(units.identity(unit), Some((units.cut_weak(a, b), units.hint_of(right))), "unit {unit}");
+        assert!(units.is(unit, right));
+    }
+    assert_eq!((units.identity(units.count()), units.identity(u64::MAX)), (None, None));
 }
 
 fn check_tops(index: &Index, content: &[u8]) {
@@ -84,7 +97,9 @@ fn check_tops(index: &Index, content: &[u8]) {
         let right = part(content, index.top_range(top));
         assert!(index.top_is(top, right) && !index.top_is(top, &right[1..]) && !index.top_is(top + 1, right));
         let (a, b) = weak::sum(right);
-        assert_eq!((index.top_weak(top), index.top_hint(top)), (index.cut_top_weak(a, b), index.top_hint_of(right)));
+        let tops = index.tops();
+        assert_eq!(tops.identity(top), Some((tops.cut_weak(a, b), tops.hint_of(right))));
+        assert!(tops.is(top, right) && tops.range(top) == index.top_range(top));
         assert_eq!(index.top_units(top).start, units);
         units = index.top_units(top).end;
     }
@@ -114,6 +129,7 @@ fn an_index_can_be_read_in_part() {
             complete(&index, &bytes);
             assert!(index.is_whole() && index.encode() == bytes);
             check_identities(&index, &content);
+            check_units(&index, &content);
         }
     }
 }
@@ -125,7 +141,7 @@ fn what_is_not_here_is_nothing() {
     let index = front(&bytes[..shortest(&bytes)]);
     let unit = part(&content, index.unit_range(3));
     assert!(!index.unit_is(3, unit) && !index.has_values(1) && !index.has_blocks(3));
-    assert_eq!((index.weak(48), index.hint(48)), (0, 0));
+    assert_eq!((index.weak(48), index.hint(48), index.units().identity(3)), (0, 0, None));
     let early = index.supply_blocks(3, at(&bytes, index.blocks_place(3))).unwrap_err();
     assert_eq!(early.kind(), ErrorKind::Internal, "what it is checked against is not there");
     index.supply_values(1, at(&bytes, index.values_place(1))).unwrap();
@@ -153,6 +169,12 @@ fn groups_of_another_version_are_noticed() {
     assert_eq!(kind(index.supply_values(1, at(&old, place))), ErrorKind::Format);
     assert_eq!(kind(index.supply_values(0, at(&new, place))), ErrorKind::Format, "the group of another block");
     assert_eq!(kind(index.supply_values(1, &at(&new, place)[..32])), ErrorKind::Format);
+    let group = at(&new, place).to_vec();
+    for at in 0..group.len() {
+        let mut flipped = group.clone();
+        flipped[at] ^= 1;
+        assert_eq!(kind(index.supply_values(1, &flipped)), ErrorKind::Format, "byte {at}");
+    }
     index.supply_values(1, at(&new, place)).unwrap();
     let place = index.blocks_place(3);
     assert_eq!(kind(index.supply_blocks(3, at(&old, place))), ErrorKind::Format);

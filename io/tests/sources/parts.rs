@@ -87,8 +87,7 @@ fn only_what_is_needed_is_read() {
 fn a_server_without_ranges_gives_it_all_at_once() {
     let pair = Arc::new(Pair::new());
     let served = Arc::clone(&pair);
-    let server =
-        Server::start(move |asked| whole(if asked.path == NAME { &served.new } else { &served.index }));
+    let server = Server::start(move |asked| whole(if asked.path == NAME { &served.new } else { &served.index }));
     let folder = tempfile::tempdir().expect("a folder");
     let target = folder.path().join("app.bin");
     std::fs::write(&target, &pair.old).expect("the old version");

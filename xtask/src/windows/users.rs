@@ -96,7 +96,9 @@ fn main_job(folder: &Path) -> Result<()> {
         let name = windows_path(&target);
         server.take_counts();
         match face {
-            "program" => run_there(&folder.join("gosync.exe"), folder).arg("update").arg(name).arg("--index").arg(&index),
+            "program" => {
+                run_there(&folder.join("gosync.exe"), folder).arg("update").arg(name).arg("--index").arg(&index)
+            }
             _ => run_there(&example, folder).arg(name).arg(&index),
         }
         .run()?;
