@@ -621,8 +621,8 @@ gosync_status gosync_index_from_memory(const void *data,
                                        gosync_index **out,
                                        gosync_error **error);
 
-// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is for one that
-// is open already.
+// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+// for one that is open already.
 //
 // `options` may be NULL, which demands nothing.
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.

@@ -60,12 +60,6 @@ export interface IndexFacts {
   version?: string
   /** The signature. */
   signature?: string
-  /** What the publisher calls the content. */
-  name?: string
-  /** Which version of it this is. */
-  version?: string
-  /** The signature. */
-  signature?: string
   /** Where the index came from. */
   origin?: string
 }
@@ -83,14 +77,6 @@ export interface IndexInput {
   threads?: number
   /** Where the content will be. */
   source?: string
-  /** What the content is called. */
-  name?: string
-  /** Which version of it this is. */
-  version?: string
-  /** The file with the secret key. */
-  sign?: string
-  /** The password of that key. */
-  signPassword?: string
   /** What the content is called. */
   name?: string
   /** Which version of it this is. */
@@ -167,8 +153,6 @@ export interface OpenInput {
   indexCache?: string
   /** The root that the index must have. */
   expect?: string
-  /** Whose signature the index must have. */
-  publicKey?: string
   /** Whose signature the index must have. */
   publicKey?: string
   /** Temporary failures in a row that are survived. */

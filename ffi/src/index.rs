@@ -163,8 +163,8 @@ pub unsafe extern "C" fn gosync_index_from_memory(
     }
 }
 
-/// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is for one that
-/// is open already.
+/// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+/// for one that is open already.
 ///
 /// `options` may be NULL, which demands nothing.
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
