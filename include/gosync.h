@@ -242,6 +242,14 @@ typedef struct {
     const char *source;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // What the publisher calls the content, as the index shall say it: up to 255 bytes. NULL and "": nothing.
+    const char *name;
+    // Which version of it this is: up to 255 bytes. NULL and "": nothing.
+    const char *version;
+    // A file, by its path, with the minisign secret key that signs the index. NULL: it is not signed.
+    const char *sign;
+    // The password of that key. NULL: it is not encrypted.
+    const char *sign_password;
 } gosync_index_options;
 
 // How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -291,6 +299,10 @@ typedef struct {
     // someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
     // look at it. NULL: whatever the index says.
     const char *expect;
+    // Whose signature an index must have: a minisign public key, as the line of 56 characters that begins with "RW" or as the
+    // text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
+    // look at it. NULL: signatures are not looked at.
+    const char *public_key;
 } gosync_open_options;
 
 // How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -609,12 +621,14 @@ gosync_status gosync_index_from_memory(const void *data,
                                        gosync_index **out,
                                        gosync_error **error);
 
-// Checks that `index` is what `options` demand (`expect`), which all functions that open one do: this is for one that
-// is open already.
+// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+// for one that is open already.
 //
 // `options` may be NULL, which demands nothing.
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
-gosync_status gosync_index_check(const gosync_index *index, const gosync_open_options *options, gosync_error **error);
+gosync_status gosync_index_check(const gosync_index *index,
+                                 const gosync_open_options *options,
+                                 gosync_error **error);
 
 // Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
 //
@@ -657,6 +671,20 @@ const char *gosync_index_source(const gosync_index *index);
 // fragment). NULL if it was built, or read from memory or an own source.
 // Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_origin(const gosync_index *index);
+
+// What the publisher calls the content. NULL if the index does not say. Nothing vouches for it unless the index was
+// opened with a public key; so for the version.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_name(const gosync_index *index);
+
+// Which version of the content this is, as the publisher says it. NULL if the index does not say.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_version(const gosync_index *index);
+
+// The signature of the index, as the text that minisign writes: four lines. NULL if it is not signed. That there is one
+// proves nothing: open the index with `public_key`, or call gosync_index_check.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_signature(const gosync_index *index);
 
 // The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL. Borrowed until the index
 // is freed. Thread-safe. Since 0.1.

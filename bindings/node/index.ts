@@ -33,6 +33,12 @@ export class Index {
   readonly encodedSize: number;
   /** Where the content is, as the publisher wrote it. Not to be trusted. */
   readonly source: string | undefined;
+  /** What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key. */
+  readonly name: string | undefined;
+  /** Which version of it this is, as the publisher says it. */
+  readonly version: string | undefined;
+  /** The signature, as minisign writes it. That there is one proves nothing: `publicKey` checks it. */
+  readonly signature: string | undefined;
   /** Where this index was read from, without what may be secret in a URL. */
   readonly origin: string | undefined;
 
@@ -46,6 +52,9 @@ export class Index {
     this.unitCount = facts.unitCount;
     this.encodedSize = facts.encodedSize;
     this.source = facts.source;
+    this.name = facts.name;
+    this.version = facts.version;
+    this.signature = facts.signature;
     this.origin = facts.origin;
   }
 
@@ -90,8 +99,12 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
   const how = input.defined({
     blockSize: input.count32(given.blockSize, 'blockSize'),
     threads: input.count32(given.threads, 'threads'),
-    source: given.source === undefined ? undefined : input.text(given.source, 'source'),
-    format: given.format === undefined ? undefined : input.text(given.format, 'format'),
+    format: input.maybe(given.format, 'format', input.text),
+    source: input.maybe(given.source, 'source', input.text),
+    name: input.maybe(given.name, 'name', input.text),
+    version: input.maybe(given.version, 'version', input.text),
+    sign: input.maybe(given.sign, 'sign', input.path),
+    signPassword: input.maybe(given.signPassword, 'signPassword', input.text),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);

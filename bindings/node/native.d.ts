@@ -54,6 +54,12 @@ export interface IndexFacts {
   encodedSize: number
   /** Where the content is, as the index says it. */
   source?: string
+  /** What the publisher calls the content. */
+  name?: string
+  /** Which version of it this is. */
+  version?: string
+  /** The signature. */
+  signature?: string
   /** Where the index came from. */
   origin?: string
 }
@@ -71,6 +77,14 @@ export interface IndexInput {
   threads?: number
   /** Where the content will be. */
   source?: string
+  /** What the content is called. */
+  name?: string
+  /** Which version of it this is. */
+  version?: string
+  /** The file with the secret key. */
+  sign?: string
+  /** The password of that key. */
+  signPassword?: string
 }
 
 /** How to plan and run an update. */
@@ -139,6 +153,8 @@ export interface OpenInput {
   indexCache?: string
   /** The root that the index must have. */
   expect?: string
+  /** Whose signature the index must have. */
+  publicKey?: string
   /** Temporary failures in a row that are survived. */
   retries?: number
   /** Connections to an origin. */

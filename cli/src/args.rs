@@ -4,14 +4,15 @@
 //! alone can be wrong; what the library can judge better (a block size, a location) it judges itself.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{Format, IndexOptions, JobOptions, Observer, OpenOptions, Result, VerifyOptions};
+use gosync_io::{Error, Format, IndexOptions, JobOptions, Observer, OpenOptions, Result, VerifyOptions};
 
-use crate::fetching::OpenArgs;
+use crate::fetching::{OpenArgs, Secret};
 use crate::{exit, quantity};
 
 /// Updates files from a published index: fetches only what is missing, verifies every byte.
@@ -82,6 +83,20 @@ pub(crate) struct IndexArgs {
     /// nothing of the whole file, and names no source [default: gosync]
     #[arg(long, value_name = "FORMAT", value_parser = ["gosync", "legacy"], default_value = "gosync", hide_default_value = true, hide_possible_values = true)]
     pub(crate) format: String,
+    /// What the content is called, for those who look at the index; up to 255 bytes [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Which version of it this is; up to 255 bytes [default: nothing]
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Sign the index with the minisign secret key in this file: receivers can demand it with --public-key
+    /// [default: no signature]
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+    /// The password of that key. Others can see a command line, so @FILE reads it from a file [default: asked for on the
+    /// terminal, if the key is encrypted]
+    #[arg(long, value_name = "PASSWORD|@FILE", requires = "sign")]
+    sign_password: Option<Secret>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -192,13 +207,17 @@ impl Verb {
 }
 
 impl Common {
-    /// The options of `index`.
+    /// The options of `index`. Reads the password, from where it is.
     pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> Result<IndexOptions> {
         Ok(IndexOptions {
             block_size: args.block_size,
             threads: self.threads,
             source: args.source.clone(),
             format: Format::from_name(&args.format)?,
+            name: args.name.clone(),
+            version: args.version.clone(),
+            sign: args.sign.clone(),
+            sign_password: args.sign_password()?,
             observer: observer.clone(),
         })
     }
@@ -227,6 +246,21 @@ impl Common {
             open,
             observer: observer.clone(),
         }
+    }
+}
+
+impl IndexArgs {
+    /// The password of the secret key. A person at the terminal is asked for it, if there is one.
+    fn sign_password(&self) -> Result<Option<String>> {
+        let Some(key) = &self.sign else { return Ok(None) };
+        if let Some(given) = &self.sign_password {
+            return given.text().map(Some);
+        }
+        if !std::io::stdin().is_terminal() || !gosync_io::needs_password(key)? {
+            return Ok(None);
+        }
+        let asked = rpassword::prompt_password(format!("Password of {}: ", key.display()));
+        asked.map(Some).map_err(|cause| Error::from_io(cause, "cannot ask for the password of", key.display()))
     }
 }
 

@@ -208,7 +208,8 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
 }
 
 fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer)?)?;
+    let options = args.open.options(observer)?;
+    let index = open_index(&args.index, &options)?;
     let origin = index.origin().map(gosync_io::without_secrets);
     let outcome = Outcome::new("info")
         .row("kind", "file")
@@ -220,8 +221,20 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("units", index.unit_count().to_string())
         .row("index size", text::bytes(index.encoded_size()))
         .row("source", index.source().unwrap_or("none"))
+        .row("name", index.name().unwrap_or("none"))
+        .row("version", index.version().unwrap_or("none"))
+        .row("signature", signature(&index, &options))
         .row("origin", origin.as_deref().unwrap_or("none"));
     Ok(describe(outcome.field("kind", "file"), &index).field("origin", origin))
+}
+
+/// What there is to say of the signature: an index with a wrong one was not opened, if a key was given.
+fn signature(index: &Index, options: &OpenOptions) -> &'static str {
+    match (index.signature(), &options.public_key) {
+        (None, _) => "none",
+        (Some(_), None) => "there is one, not checked (--public-key checks it)",
+        (Some(_), Some(_)) => "by the holder of the public key",
+    }
 }
 
 /// The fields of an index.
@@ -235,6 +248,9 @@ fn describe(outcome: Outcome, index: &Index) -> Outcome {
         .field("unit_count", index.unit_count())
         .field("encoded_size", index.encoded_size())
         .field("source", index.source())
+        .field("name", index.name())
+        .field("version", index.version())
+        .field("signature", index.signature())
 }
 
 /// The root, for people.

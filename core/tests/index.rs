@@ -3,6 +3,8 @@
 
 #[path = "index/damage.rs"]
 mod damage;
+#[path = "index/publisher.rs"]
+mod publisher;
 #[path = "index/reference.rs"]
 mod reference;
 #[path = "index/tree.rs"]

@@ -25,6 +25,9 @@ pub struct gosync_index {
     origin: Option<CString>,
     root_hex: Option<CString>,
     format: CString,
+    name: Option<CString>,
+    version: Option<CString>,
+    signature: Option<CString>,
 }
 
 impl gosync_index {
@@ -34,6 +37,9 @@ impl gosync_index {
             origin: index.origin().map(|origin| c_string(&without_secrets(origin))),
             root_hex: index.root().map(|root| c_string(&root.to_string())),
             format: c_string(index.format().name()),
+            name: index.name().map(c_string),
+            version: index.version().map(c_string),
+            signature: index.signature().map(c_string),
             index: Arc::new(index),
         }
     }
@@ -159,8 +165,8 @@ pub unsafe extern "C" fn gosync_index_from_memory(
     }
 }
 
-/// Checks that `index` is what `options` demand (`expect`), which all functions that open one do: this is for one that
-/// is open already.
+/// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+/// for one that is open already.
 ///
 /// `options` may be NULL, which demands nothing.
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
@@ -290,6 +296,38 @@ pub unsafe extern "C" fn gosync_index_origin(index: *const gosync_index) -> *con
     // SAFETY: NULL or live, as the header asks.
     unsafe {
         get(index, std::ptr::null(), |index| index.origin.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// What the publisher calls the content. NULL if the index does not say. Nothing vouches for it unless the index was
+/// opened with a public key; so for the version.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_name(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.name.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// Which version of the content this is, as the publisher says it. NULL if the index does not say.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_version(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.version.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// The signature of the index, as the text that minisign writes: four lines. NULL if it is not signed. That there is one
+/// proves nothing: open the index with `public_key`, or call gosync_index_check.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_signature(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.signature.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
     }
 }
 

@@ -42,6 +42,14 @@ pub struct gosync_index_options {
     /// What the index is written as: "gosync" or NULL, or "legacy" for `.gosync` 0.2, which takes blocks of any size (0 means
     /// 8192) and names no source.
     pub format: *const c_char,
+    /// What the publisher calls the content, as the index shall say it: up to 255 bytes. NULL and "": nothing.
+    pub name: *const c_char,
+    /// Which version of it this is: up to 255 bytes. NULL and "": nothing.
+    pub version: *const c_char,
+    /// A file, by its path, with the minisign secret key that signs the index. NULL: it is not signed.
+    pub sign: *const c_char,
+    /// The password of that key. NULL: it is not encrypted.
+    pub sign_password: *const c_char,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -93,6 +101,10 @@ pub struct gosync_open_options {
     /// someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
     /// look at it. NULL: whatever the index says.
     pub expect: *const c_char,
+    /// Whose signature an index must have: a minisign public key, as the line of 56 characters that begins with "RW" or as the
+    /// text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
+    /// look at it. NULL: signatures are not looked at.
+    pub public_key: *const c_char,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -159,6 +171,10 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             source: optional_text(options.source, "options.source")?.map(str::to_owned),
             format: optional_text(options.format, "options.format")?
                 .map_or(Ok(Format::default()), Format::from_name)?,
+            name: optional_text(options.name, "options.name")?.map(str::to_owned),
+            version: optional_text(options.version, "options.version")?.map(str::to_owned),
+            sign: optional_path(options.sign, "options.sign")?,
+            sign_password: optional_text(options.sign_password, "options.sign_password")?.map(str::to_owned),
             observer,
         })
     }
@@ -175,6 +191,7 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
             max_index_size: options.max_index_size,
             index_cache: optional_path(options.index_cache, "options.index_cache")?,
             expect: optional_text(options.expect, "options.expect")?.map(str::parse).transpose()?,
+            public_key: optional_text(options.public_key, "options.public_key")?.map(str::parse).transpose()?,
             retries: retries(options.retries)?,
             http: http_options(&options)?,
             observer,

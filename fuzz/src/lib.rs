@@ -20,6 +20,9 @@ pub const TARGETS: &[(&str, Target)] =
 const PREAMBLE: usize = 40;
 const LINE: usize = 16;
 
+/// A minisign key whose secret half was thrown away.
+const PUBLIC_KEY: &str = "RWQxcXKvZ86DfuXaqje8FtKORwtvS6z4VOWohREMTN/qkJzi+RcniXJr";
+
 /// Any bytes as an index: an error, or an index that is whole. Once as they are, once with their checks put right,
 /// so that what lies behind the checks is reached too.
 pub fn index(input: &[u8]) {
@@ -40,6 +43,10 @@ fn look_at(bytes: &[u8]) {
     assert_eq!(again.len() as u64, index.encoded_size());
     let read = Index::decode(&again).expect("what was written is readable");
     assert_eq!((read.root(), read.length(), read.block_count()), (index.root(), index.length(), index.block_count()));
+    assert_eq!((read.name(), read.version(), read.signature()), (index.name(), index.version(), index.signature()));
+    assert_eq!(read.signed_bytes(), index.signed_bytes());
+    let key = PUBLIC_KEY.parse().expect("a public key");
+    assert!(index.check_signature(&key).is_err(), "nobody has the secret key any more");
     let mut covered = 0;
     for block in 0..index.block_count() {
         assert_eq!(index.block_range(block).offset, covered);

@@ -15,6 +15,7 @@ use crate::output;
 use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
 use crate::seed::{FileReader, Kind};
+use crate::signing::SigningKey;
 use crate::{spool, trust};
 
 /// Reads `path` once and describes it: a regular file, a block device, or what a pipe gives (which is copied to an
@@ -56,6 +57,13 @@ pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
 fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) -> Result<Index> {
     let observer = options.observer.in_turn(&Arc::default());
     observer.cancel.check()?;
+    // First: a key that cannot be used is seen before all is read in vain.
+    let password = options.sign_password.as_deref();
+    if options.sign.is_some() && options.format == Format::Legacy {
+        let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
+        return Err(error.with("option", "sign"));
+    }
+    let key = options.sign.as_deref().map(|path| SigningKey::read(path, password)).transpose()?;
     let meter = Meter::new(&observer);
     let total = reader.length();
     meter.update(|progress| {
@@ -67,10 +75,20 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
         meter.update(|progress| progress.fraction = share(done, total));
         observer.cancel.check()
     };
-    let source = source.filter(|name| !name.is_empty());
-    let (block_size, format) = (options.block_size, options.format);
-    let build = BuildOptions { block_size, source, format, ..BuildOptions::default() };
-    let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (name, version) = (given(&options.name), given(&options.version));
+    let build = BuildOptions {
+        block_size: options.block_size,
+        format: options.format,
+        source: given(&source),
+        name,
+        version,
+        ..BuildOptions::default()
+    };
+    let mut index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
+    if let Some(key) = key {
+        key.sign(&mut index)?;
+    }
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let root = root_text(&index);
     observer.event(Level::Info, "indexed", "the index is built", &[("length", &total), ("root", &root)]);

@@ -137,6 +137,36 @@ static void test_index(void) {
     free(encoded);
 }
 
+/* The publisher's words and signature, and a receiver who demands it. */
+static void test_signature(void) {
+    static const char secret_key[] =
+        "untrusted comment: minisign encrypted secret key\n"
+        "RWRTY0IyAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AgAAAAAAAAAAAAAEAAAAALbYG5ELogTnCyOVXf+PdjNDUyg0ssU4OmETt"
+        "Y5lyf/Sx35nwyZd257MUtWxVBkeGcLYOIB8L9z3KcaI8NthxysBiiKclaZa00ZbzDkkawWPjPfTAAmxHC+NmNkRc+WCqevrEhP3ucg4=\n";
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_index *built = NULL, *opened = NULL;
+    char key[1024];
+    snprintf(key, sizeof(key), "%s", in("key"));
+    write_file(key, (const unsigned char *)secret_key, sizeof(secret_key) - 1);
+    options.name = "app";
+    options.version = "2.0";
+    options.sign = key;
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &options, &built, &error));
+    options.sign_password = "secret";
+    OK(gosync_index_build(in("new"), &options, &built, &error));
+    OK(gosync_index_save(built, in("signed.gosync"), &error));
+    open.public_key = "RWTzupLICwciIHgIx9iHinnpQT1zQ3DxePYyPhGvPqPrKWSyDJWb/YtB";
+    OK(gosync_index_open(in("signed.gosync"), &open, &opened, &error));
+    CHECK(strcmp(gosync_index_name(opened), "app") == 0 && strcmp(gosync_index_version(opened), "2.0") == 0);
+    CHECK(strcmp(gosync_index_signature(opened), gosync_index_signature(built)) == 0);
+    gosync_index_free(opened);
+    opened = NULL;
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_open(in("new.gosync"), &open, &opened, &error));
+    CHECK(opened == NULL);
+    gosync_index_free(built);
+}
+
 /* What the plan reckons with is what it was told to assume. */
 static void check_assumptions(const gosync_index *index) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
@@ -384,6 +414,7 @@ int main(int argc, char **argv) {
     old_length = make_old();
     write_file(in("new"), target, LENGTH);
     test_index();
+    test_signature();
     test_update(old_length);
     test_seed_and_named_source(old_length);
     test_verify();

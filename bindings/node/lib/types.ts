@@ -80,6 +80,14 @@ export interface IndexOptions extends Watch {
   source?: string | undefined;
   /** What the index is written as. `legacy` is `.gosync` 0.2: blocks of any size (8 KiB without `blockSize`), no source. */
   format?: 'gosync' | 'legacy' | undefined;
+  /** What the content is called, as the index shall say it: up to 255 bytes. */
+  name?: string | undefined;
+  /** Which version of it this is: up to 255 bytes. */
+  version?: string | undefined;
+  /** A file with the minisign secret key that signs the index. Without it, the index is not signed. */
+  sign?: Path | undefined;
+  /** The password of that key, if it is encrypted. */
+  signPassword?: string | undefined;
 }
 
 /** How to open an index or a source. */
@@ -96,6 +104,11 @@ export interface OpenOptions extends Watch {
    * who is trusted. Any other is `GOSYNC_MISMATCH`, and nothing else needs to be trusted then.
    */
   expect?: string | undefined;
+  /**
+   * Whose signature the index must have: a minisign public key, as its line of 56 characters or as the text of its `.pub` file.
+   * An index that is not signed, or not by the holder of this key, is `GOSYNC_MISMATCH`. Without it, signatures are not looked at.
+   */
+  publicKey?: string | undefined;
   /** Temporary failures in a row, without a new byte between them, that are survived. Without it, 5. */
   retries?: number | undefined;
   /** Connections to an HTTP origin at the same time. Without it, 4. */

@@ -56,6 +56,12 @@ pub struct IndexFacts {
     pub encoded_size: f64,
     /// Where the content is, as the index says it.
     pub source: Option<String>,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The signature.
+    pub signature: Option<String>,
     /// Where the index came from.
     pub origin: Option<String>,
 }
@@ -80,6 +86,14 @@ pub struct IndexInput {
     pub source: Option<String>,
     /// What the index is written as.
     pub format: Option<String>,
+    /// What the content is called.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The file with the secret key.
+    pub sign: Option<String>,
+    /// The password of that key.
+    pub sign_password: Option<String>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -102,6 +116,8 @@ pub struct OpenInput {
     pub index_cache: Option<String>,
     /// The root that the index must have.
     pub expect: Option<String>,
+    /// Whose signature the index must have.
+    pub public_key: Option<String>,
     /// Temporary failures in a row that are survived.
     pub retries: Option<u32>,
     /// Connections to an origin.
@@ -196,6 +212,7 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
         max_index_size: input.max_index_size.map(whole).unwrap_or_default(),
         index_cache: input.index_cache.map(PathBuf::from),
         expect: input.expect,
+        public_key: input.public_key,
         retries: input.retries,
         http: HttpOptions {
             connections: input.connections.unwrap_or_default(),
@@ -233,6 +250,10 @@ pub fn build_index<'env>(
             threads: options.threads.unwrap_or_default(),
             source: options.source,
             format: options.format,
+            name: options.name,
+            version: options.version,
+            sign: options.sign.map(PathBuf::from),
+            sign_password: options.sign_password,
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -337,6 +358,9 @@ fn found(index: Index) -> Result<Outcome> {
         unit_count: number(index.unit_count()),
         encoded_size: number(index.encoded_size()),
         source: index.source(),
+        name: index.name(),
+        version: index.version(),
+        signature: index.signature(),
         origin: index.origin(),
     };
     Ok(Outcome { index: Some(IndexHandle(Arc::new(index))), facts: Some(facts), ..Outcome::default() })

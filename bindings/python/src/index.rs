@@ -24,7 +24,7 @@ impl Index {
     #[staticmethod]
     #[pyo3(signature = (index, **options))]
     #[pyo3(
-        text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+        text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
     )]
     fn open(py: Python<'_>, index: Given, options: Option<Bound<'_, PyDict>>) -> PyResult<Self> {
         Index::read(py, index, options, "open")
@@ -104,6 +104,24 @@ impl Index {
     #[getter]
     fn source(&self) -> Option<String> {
         self.0.source()
+    }
+
+    /// What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key.
+    #[getter]
+    fn name(&self) -> Option<String> {
+        self.0.name()
+    }
+
+    /// Which version of it this is, as the publisher says it.
+    #[getter]
+    fn version(&self) -> Option<String> {
+        self.0.version()
+    }
+
+    /// The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it.
+    #[getter]
+    fn signature(&self) -> Option<String> {
+        self.0.signature()
     }
 
     /// Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory.

@@ -48,7 +48,21 @@ fn index_describes_what_standard_input_gives() {
 fn info_shows_what_the_index_says() {
     let (folder, release) = Folder::with_release();
     let run = folder.gosync(["info", "new.gosync"]).expect_code(0);
-    let labels = ["kind", "format", "length", "root", "block size", "blocks", "units", "index size", "source", "origin"];
+    let labels = [
+        "kind",
+        "format",
+        "length",
+        "root",
+        "block size",
+        "blocks",
+        "units",
+        "index size",
+        "source",
+        "name",
+        "version",
+        "signature",
+        "origin",
+    ];
     let shown: Vec<_> = run.stdout.lines().map(|line| line.split("  ").next().unwrap_or_default()).collect();
     assert_eq!(shown, labels);
 
@@ -207,9 +221,13 @@ fn paths_need_not_be_text() {
 #[test]
 fn an_index_of_the_legacy_format_does_all_that_any_does() {
     let (folder, release) = Folder::with_release();
-    let run = folder.gosync(["index", "new", "-o", "old.gosync", "--format", "legacy", "--block-size", "1000", "--json"]);
+    let run =
+        folder.gosync(["index", "new", "-o", "old.gosync", "--format", "legacy", "--block-size", "1000", "--json"]);
     let last = run.expect_code(0).last();
-    assert_eq!((last["format"].as_str(), last["block_size"].as_u64(), last["root"].is_null()), (Some("legacy"), Some(1000), true));
+    assert_eq!(
+        (last["format"].as_str(), last["block_size"].as_u64(), last["root"].is_null()),
+        (Some("legacy"), Some(1000), true)
+    );
     assert!(folder.read("old.gosync").starts_with(b"G0S9NC"));
     assert!(folder.gosync(["info", "old.gosync"]).expect_code(0).stdout.contains("legacy"));
 

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::groups::Groups;
 use super::layout::{Layout, Level};
+use super::signature::field_fault;
 use super::tree::{self, ChainingValue};
 use super::{BuildOptions, Format, Index, PADDING, Proof, UNIT, cut_weak, legacy, reserve, source_fault, upper_hint};
 use crate::digest::Digest;
@@ -50,6 +51,9 @@ pub(super) fn build(
     if let Some(fault) = options.source.as_deref().and_then(source_fault) {
         return Err(Error::new(ErrorKind::Argument, fault));
     }
+    if let Some(fault) = [&options.name, &options.version].into_iter().flatten().find_map(|field| field_fault(field)) {
+        return Err(Error::new(ErrorKind::Argument, fault));
+    }
     let layout = Layout::choose(reader.length(), options.block_size, options.top_size)?;
     let mut room = Room::new(&layout)?;
     room.segments(&layout).par_bridge().try_for_each_init(Vec::new, |buffer, segment| {
@@ -81,6 +85,10 @@ pub(super) fn build(
         places: None,
         read: Arc::default(),
         source: options.source.clone(),
+        name: options.name.clone(),
+        version: options.version.clone(),
+        signature: None,
+        demanded: None,
         origin: None,
         expected: None,
         origin_source: None,

@@ -186,6 +186,10 @@ fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
         places: None,
         read: Arc::default(),
         source: None,
+        name: None,
+        version: None,
+        signature: None,
+        demanded: None,
         origin: None,
         expected: None,
         origin_source: None,
@@ -217,6 +221,9 @@ pub(super) fn build(
     let argument = |text, key| Err(Error::new(ErrorKind::Argument, text).with("option", key));
     if options.source.is_some() {
         return argument("the legacy format has no room for where the content is", "source");
+    }
+    if options.name.is_some() || options.version.is_some() {
+        return argument("the legacy format has no room for what the content is called", "name");
     }
     if options.top_size != 0 {
         return argument("the legacy format has one level", "top_size");

@@ -18,6 +18,7 @@ mod groups;
 mod layout;
 mod legacy;
 mod partial;
+mod signature;
 mod tree;
 
 use std::fmt;
@@ -36,6 +37,7 @@ use crate::source::{Range, ReadAt, Source};
 
 pub use self::blocks::Blocks;
 pub use self::partial::Front;
+pub use self::signature::PublicKey;
 
 /// Bytes of a verified unit: the smallest blocks that carry BLAKE3 chaining values.
 pub const UNIT: u64 = 64 * 1024;
@@ -57,6 +59,10 @@ pub struct BuildOptions {
     pub source: Option<String>,
     /// What the index is written as.
     pub format: Format,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
 }
 
 /// The format of an index.
@@ -116,6 +122,11 @@ pub struct Index {
     /// Bytes that were read of it, 0 if nobody counted them.
     read: Arc<AtomicU64>,
     source: Option<String>,
+    name: Option<String>,
+    version: Option<String>,
+    signature: Option<String>,
+    /// Whose signature was demanded when this was opened.
+    demanded: Option<PublicKey>,
     origin: Option<String>,
     expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
@@ -253,7 +264,7 @@ impl Index {
     /// Bytes that the encoded index has.
     pub fn encoded_size(&self) -> u64 {
         match &self.proof {
-            Proof::Root => encode::size(&self.layout, self.source.as_deref()),
+            Proof::Root => encode::size(self),
             Proof::Blocks(blocks) => legacy::size(blocks),
         }
     }

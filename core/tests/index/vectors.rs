@@ -98,6 +98,11 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         bytes[at..at + new.len()].copy_from_slice(new);
         bytes
     };
+    // Behind the source, which is the third.
+    let words = |id: u16, flags: u16, data: &[u8]| {
+        changed(&|raw| raw.sections.insert(3, Section { id, flags, check: None, data: data.to_vec() }))
+    };
+    let publisher = |data: &[u8]| words(4, 0, data);
     vec![
         ("empty", Vec::new()),
         ("wrong magic", b"\x89PNG\r\n\x1a\n and whatever may follow here, up to forty bytes".to_vec()),
@@ -143,6 +148,16 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         ("legacy: length of more blocks", legacy_with(12, &1401u64.to_le_bytes())),
         ("legacy: too many blocks", legacy_with(12, &i64::MAX.to_le_bytes())),
         ("legacy: no block size", legacy_with(20, &[0; 4])),
+        ("publisher without a field", publisher(&[0, 0])),
+        ("publisher cut in a field", publisher(b"\x03app\x032.")),
+        ("publisher with one field", publisher(b"\x03app")),
+        ("publisher with bytes behind", publisher(b"\x03app\x012x")),
+        ("name with a control character", publisher(b"\x03a\np\x00")),
+        ("version that is not UTF-8", publisher(b"\x00\x01\xff")),
+        ("empty signature", words(5, 0, b"")),
+        ("signature with a control character", words(5, 0, b"untrusted comment: \x1b")),
+        ("signature that is too long", words(5, 0, &[b'x'; 4097])),
+        ("critical signature", words(5, 1, b"untrusted comment: ")),
     ]
 }
 

@@ -280,14 +280,12 @@ class Index:
         index: Index | _Content,
         *,
         max_index_size: int = 0,
-        index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-        connections: int = 0, timeout: float = 0,
+        index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+        retries: int | None = None, connections: int = 0, timeout: float = 0,
         connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
         user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-        proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-        rate_limit: int = 0,
-        progress: Callable[[Progress], object] | None = None,
-        events: Callable[[Event], object] | None = None,
+        proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+        progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
         cancel: Cancel | None = None,
     ) -> Index:
         """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
@@ -298,6 +296,7 @@ class Index:
         - `index_cache`: a file that keeps the index as it was last read from a URL, so that reading it again, unchanged,
           is one conditional request; never believed without the server's word.
         - `expect`: the root that the index must have, 64 hexadecimal digits as b3sum prints them; else it is MISMATCH.
+        - `public_key`: whose signature it must have, a minisign public key as its line or its .pub file; else it is MISMATCH.
         - `retries`: temporary failures in a row, without a new byte between them, that are survived (5); 0 means none.
         - `connections`: connections to an HTTP origin at the same time (4).
         - `timeout`: seconds that a server may be silent: while connecting, before its answer begins, and in the middle
@@ -324,9 +323,7 @@ class Index:
         self,
         path: _Path,
         *,
-        threads: int = 0,
-        progress: Callable[[Progress], object] | None = None,
-        events: Callable[[Event], object] | None = None,
+        threads: int = 0, progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
         cancel: Cancel | None = None,
     ) -> Verification:
         """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
@@ -364,6 +361,18 @@ class Index:
         """Where the content is, as the index says it: a name beside the index, or a URL."""
 
     @property
+    def name(self) -> str | None:
+        """What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key."""
+
+    @property
+    def version(self) -> str | None:
+        """Which version of it this is, as the publisher says it."""
+
+    @property
+    def signature(self) -> str | None:
+        """The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it."""
+
+    @property
     def origin(self) -> str | None:
         """Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory."""
 
@@ -391,8 +400,9 @@ def index(
     *,
     block_size: int = 0, threads: int = 0, source: str | None = None,
     format: Literal["gosync", "legacy"] | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
+    name: str | None = None, version: str | None = None,
+    sign: _Path | None = None, sign_password: str | None = None,
+    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Index:
     """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
@@ -400,28 +410,25 @@ def index(
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
     file's own name, an empty string nothing. `format="legacy"` makes an index of the format 0.2, with blocks of any size
-    (8192 if it is not given) and no source.
+    (8192 if it is not given) and no source. `name` and `version` say what the content is called and which version it is.
+    `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
     """
 
 def plan(
     target: _Path,
     *,
     index: Index | _Content,
-    source: _Content | None = None,
-    mirrors: Iterable[_Content] = (),
-    seeds: Iterable[_Path] = (),
+    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Plan:
     """Says what `update` with the same arguments would do. Fetches no content and writes nothing."""
@@ -430,21 +437,17 @@ def update(
     target: _Path,
     *,
     index: Index | _Content,
-    source: _Content | None = None,
-    mirrors: Iterable[_Content] = (),
-    seeds: Iterable[_Path] = (),
+    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0,
     ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
     replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Statistics:
     """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
@@ -475,15 +478,12 @@ def verify(
     target: _Path,
     *,
     index: Index | _Content,
-    threads: int = 0,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
+    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
@@ -491,14 +491,12 @@ def verify(
 def info(
     index: Index | _Content,
     *,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0,
     connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
     user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
     cancel: Cancel | None = None,
 ) -> Index:
     """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""
