@@ -144,7 +144,9 @@ export async function info(index: Index | Source, options?: OpenOptions): Promis
 async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch): Promise<Index> {
   const how = input.open(options);
   if (from instanceof Index) {
-    await call({}, [], (_, tell) => native.checkIndex(Index.handle(from), how, tell));
+    if (how.expect !== undefined) {
+      await call({}, [], (_, tell) => native.checkIndex(Index.handle(from), how, tell));
+    }
     return from;
   }
   const own: OwnSource[] = [];

@@ -15,14 +15,14 @@ test('a signal that is aborted already: nothing is even started', async () => {
   const signal = AbortSignal.abort('why');
   const source = { readAt: () => assert.fail('the source was asked') };
   const attempts = [
-    update({ target: made.target, index: made.index, source, signal }),
-    plan({ target: made.target, index: made.index, signal }),
-    verify({ target: made.target, index: made.index, signal }),
-    index(made.fresh, { signal }),
-    info(source, { signal }),
+    () => update({ target: made.target, index: made.index, source, signal }),
+    () => plan({ target: made.target, index: made.index, signal }),
+    () => verify({ target: made.target, index: made.index, signal }),
+    () => index(made.fresh, { signal }),
+    () => info(source, { signal }),
   ];
   for (const attempt of attempts) {
-    const error = await failure(attempt);
+    const error = await failure(attempt());
     assert.equal(error.code, 'GOSYNC_CANCELLED');
     assert.equal(error.cause, 'why');
   }

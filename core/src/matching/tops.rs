@@ -202,12 +202,12 @@ impl Section<'_> {
         }
         let mut seen = HashSet::new();
         while at < inside {
-            if let Some(block) = expected.take() {
-                if let Some((place, block)) = self.follow(block, at, inside)? {
-                    at = place + self.level.range(block).length as usize;
-                    (expected, piece) = (Some(block + 1), PIECE);
-                    continue;
-                }
+            if let Some(block) = expected.take()
+                && let Some((place, block)) = self.follow(block, at, inside)?
+            {
+                at = place + self.level.range(block).length as usize;
+                (expected, piece) = (Some(block + 1), PIECE);
+                continue;
             }
             if self.data.len() - at < size {
                 break;

@@ -44,7 +44,7 @@ pub(super) fn write(gosync: &Path, remarks: &[String], is_quick: bool, to_docs: 
 fn page(versions: &[String], remarks: &str, tables: &str) -> String {
     format!(
         "# Benchmark over a slow link\n\n\
-         Written by `cargo xtask bench --net --write` (as JSON: `net.json`): everything in one run on one machine, the \
+         Written by `cargo xtask bench --net --write` (as JSON: `net.json`): each case in one run on one machine, the \
          programs taking turns, median of the rounds (one that took more than 20 s ran once).\n\n\
          Machine: {}; files in memory. Versions: {}; nginx as Debian sets it up.{remarks}\n\n\
          The link is two network namespaces joined by a process that delays every packet, caps the rate of each direction, \
