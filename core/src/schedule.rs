@@ -162,9 +162,10 @@ impl Schedule {
         self.open.keys().copied().collect()
     }
 
-    /// The next batch to ask for, as request `id`, while `held` bytes wait to be written; `None` when a bound,
-    /// a pause after a failure or a lack of work says so. Batches go upwards through the content.
-    pub fn next(&mut self, id: u64, held: u64, now: Duration) -> Option<Vec<Range>> {
+    /// The next batch to ask for, as request `id`, while `held` bytes wait to be written, of which some are complete units
+    /// that will be soon if `drains`; `None` when a bound, a pause after a failure or a lack of work says so. Batches go
+    /// upwards through the content.
+    pub fn next(&mut self, id: u64, held: u64, drains: bool, now: Duration) -> Option<Vec<Range>> {
         if self.open.len() >= self.limits.max_requests || now < self.not_before {
             return None;
         }
@@ -174,13 +175,14 @@ impl Schedule {
         }
         let window = self.way.window().map_or(u64::MAX, |window| window.max(LEAST_WINDOW));
         let mut room = self.limits.max_bytes.min(window).saturating_sub(self.asked().saturating_add(held));
-        if self.open.is_empty() {
+        let gains_room = drains || !self.open.is_empty();
+        if !gains_room {
             // Units that wait for their last bytes must not keep those from being asked for.
             room = room.max(crate::index::UNIT);
         }
         let share = (self.limits.max_bytes / self.limits.max_requests.max(1) as u64).max(REQUEST_BYTES);
         // Room for a little is no reason for a little request, unless that is all there is to ask for.
-        if !self.open.is_empty() && room < share / 2 && room < self.todo.total() {
+        if gains_room && room < share / 2 && room < self.todo.total() {
             return None;
         }
         let most = self.most_ranges()?;

@@ -170,7 +170,8 @@ impl Transfer {
             return None;
         }
         let held = inner.unsettled.saturating_add(inner.assembler.held());
-        let ranges = inner.schedule.next(id, held, now)?;
+        let drains = inner.unsettled_units > 0;
+        let ranges = inner.schedule.next(id, held, drains, now)?;
         Some(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>))
     }
 

@@ -121,7 +121,7 @@ impl Gatherer {
                 let mut requests = Vec::new();
                 loop {
                     let id = next_request_id();
-                    let Some(ranges) = state.schedule.next(id, 0, now) else { break };
+                    let Some(ranges) = state.schedule.next(id, 0, false, now) else { break };
                     requests.push(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>));
                 }
                 if state.schedule.is_idle() {

@@ -34,10 +34,10 @@ The developers' door: cargo xtask TASK
   long             what takes longer: many property cases, fuzzing, huge files, the quick benchmark
   fuzz [SECONDS]   fuzzes each target for so long (60) with the nightly toolchain
   fuzz --replay    runs the committed inputs through the targets, on the stable toolchain
-  bench [--quick | --write] [--resume] [--only CASE]...
-                   side by side with every peer that is installed, over cp and b3sum; --only takes the cases whose name has
-                   this in it and leaves the others' results, --resume measures only what has none; --write renews
-                   docs/bench (README.md, results.json, updates.svg)
+  bench [--quick | --write] [--goals] [--resume] [--only CASE]...
+                   side by side with every peer that is installed, over cp and b3sum; --goals runs only what a goal is
+                   about, --only takes the cases whose name has this in it and leaves the others' results, --resume
+                   measures only what has none; --write renews docs/bench (README.md, results.json, updates.svg)
   bench --net [--quick] [--write] [--only CASE]...
                    over a slow link (as root, on Linux), beside zsync, bita and curl; --only takes the cases whose name
                    has this in it and leaves the others' results; --write renews docs/bench/net.md and net.json

@@ -22,6 +22,10 @@ use crate::weak::{self, Filter, Hit};
 const SECTION: u64 = 1 << 20;
 /// As much, in blocks.
 const BLOCKS: u64 = 4;
+/// Sections that are looked through side by side, whatever the number of threads, before the next ones hear what these
+/// have found; and as many at first.
+const WAVE: usize = 32;
+const FIRST_WAVE: usize = 4;
 /// Bytes that are scanned at once after a break, and where nothing has been found for a while.
 const PIECE: usize = 128 << 10;
 const LARGEST: usize = 1 << 20;
@@ -51,7 +55,7 @@ pub(super) fn find(
         return if count { observer.scanned(seed.length()) } else { Ok(()) };
     }
     let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
-    let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch| {
+    let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch, shift: Option<u64>| {
         let reach = (inside + level.size()).min(seed.length() - start) as usize;
         data.resize(reach, 0);
         let read = seed.read_at(start, data).unwrap_or_else(|error| {
@@ -61,15 +65,24 @@ pub(super) fn find(
         let data = &data[..read.min(reach)];
         let at_end = start + data.len() as u64 >= seed.length();
         let guard = Guard::new(level.size() as usize);
-        let mut section = Section { level, table: &table, data, start, at_end, observer, guard, spots: Vec::new() };
+        let spots = Vec::new();
+        let mut section = Section { level, table: &table, data, start, at_end, shift, observer, guard, spots };
         section.search(inside as usize, hits)?;
         observer.scanned(if count { inside } else { 0 })?;
         Ok((section.spots, section.guard.work))
     };
-    let outcomes: Vec<_> = stretches.into_par_iter().map_init(Default::default, look).collect::<Result<_>>()?;
-    for (spots, work) in outcomes {
-        spots.into_iter().for_each(|spot| add(level, found, number, spot));
-        found.work.add(work);
+    let (mut rest, mut wave, mut shift) = (&stretches[..], FIRST_WAVE, None);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(wave.min(rest.len()));
+        let outcomes = now.par_iter().map_init(Default::default, |room, stretch| look(room, *stretch, shift));
+        for (spots, work) in outcomes.collect::<Result<Vec<_>>>()? {
+            if let Some((block, offset)) = spots.last() {
+                shift = Some(offset.wrapping_sub(level.range(*block).offset));
+            }
+            spots.into_iter().for_each(|spot| add(level, found, number, spot));
+            found.work.add(work);
+        }
+        (rest, wave) = (later, WAVE);
     }
     table.spread(level, seeds, found, observer)
 }
@@ -158,6 +171,8 @@ struct Section<'a> {
     start: u64,
     /// `data` ends where the seed ends.
     at_end: bool,
+    /// How far what was found last is from its own offset.
+    shift: Option<u64>,
     observer: &'a dyn Observe,
     guard: Guard,
     spots: Vec<Spot>,
@@ -168,17 +183,27 @@ impl Section<'_> {
     fn search(&mut self, inside: usize, hits: &mut Vec<Hit>) -> Result<()> {
         let size = self.level.size() as usize;
         let inside = inside.min(self.data.len());
-        // Whoever has an old version most likely has most at its own place.
-        let mut expected = self.start.is_multiple_of(size as u64).then_some(self.start / size as u64);
         let (mut at, mut piece) = (0, PIECE);
+        let mut expected = None;
+        // Most likely most is as far from its own place as what was found before, or not at all.
+        for shift in [self.shift.unwrap_or(0), 0] {
+            let target = self.start.wrapping_sub(shift);
+            let first = (target.wrapping_neg() % size as u64) as usize;
+            let block = target.wrapping_add(first as u64) / size as u64;
+            if expected.is_none()
+                && let Some((place, block)) = self.follow(block, first, inside)?
+            {
+                at = place + self.level.range(block).length as usize;
+                expected = Some(block + 1);
+            }
+            if self.shift.is_none_or(|shift| shift == 0) {
+                break;
+            }
+        }
         let mut seen = HashSet::new();
         while at < inside {
             if let Some(block) = expected.take() {
-                // An edit in place leaves the next block where it was.
-                if let Some((place, block)) = match self.take(block, at)? {
-                    true => Some((at, block)),
-                    false => self.take(block + 1, at + size)?.then_some((at + size, block + 1)),
-                } {
+                if let Some((place, block)) = self.follow(block, at, inside)? {
                     at = place + self.level.range(block).length as usize;
                     (expected, piece) = (Some(block + 1), PIECE);
                     continue;
@@ -210,6 +235,24 @@ impl Section<'_> {
             piece = (2 * piece).min(LARGEST);
         }
         self.tail()
+    }
+
+    /// Where `block`, which is expected at `at`, or one of the next ones is: an edit in place leaves these where they were,
+    /// and what is between need not be looked at. Those are told by their sums first, which is faster.
+    fn follow(&mut self, block: u64, at: usize, inside: usize) -> Result<Option<(usize, u64)>> {
+        let size = self.level.size() as usize;
+        if at < inside && self.take(block, at)? {
+            return Ok(Some((at, block)));
+        }
+        for (block, at) in (block..).zip((at..inside).step_by(size)).skip(1) {
+            let Some(window) = self.data.get(at..at + size) else { break };
+            let (a, b) = weak::sum(window);
+            let looks = self.level.identity(block).is_some_and(|(weak, _)| weak == self.level.cut_weak(a, b));
+            if looks && self.take(block, at)? {
+                return Ok(Some((at, block)));
+            }
+        }
+        Ok(None)
     }
 
     /// The first of the `hits`, which are relative to `from`, that is a block, and which one.

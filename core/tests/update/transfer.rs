@@ -118,6 +118,28 @@ fn bytes_in_flight_are_bounded() {
 }
 
 #[test]
+fn a_source_that_is_faster_than_the_disk_waits_for_it() {
+    const LENGTH: u64 = 8 << 20;
+    let target = pattern(LENGTH as usize);
+    let whole = vec![Piece { target: Range::new(0, LENGTH), origin: Origin::Missing }];
+    let limits = Limits { max_bytes: 1 << 20, ..Limits::default() };
+    let (transfer, mut requests) = (begun(index_of(&target, 1024), whole, limits), 0);
+    while !transfer.step(Duration::ZERO, 0.5).unwrap().over {
+        // Each answer is there at once, and nothing is written as long as more can be asked for.
+        while let Some(request) = transfer.next_request(requests, Duration::ZERO) {
+            crate::common::answer_from(&target, request);
+            transfer.step(Duration::ZERO, 0.5).unwrap();
+            let (_, bytes) = transfer.in_flight();
+            assert!(bytes <= limits.max_bytes, "{bytes} bytes in flight");
+            requests += 1;
+        }
+        let ready = transfer.take_ready().expect("nothing can be asked for, and nothing is to be written");
+        transfer.settle(ready.fetched());
+    }
+    assert!(requests <= LENGTH / (64 << 10), "{requests} requests");
+}
+
+#[test]
 fn small_gaps_are_merged_and_counted() {
     let mut simulation = Simulation::new(pattern(1 << 20), every_second_block(1 << 20, 1024), Limits::default());
     simulation.run(|_| Behaviour::Answer).unwrap();

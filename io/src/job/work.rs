@@ -21,10 +21,17 @@ use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::{spool, verbs};
 
-/// What an update would do.
+/// What an update would do. If parts of the index are needed and these are of another version now, the index is read
+/// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
     output::real_target(&shared.target)?;
-    let index = &shared.index;
+    match plan_for(shared, &shared.index) {
+        Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
+        outcome => outcome,
+    }
+}
+
+fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let seeds = Seeds::open(shared, None)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
@@ -52,6 +59,11 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
+    attempt(shared, &newer(shared, error)?, &mut partial)
+}
+
+/// The index as it is now where it came from; `error` if it is no other.
+fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     let mut options = shared.options.open.clone();
     options.observer = shared.observer.clone();
     // An index that cannot be read any more is not what the caller is to hear of.
@@ -66,7 +78,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         &[("root", &index.root())],
     );
     shared.restart(&index);
-    attempt(shared, &index, &mut partial)
+    Ok(index)
 }
 
 /// Whether an error can come of content and index not being of the same version.

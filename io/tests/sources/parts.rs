@@ -160,6 +160,8 @@ fn an_index_that_is_replaced_after_its_beginning_is_opened_anew_once() {
         let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
         is_newer.store(true, Ordering::SeqCst);
         let job = Job::new(Arc::new(index), None, &target, JobOptions::default()).expect("a job");
+        let plan = job.plan().expect("a plan");
+        assert_eq!((plan.total, plan.missing < 30_000), (newer.len() as u64, true));
         job.run().expect("an update");
         assert!(std::fs::read(&target).expect("the target") == newer, "tagged: {tagged}");
     }

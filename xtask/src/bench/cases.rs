@@ -34,6 +34,10 @@ pub(super) enum Kind {
     Growth { lengths: &'static [u64] },
     /// The same of one large file on the disk.
     Disk { length: u64 },
+    /// Each kernel by itself.
+    Kernels,
+    /// What is found, beside what a search without bounds finds.
+    Recall { length: u64 },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +58,7 @@ const fn releases(key: &'static str, name: &'static str, form: &'static str) -> 
 
 const FULL: &[Case] = &[
     made("edits", "1 GiB, 240 edits", 1024, Relation::Edits(240), Tool::ALL),
-    made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::FEW),
+    made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::OWN),
     made("plan", "256 MiB, unrelated", 256, Relation::None, Tool::MOST),
     made("zeros", "512 MiB, disk image", 512, Relation::Zeros, Tool::MOST),
     made("prefix", "512 MiB, 777 bytes before", 512, Relation::Prefix(777), Tool::MOST),
@@ -69,6 +73,8 @@ const FULL: &[Case] = &[
         kind: Kind::Growth { lengths: &[128 * MIB, 512 * MIB, 1024 * MIB, 2048 * MIB, 4096 * MIB] },
     },
     Case { key: "disk", name: "16 GiB on disk", kind: Kind::Disk { length: 16384 * MIB } },
+    Case { key: "kernels", name: "kernels", kind: Kind::Kernels },
+    Case { key: "recall", name: "recall", kind: Kind::Recall { length: 32 * MIB } },
 ];
 
 const QUICK: &[Case] = &[
@@ -80,6 +86,7 @@ const QUICK: &[Case] = &[
     Case { key: "hostile", name: "hostile", kind: Kind::Hostile { length: 32 * MIB, one_block: 128 * MIB } },
     Case { key: "growth", name: "growth", kind: Kind::Growth { lengths: &[32 * MIB, 128 * MIB, 256 * MIB] } },
     Case { key: "disk", name: "256 MiB on disk", kind: Kind::Disk { length: 256 * MIB } },
+    Case { key: "recall", name: "recall", kind: Kind::Recall { length: 4 * MIB } },
 ];
 
 pub(super) fn all(is_quick: bool) -> &'static [Case] {

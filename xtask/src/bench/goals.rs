@@ -138,7 +138,8 @@ fn growth(all: &Points<'_>, goals: &mut Vec<Goal>) {
         (last("gosync, local"), last("cp"), there("gosync, local"), there("cp"))
     {
         let (memory, disk) = (own / cp, own_there / cp_there);
-        let what = format!("update ÷ cp: {}", all.name("disk"));
+        let part = all.point("disk", "update", "cp").and_then(|point| point["files"].as_str()).unwrap_or_default();
+        let what = format!("update ÷ cp: {}{}{part}", all.name("disk"), if part.is_empty() { "" } else { ", " });
         let measured = format!("{disk:.2} ({own_there:.1} s, {cp_there:.1} s), in memory {memory:.2}");
         let goal = "at most 1.25 × that in memory".to_owned();
         goals.push(Goal { what, goal, measured, is_met: disk <= 1.25 * memory });

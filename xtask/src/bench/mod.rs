@@ -15,6 +15,7 @@ mod measure;
 #[cfg(target_os = "linux")]
 mod net;
 mod place;
+mod recall;
 mod report;
 mod room;
 mod runner;
@@ -29,6 +30,7 @@ use crate::sh::{Result, fail};
 use cases::Case;
 use room::room;
 use runner::Bench;
+use tools::Tool;
 
 const MIB: u64 = 1 << 20;
 
@@ -49,11 +51,14 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
     }
     crate::setup::peers()?;
     let gosync = faces::program(Profile::Fast)?;
-    let (tools, remarks) = tools::available(choice.is_quick);
+    let (mut tools, remarks) = tools::available(choice.is_quick);
+    if choice.is_short {
+        tools.retain(|tool| Tool::GOALS.contains(tool));
+    }
     remarks.iter().for_each(|remark| println!("{remark}"));
     let kept = kept::folder(if choice.is_quick { "quick" } else { "full" }, choice.is_new())?;
     let folder = room("files")?;
-    let is_in_memory = folder.starts_with("/dev/shm");
+    let is_in_memory = folder.starts_with(room::IN_MEMORY);
     let bench = Bench { gosync: &gosync, folder: folder.clone(), tools, rounds: choice.rounds() };
     let outcome = chosen.iter().try_for_each(|case| {
         if choice.is_resumed && kept::kept(&kept, case.name).is_some() {
@@ -97,6 +102,8 @@ struct Choice<'a> {
     is_for_docs: bool,
     /// Cases that have been measured are left as they are.
     is_resumed: bool,
+    /// Only the programs that a goal is about.
+    is_short: bool,
     only: Vec<&'a str>,
 }
 
@@ -109,6 +116,7 @@ impl<'a> Choice<'a> {
                 "--quick" => choice.is_quick = true,
                 "--write" => choice.is_for_docs = true,
                 "--resume" => choice.is_resumed = true,
+                "--goals" => choice.is_short = true,
                 "--only" => choice.only.push(words.next()?),
                 _ => return None,
             }

@@ -95,6 +95,22 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
+    /// Writes so many bytes and removes them again, where files are in memory: on a virtual machine, memory that was not
+    /// used for a while has gone back to the host, and whoever gets it first waits for that. Which program that is depends
+    /// on how much the one before has left behind.
+    pub(super) fn warm(&self, length: u64) -> Result<()> {
+        if !self.work.starts_with(super::room::IN_MEMORY) {
+            return Ok(());
+        }
+        let path = self.work.with_extension("warm");
+        let mut file = std::fs::File::create(&path)?;
+        let some = vec![0; 1 << 20];
+        for _ in 0..length.div_ceil(some.len() as u64) {
+            std::io::Write::write_all(&mut file, &some)?;
+        }
+        Ok(std::fs::remove_file(path)?)
+    }
+
     /// The command to measure.
     pub(super) fn command(&self, tool: Tool, action: Action) -> Result<Sh> {
         match action {
@@ -190,6 +206,11 @@ impl<'a> Place<'a> {
     pub(super) fn update_beside(&self) -> Sh {
         let start = sh(self.gosync).args("update --json --quiet").arg(self.result()).arg("--seed").arg(&self.old);
         start.arg("--index").arg(self.index(Tool::Local)).arg("--source").arg(self.new_version())
+    }
+
+    /// The floor of that: gosync's result is on the disk when it ends, so `cp`'s has to be.
+    pub(super) fn copy_durably(&self) -> Sh {
+        self.script("cp \"$1\" \"$2\" && sync \"$2\"", self.new_version()).arg(self.result())
     }
 
     /// What was transferred besides the index where no server counts it: a delta or a patch.

@@ -25,7 +25,7 @@ pub(super) fn write(
         .filter_map(|tool| tool.version(gosync))
         .collect();
     let goals = goals_table(&goals::goals(&results));
-    let tables = format!("{}\n{}", table(&results), ratios(&results));
+    let tables = format!("{}\n{}\n{}\n{}", table(&results), ratios(&results), recall(&results), kernels(&results));
     println!("\n{goals}\n{tables}");
     let whole = json!({ "versions": versions, "remarks": remarks, "cases": results });
     std::fs::write(folder.join("results.json"), format!("{whole:#}\n"))?;
@@ -61,8 +61,9 @@ fn page(results: &[Value], versions: &[String], remarks: &[String], goals: &str,
     let absent: String = remarks.iter().map(|remark| format!(" {remark}.")).collect();
     let what: String = Tool::ALL.iter().map(|tool| format!("- **{}**: {}\n", tool.name(), tool.what())).collect();
     format!(
-        "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`): the programs take turns, and of \
-         three runs the middle one counts (one that took more than 10 s ran once).\n\n\
+        "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`), or case by case with `--only CASE` and \
+         then `--resume --write`: the programs take turns, and of three runs the middle one counts (one that took more than \
+         10 s ran once). Where the time goes: `profile.md`.\n\n\
          Machine: {}. Commit: {}. Date: {}. Files: {medium}, unless a case says otherwise. Versions: {}.{absent}\n\n\
          Over HTTP means from one server on loopback, which counts. The result of each update was compared with the new \
          version by digest. Peak memory is that of the largest process. How the files are made: \
@@ -144,11 +145,58 @@ fn ratios(results: &[Value]) -> String {
     out
 }
 
+/// What the bounds on a search cost in matches.
+fn recall(results: &[Value]) -> String {
+    let mut out = "## Recall\n\nBytes that gosync finds under the bounds on its search, over those that a search without bounds \
+                   finds (a scalar loop that looks at every offset), in content with scattered edits. Below 1 more is fetched \
+                   than has to be.\n\n\
+                   | content | bytes | an edit in | blocks of | gosync | without bounds | recall |\n\
+                   | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        .to_owned();
+    for point in of_case(results, "recall") {
+        let number = |key: &str| grouped(point[key].as_u64().unwrap_or_default());
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {:.4} |",
+            text(&point["content"]),
+            number("length"),
+            number("every"),
+            number("block_size"),
+            number("found"),
+            number("exact"),
+            point["recall"].as_f64().unwrap_or_default(),
+        );
+    }
+    out
+}
+
+/// The kernels, each by itself.
+fn kernels(results: &[Value]) -> String {
+    let mut out = "## Kernels\n\nGB/s of one core, in pieces of 256 KiB: of one piece that stays in the second-level cache, and of \
+                   64 MiB; the best of many short rounds (`cargo xtask bench --kernels`). Beside them what throw-away \
+                   prototypes reached, from memory.\n\n\
+                   | kernel | from the cache | from memory | prototype |\n| --- | ---: | ---: | ---: |\n"
+        .to_owned();
+    for point in of_case(results, "kernels") {
+        let number = |key: &str| point[key].as_f64().map_or("-".to_owned(), |speed| format!("{speed:.2}"));
+        let (cache, memory, prototype) = (number("cache"), number("memory"), number("prototype"));
+        let _ = writeln!(out, "| {} | {cache} | {memory} | {prototype} |", text(&point["kernel"]));
+    }
+    out
+}
+
+/// The points of the case with this key.
+fn of_case<'a>(results: &'a [Value], key: &str) -> impl Iterator<Item = &'a Value> {
+    let case = results.iter().filter(move |case| case["key"] == key);
+    case.flat_map(|case| case["points"].as_array().map(Vec::as_slice).unwrap_or_default())
+}
+
 /// Each with the name of its case.
 fn points(results: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     results.iter().flat_map(|case| {
         let list = case["points"].as_array().map(Vec::as_slice).unwrap_or_default();
-        list.iter().map(move |point| (&case["case"], point))
+        // Neither recall nor kernels are runs of a program.
+        list.iter().filter(|point| point["action"].is_string()).map(move |point| (&case["case"], point))
     })
 }
 

@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::sh::{Result, sh};
 
+/// What is below it is in memory.
+pub(super) const IN_MEMORY: &str = "/dev/shm";
+
 /// A folder for the files of this name: in memory where there is enough of it, so that no disk is measured.
 pub(super) fn room(name: &str) -> Result<PathBuf> {
     const ENOUGH: u64 = 10 << 30;
-    if free(Path::new("/dev/shm")).min(memory()) < ENOUGH {
+    if free(Path::new(IN_MEMORY)).min(memory()) < ENOUGH {
         return Ok(crate::paths::fresh(&format!("bench/{name}"))?);
     }
     // Always the same, so that what a run that was killed has left goes with the next one.
-    let folder = PathBuf::from(format!("/dev/shm/gosync-bench-{name}"));
+    let folder = PathBuf::from(format!("{IN_MEMORY}/gosync-bench-{name}"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
@@ -22,7 +25,7 @@ pub(super) fn room(name: &str) -> Result<PathBuf> {
 /// Why this much does not fit into the folder, if it does not. What lies in memory must leave some for the programs.
 pub(super) fn obstacle(folder: &Path, bytes: u64) -> Option<String> {
     const SPARE: u64 = 1 << 30;
-    let is_memory = folder.starts_with("/dev/shm");
+    let is_memory = folder.starts_with(IN_MEMORY);
     let there = if is_memory { free(folder).min(memory()) } else { free(folder) };
     let needed = bytes + SPARE;
     let gib = |bytes: u64| bytes as f64 / SPARE as f64;

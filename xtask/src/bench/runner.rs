@@ -10,7 +10,7 @@ use super::measure::{self, Usage};
 use super::place::{self, CONTENT, Place};
 use super::room::obstacle;
 use super::tools::{Action, Tool};
-use super::{MIB, disk};
+use super::{MIB, disk, kernels, recall};
 use crate::demo::digest;
 use crate::sh::{Result, fail, sh};
 
@@ -60,6 +60,8 @@ impl Bench<'_> {
             Kind::Hostile { length, one_block } => self.hostile(length, one_block, &folder),
             Kind::Growth { lengths } => self.growth(lengths, &folder),
             Kind::Disk { length } => disk::run(self, length),
+            Kind::Kernels => kernels::points(),
+            Kind::Recall { length } => recall::run(self.gosync, length, &folder),
         };
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
@@ -178,9 +180,13 @@ impl Turn<'_> {
         let Turn { place, tool, action, .. } = self;
         let is_beside = self.is_beside && *action == Action::Update;
         place.prepare(if is_beside { Tool::Cp } else { *tool }, *action)?;
-        let command = match is_beside && *tool == Tool::Local {
-            true => place.update_beside(),
-            false => place.command(*tool, *action)?,
+        if *action == Action::Update {
+            place.warm(self.length)?;
+        }
+        let command = match tool {
+            Tool::Local if is_beside => place.update_beside(),
+            Tool::Cp if is_beside => place.copy_durably(),
+            _ => place.command(*tool, *action)?,
         };
         place.server.take_counts();
         let usage = measure::run(command, &place.log())?;

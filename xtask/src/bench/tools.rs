@@ -79,6 +79,12 @@ impl Tool {
         Tool::B3sum,
     ];
 
+    /// Those that a goal is about, but for the slowest of them.
+    pub(super) const GOALS: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::B3sum];
+
+    /// gosync and the floors.
+    pub(super) const OWN: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Cp, Tool::B3sum];
+
     /// The nearest ones and the floors.
     pub(super) const FEW: &[Tool] =
         &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Zsync, Tool::Rsync, Tool::Rdiff, Tool::Cp, Tool::B3sum];
@@ -119,7 +125,7 @@ impl Tool {
                 "`xdelta3 -e -s OLD NEW`, for this one old version, as index; `xdelta3 -d`; both unpack gzip first"
             }
             Tool::Zstd => "`zstd --patch-from=OLD NEW`, for this one old version, as index; `zstd -d`",
-            Tool::Cp => "a floor: `cp NEW RESULT`",
+            Tool::Cp => "a floor: `cp NEW RESULT`; where only gosync is beside it, and `sync RESULT`, as gosync does",
             Tool::B3sum => "a floor: `b3sum NEW`",
         }
     }
