@@ -25,6 +25,8 @@ export class Index {
   readonly format: 'gosync' | 'legacy';
   /** Bytes of a block. */
   readonly blockSize: number;
+  /** Bytes of a block of the top level, which is looked for first. */
+  readonly topSize: number;
   /** Number of blocks. */
   readonly blockCount: number;
   /** Number of verified units: of 64 KiB, or the blocks of a legacy index. */
@@ -48,6 +50,7 @@ export class Index {
     this.root = facts.root;
     this.format = facts.format;
     this.blockSize = facts.blockSize;
+    this.topSize = facts.topSize;
     this.blockCount = facts.blockCount;
     this.unitCount = facts.unitCount;
     this.encodedSize = facts.encodedSize;
@@ -98,6 +101,7 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
   const from = content instanceof Uint8Array ? { bytes: content } : { path: input.path(content, 'content') };
   const how = input.defined({
     blockSize: input.count32(given.blockSize, 'blockSize'),
+    topSize: input.count32(given.topSize, 'topSize'),
     threads: input.count32(given.threads, 'threads'),
     format: input.maybe(given.format, 'format', input.text),
     source: input.maybe(given.source, 'source', input.text),

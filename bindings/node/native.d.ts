@@ -42,10 +42,14 @@ export interface Failure {
 export interface IndexFacts {
   /** Bytes of the target. */
   length: number
-  /** The BLAKE3 of the target, in hexadecimal. */
-  root: string
+  /** The BLAKE3 of the target, in hexadecimal; a legacy index has none. */
+  root?: string
+  /** The format of the index. */
+  format: 'gosync' | 'legacy'
   /** Bytes of a block. */
   blockSize: number
+  /** Bytes of a block of the top level. */
+  topSize: number
   /** Number of blocks. */
   blockCount: number
   /** Number of verified units. */
@@ -73,10 +77,14 @@ export declare class IndexHandle {
 export interface IndexInput {
   /** Bytes of a block. */
   blockSize?: number
+  /** Bytes of a top block. */
+  topSize?: number
   /** Worker threads. */
   threads?: number
   /** Where the content will be. */
   source?: string
+  /** What the index is written as. */
+  format?: string
   /** What the content is called. */
   name?: string
   /** Which version of it this is. */
@@ -327,6 +335,8 @@ export interface StatisticsInfo {
   retries: number
   /** Whether nothing was written, because the target was right already. */
   upToDate: boolean
+  /** Bytes of the index that were read. */
+  indexSize: number
   /** What proves the result. */
   proof: string
   /** Why it was done this way. */

@@ -75,6 +75,10 @@ pub(crate) struct IndexArgs {
     /// [default: 0, by file size; 8KiB in the legacy format]
     #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
     pub(crate) block_size: u32,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 64KiB to 1MiB [default: 0, by
+    /// file size]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
+    top_size: u32,
     /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
     /// [default: the name of FILE, for a regular file]
     #[arg(long, value_name = "NAME|URL")]
@@ -211,6 +215,7 @@ impl Common {
     pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> Result<IndexOptions> {
         Ok(IndexOptions {
             block_size: args.block_size,
+            top_size: args.top_size,
             threads: self.threads,
             source: args.source.clone(),
             format: Format::from_name(&args.format)?,

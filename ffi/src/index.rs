@@ -254,6 +254,13 @@ pub unsafe extern "C" fn gosync_index_block_size(index: *const gosync_index) -> 
     unsafe { get(index, 0, |index| index.index.block_size()) }
 }
 
+/// Bytes of a block of the top level, which is looked for first. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_top_size(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.top_size()) }
+}
+
 /// Number of blocks: what seeds are searched for. 0 for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_block_count(index: *const gosync_index) -> u64 {

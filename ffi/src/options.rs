@@ -50,6 +50,11 @@ pub struct gosync_index_options {
     pub sign: *const c_char,
     /// The password of that key. NULL: it is not encrypted.
     pub sign_password: *const c_char,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 65536 to 1048576. 0 chooses by
+    /// length. The legacy format has none.
+    pub top_size: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -165,8 +170,12 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
     unsafe {
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
+        if options.reserved != 0 {
+            return Err(argument("options.reserved", "is not 0"));
+        }
         Ok(IndexOptions {
             block_size: options.block_size,
+            top_size: options.top_size,
             threads: options.threads as usize,
             source: optional_text(options.source, "options.source")?.map(str::to_owned),
             format: optional_text(options.format, "options.format")?

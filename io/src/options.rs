@@ -14,6 +14,9 @@ use crate::report::Observer;
 pub struct IndexOptions {
     /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by file size (8 KiB in the legacy format).
     pub block_size: u32,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 64 KiB to 1 MiB. 0 chooses by
+    /// file size. The legacy format has none.
+    pub top_size: u32,
     /// Worker threads. 0 uses all cores.
     pub threads: usize,
     /// Where the content is, as the index shall say it: a file name beside the index, or a URL.
@@ -38,6 +41,8 @@ impl fmt::Debug for IndexOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IndexOptions")
             .field("block_size", &self.block_size)
+            .field("top_size", &self.top_size)
+            .field("format", &self.format)
             .field("source", &self.source)
             .field("name", &self.name)
             .field("version", &self.version)

@@ -79,11 +79,11 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
     let (name, version) = (given(&options.name), given(&options.version));
     let build = BuildOptions {
         block_size: options.block_size,
+        top_size: options.top_size,
         format: options.format,
         source: given(&source),
         name,
         version,
-        ..BuildOptions::default()
     };
     let mut index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
     if let Some(key) = key {

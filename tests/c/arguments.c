@@ -62,7 +62,7 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_index_block_size(NULL) == 0 && gosync_index_block_count(NULL) == 0);
     CHECK(gosync_index_unit_count(NULL) == 0 && gosync_index_source(NULL) == NULL);
     CHECK(gosync_index_name(NULL) == NULL && gosync_index_version(NULL) == NULL);
-    CHECK(gosync_index_signature(NULL) == NULL);
+    CHECK(gosync_index_signature(NULL) == NULL && gosync_index_format(NULL) == NULL && gosync_index_top_size(NULL) == 0);
     CHECK(gosync_index_origin(NULL) == NULL && gosync_index_root_hex(NULL) == NULL);
     CHECK(!gosync_verification_is_match(NULL) && gosync_verification_length(NULL) == 0);
     CHECK(gosync_verification_expected_length(NULL) == 0 && gosync_verification_damaged_count(NULL) == 0);
@@ -337,6 +337,17 @@ static void test_options(void) {
     build.block_size = 3;
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.block_size = 0;
+    build.top_size = 3;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.top_size = 0;
+    build.reserved = 1;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.reserved = 0;
+    build.format = "zsync";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.format = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.format = NULL;
     build.source = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.source = NULL;

@@ -167,6 +167,54 @@ static void test_signature(void) {
     gosync_index_free(built);
 }
 
+/* The format of the ancestor, through all that any index does. */
+static void test_legacy(size_t old_length) {
+    static const char root_of_nothing[] = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_statistics did = GOSYNC_STATISTICS_INIT;
+    gosync_verification *found = NULL;
+    gosync_index *index = NULL;
+    gosync_source *source = NULL;
+    gosync_job *job = NULL;
+    int wrong;
+    build.format = "legacy";
+    build.block_size = 1000;
+    OK(gosync_index_build(in("new"), &build, &index, &error));
+    CHECK(strcmp(gosync_index_format(index), "legacy") == 0 && gosync_index_root_hex(index) == NULL);
+    CHECK(gosync_index_block_size(index) == 1000 && gosync_index_source(index) == NULL);
+    OK(gosync_index_save(index, in("legacy.gosync"), &error));
+    gosync_index_free(index);
+    build.top_size = 65536;
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &build, &index, &error));
+
+    write_file(in("app"), old, old_length);
+    OK(gosync_source_open(in("new"), NULL, &source, &error));
+    for (wrong = 1; wrong >= 0; wrong--) {
+        /* There is no root to compare with, so the finished file is hashed. */
+        open.expect = wrong ? root_of_nothing : NULL;
+        OK(gosync_index_open(in("legacy.gosync"), &open, &index, &error));
+        OK(gosync_job_new(index, source, in("app"), NULL, &job, &error));
+        if (wrong) {
+            FAILS(GOSYNC_E_MISMATCH, gosync_job_run(job, &error));
+            CHECK(file_is(in("app"), old, old_length));
+        } else {
+            OK(gosync_job_run(job, &error));
+            CHECK(file_is(in("app"), target, LENGTH) && strcmp(gosync_job_proof(job), "blocks-md5") == 0);
+            gosync_job_statistics(job, &did);
+            CHECK(did.from_seeds > LENGTH / 2 && did.index_size == gosync_index_encoded_size(index));
+        }
+        gosync_job_free(job);
+        if (!wrong) {
+            OK(gosync_index_verify(index, in("app"), NULL, &found, &error));
+            CHECK(gosync_verification_is_match(found));
+            gosync_verification_free(found);
+        }
+        gosync_index_free(index);
+    }
+    gosync_source_free(source);
+}
+
 /* What the plan reckons with is what it was told to assume. */
 static void check_assumptions(const gosync_index *index) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
@@ -415,6 +463,7 @@ int main(int argc, char **argv) {
     write_file(in("new"), target, LENGTH);
     test_index();
     test_signature();
+    test_legacy(old_length);
     test_update(old_length);
     test_seed_and_named_source(old_length);
     test_verify();

@@ -165,6 +165,10 @@ class Index:
     root: bytes | None
     source: str | None
     levels: list[Level]
+    # What the publisher says, and the text of the signature, which is not checked here.
+    name: str | None = None
+    version: str | None = None
+    signature: str | None = None
     # In place of levels with chaining values: the MD5 of each block of a legacy index.
     md5: list[bytes] = field(default_factory=list)
 
@@ -190,7 +194,7 @@ class Index:
 
 
 UNIT = 65536
-KNOWN = {1: True, 2: True, 3: False}
+KNOWN = {1: True, 2: True, 3: False, 4: False, 5: False}
 
 
 def read(data: bytes) -> Index:
@@ -201,18 +205,12 @@ def read(data: bytes) -> Index:
     must(len(file) == 40, "FORMAT", "FILE has not 40 bytes")
     length, root = int.from_bytes(file[:8], "little"), file[8:]
     levels = read_levels(sections.pop(2, b""))
-    source = sections.pop(3, None)
-    text = None
-    if source is not None:
-        try:
-            text = source.decode("utf-8")
-        except UnicodeDecodeError as cause:
-            raise Refused("FORMAT: the source is not UTF-8") from cause
-        control = any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text)
-        must(1 <= len(source) <= 4096 and not control, "FORMAT", "the source is not as it must be")
+    source = text(sections.pop(3)) if 3 in sections else None
+    name, version = read_publisher(sections.pop(4)) if 4 in sections else (None, None)
+    signature = text(sections.pop(5), "\t\n\r") if 5 in sections else None
     must(list(sections) == [16 + i for i in range(len(levels))], "FORMAT", "other levels than LEVELS says")
     must(levels[-1].count(length) < 1 << 32, "LIMIT", "too many blocks")
-    index = Index(length, root, text, levels)
+    index = Index(length, root, source, levels, name, version, signature)
     fill(index, list(sections.values()))
     return index
 
@@ -243,6 +241,28 @@ def read_container(data: bytes) -> dict[int, bytes]:
             must(flags == 0, "VERSION", "an unknown critical section")
     must(at == len(data), "FORMAT", "bytes after the end")
     return sections
+
+
+def text(data: bytes, allowed: str = "", most: int = 4096) -> str:
+    """UTF-8 without control characters, but for some."""
+    try:
+        read = data.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        raise Refused("FORMAT: a text is not UTF-8") from cause
+    control = any((ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0) and c not in allowed for c in read)
+    must(1 <= len(data) <= most and not control, "FORMAT", "a text is not as it must be")
+    return read
+
+
+def read_publisher(data: bytes) -> tuple[str | None, str | None]:
+    """Name and version."""
+    fields: list[str | None] = []
+    for _ in range(2):
+        must(len(data) > 0 and len(data) > data[0], "FORMAT", "a field of the publisher is cut off")
+        field, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        fields.append(text(field) if field else None)
+    must(data == b"" and any(fields), "FORMAT", "the publisher says nothing, or too much")
+    return fields[0], fields[1]
 
 
 def read_levels(data: bytes) -> list[Level]:

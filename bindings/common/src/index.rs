@@ -14,6 +14,8 @@ use crate::{Location, Observer, OpenOptions, Result, Source, Verification, Verif
 pub struct IndexOptions {
     /// Bytes of a block.
     pub block_size: u32,
+    /// Bytes of a top block; 0 is the default.
+    pub top_size: u32,
     /// Worker threads.
     pub threads: u32,
     /// Where the content is, as the index shall say it. `None`: the file's own name; empty: nothing.
@@ -73,6 +75,7 @@ impl Index {
         let options = gosync_index_options {
             format: pointer(&format),
             block_size: options.block_size,
+            top_size: options.top_size,
             threads: options.threads,
             source: pointer(&source),
             observer: lent.as_ptr(),
@@ -157,6 +160,12 @@ impl Index {
     pub fn block_size(&self) -> u32 {
         // SAFETY: see `length`.
         unsafe { gosync_ffi::gosync_index_block_size(self.0) }
+    }
+
+    /// Bytes of a block of the top level.
+    pub fn top_size(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_top_size(self.0) }
     }
 
     /// Blocks that the target has.

@@ -74,6 +74,11 @@ export interface Watch {
 export interface IndexOptions extends Watch {
   /** Bytes of a block: a power of two from 1 KiB to 32 KiB. Without it, by file size. */
   blockSize?: number | undefined;
+  /**
+   * Bytes of a block of the top level, which receivers look for first: a power of two from 64 KiB to 1 MiB. Without it, by
+   * file size. The legacy format has none.
+   */
+  topSize?: number | undefined;
   /** Worker threads. Without it, all cores. */
   threads?: number | undefined;
   /** Where the content will be: a file name beside the index, or a URL. Without it, the file's own name; `''` for nothing. */
@@ -260,6 +265,11 @@ export interface Statistics {
   readonly retries: number;
   /** Whether the target was the new version already, so that nothing was written. */
   readonly upToDate: boolean;
+  /**
+   * Bytes of the index that were read, in part or whole; not among the other counters. Whatever was read of it before, for a
+   * plan or another update, counts as well.
+   */
+  readonly indexSize: number;
   /** What proves the result: `root` is the BLAKE3 of the whole target, `blocks-md5` the MD5 of each block of a legacy index. */
   readonly proof: string;
   /** Why it was done this way, one line. */

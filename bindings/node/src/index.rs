@@ -48,6 +48,8 @@ pub struct IndexFacts {
     pub format: String,
     /// Bytes of a block.
     pub block_size: u32,
+    /// Bytes of a block of the top level.
+    pub top_size: f64,
     /// Number of blocks.
     pub block_count: f64,
     /// Number of verified units.
@@ -80,6 +82,8 @@ pub struct ContentInput {
 pub struct IndexInput {
     /// Bytes of a block.
     pub block_size: Option<u32>,
+    /// Bytes of a top block.
+    pub top_size: Option<u32>,
     /// Worker threads.
     pub threads: Option<u32>,
     /// Where the content will be.
@@ -247,6 +251,7 @@ pub fn build_index<'env>(
     start(env, &tell, move |channel| {
         let options = IndexOptions {
             block_size: options.block_size.unwrap_or_default(),
+            top_size: options.top_size.unwrap_or_default(),
             threads: options.threads.unwrap_or_default(),
             source: options.source,
             format: options.format,
@@ -354,6 +359,7 @@ fn found(index: Index) -> Result<Outcome> {
         root: index.root_hex(),
         format: index.format(),
         block_size: index.block_size(),
+        top_size: number(index.top_size()),
         block_count: number(index.block_count()),
         unit_count: number(index.unit_count()),
         encoded_size: number(index.encoded_size()),

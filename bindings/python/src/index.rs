@@ -82,6 +82,12 @@ impl Index {
         self.0.block_size()
     }
 
+    /// Bytes of a block of the top level, which is looked for first.
+    #[getter]
+    fn top_size(&self) -> u64 {
+        self.0.top_size()
+    }
+
     /// Number of blocks.
     #[getter]
     fn block_count(&self) -> u64 {

@@ -22,13 +22,14 @@ type Options<'py> = Bound<'py, PyDict>;
 #[pyfunction]
 #[pyo3(signature = (content, **options))]
 #[pyo3(
-    text_signature = "(content, *, block_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)"
+    text_signature = "(content, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
     let options = IndexOptions {
         block_size: keywords.take::<Whole<u32>>("block_size")?.map_or(0, |size| size.0),
+        top_size: keywords.take::<Whole<u32>>("top_size")?.map_or(0, |size| size.0),
         threads: keywords.threads()?,
         format: keywords.optional("format")?,
         source: keywords.optional("source")?,

@@ -7,20 +7,23 @@ import random
 import sys
 from types import ModuleType
 
-import pytest
-
 import gosync
+import pytest
+from test_signatures import SECRET_KEY
 
 
-@pytest.fixture(scope="module")
-def reader(vectors: pathlib.Path) -> ModuleType:
-    path = vectors.parent / "reference" / "reader.py"
-    spec = importlib.util.spec_from_file_location("gosync_reference_reader", path)
+def _load(name: str, path: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def reader(vectors: pathlib.Path) -> ModuleType:
+    return _load("gosync_reference_reader", vectors.parent / "reference" / "reader.py")
 
 
 def _older(content: bytes) -> bytes:
@@ -67,19 +70,19 @@ def test_what_gosync_writes_is_what_the_document_says(
             reader.rebuild(index, [], lambda offset, count: bytes(count))
 
 
-@pytest.mark.timeout(300)
-def test_a_tree_of_levels(reader: ModuleType) -> None:
-    # The smallest content whose top is looked for has 8 MiB and one byte; the reader takes a second for each of them.
-    content = random.Random(3).randbytes(1 << 16) * 128 + b"the end"
-    data = bytes(gosync.index(content))
+@pytest.mark.parametrize(("top_size", "sizes"), [(65_536, [65_536, 1024]), (131_072, [131_072, 65_536, 1024])])
+def test_a_tree_of_levels(reader: ModuleType, top_size: int, sizes: list[int]) -> None:
+    content = random.Random(top_size).randbytes(400_001)
+    data = bytes(gosync.index(content, top_size=top_size))
     index = reader.read(data)
-    assert [level.size for level in index.levels] == [65_536, 1024] and index.levels[0].weak > 0
+    assert [level.size for level in index.levels] == sizes and all(level.weak > 0 for level in index.levels)
     reader.check_identities(index, content)
-    assert index.is_unit(127, content[127 << 16 : 128 << 16]) and not index.is_unit(126, content[1 : 65_537])
-    damaged = bytearray(data)
-    damaged[-5] ^= 1
-    with pytest.raises(reader.Refused, match="FORMAT"):
-        reader.read(bytes(damaged))
+    assert reader.rebuild(index, [_older(content)], lambda offset, count: content[offset : offset + count]) == content
+    for at in range(len(data) - sum(len(level.identities) * level.entry for level in index.levels), len(data), 997):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        with pytest.raises(reader.Refused, match="FORMAT"):
+            reader.read(bytes(damaged))
 
 
 def test_bad_indexes_are_refused_for_the_same_reason(reader: ModuleType, vectors: pathlib.Path) -> None:
@@ -89,11 +92,26 @@ def test_bad_indexes_are_refused_for_the_same_reason(reader: ModuleType, vectors
         assert str(raised.value).startswith(vector["error"] + ":"), vector["name"]
 
 
+def test_what_the_publisher_says(reader: ModuleType, tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(SECRET_KEY)
+    signed = gosync.index(b"content", name="app \u03b2", version="2.0", sign=key, sign_password="secret")
+    index = reader.read(bytes(signed))
+    assert (index.name, index.version, index.signature) == ("app \u03b2", "2.0", signed.signature)
+    index = reader.read(bytes(gosync.index(b"content", version="x" * 255)))
+    assert (index.name, index.version) == (None, "x" * 255)
+
+
 def test_what_the_ancestor_wrote(reader: ModuleType, vectors: pathlib.Path) -> None:
-    files = sorted((vectors.parent / "golden" / "legacy-0.2").glob("*.gosync"))
+    folder = vectors.parent / "golden" / "legacy-0.2"
+    inputs = _load("gosync_golden_inputs", folder / "make_inputs.py").INPUTS
+    files = sorted(folder.glob("*.gosync"))
     assert files
     for path in files:
         index = reader.read(path.read_bytes())
         theirs = gosync.info(path)
         assert (theirs.format, theirs.root) == ("legacy", None)
         assert (index.length, index.levels[0].size) == (theirs.length, theirs.block_size), path.name
+        content = inputs[path.name.split("-")[0]]
+        reader.check_identities(index, content)
+        assert reader.rebuild(index, [content], lambda offset, count, c=content: c[offset : offset + count]) == content

@@ -54,6 +54,7 @@ fn info_shows_what_the_index_says() {
         "length",
         "root",
         "block size",
+        "top size",
         "blocks",
         "units",
         "index size",
@@ -73,6 +74,13 @@ fn info_shows_what_the_index_says() {
     assert_eq!(last["source"], "new");
     assert_eq!(last["unit_count"].as_u64(), Some(release.new.len().div_ceil(65536) as u64));
     assert!(last["origin"].as_str().is_some_and(|origin| origin.ends_with("new.gosync")), "{last}");
+    assert_eq!((last["block_size"].as_u64(), last["top_size"].as_u64()), (Some(1024), Some(65_536)));
+
+    let given = ["index", "new", "-o", "given.gosync", "--block-size", "8KiB", "--top-size", "256KiB", "--json"];
+    let last = folder.gosync(given).expect_code(0).last();
+    assert_eq!((last["block_size"].as_u64(), last["top_size"].as_u64()), (Some(8192), Some(262_144)));
+    folder.gosync(["index", "new", "--top-size", "100KiB"]).expect_code(2);
+    folder.gosync(["index", "new", "--top-size", "64KiB", "--format", "legacy"]).expect_code(2);
 }
 
 #[test]
@@ -128,6 +136,7 @@ fn update_with_source_and_seeds_writes_a_new_file() {
     let number = |key: &str| last[key].as_u64().unwrap_or_else(|| panic!("{key}: {last}"));
     assert_eq!(number("from_seeds") + number("fetched"), number("total"));
     assert!(number("from_seeds") > 2_700_000, "{last}");
+    assert_eq!(number("index_size"), folder.read("new.gosync").len() as u64);
     assert_eq!((last["proof"].as_str(), last["verb"].as_str()), (Some("root"), Some("update")));
 }
 

@@ -48,6 +48,8 @@ struct Shared {
 struct State {
     seeds: Vec<Added>,
     mirrors: Vec<Arc<dyn Source>>,
+    /// The index of a newer version, if one turned out to be there.
+    newer: Option<Arc<Index>>,
     statistics: Statistics,
     /// The unfinished outputs.
     temporary: Vec<PathBuf>,
@@ -142,14 +144,17 @@ impl Job {
     /// What the job has done so far.
     pub fn statistics(&self) -> Statistics {
         let progress = self.progress();
+        let state = self.shared.state();
+        let index_size = self.shared.index.read_size() + state.newer.as_ref().map_or(0, |index| index.read_size());
         Statistics {
+            index_size,
             from_seeds: progress.from_seeds,
             fetched: progress.fetched,
             wasted: progress.wasted,
             written: progress.written,
             requests: progress.requests,
             retries: progress.retries,
-            ..self.shared.state().statistics.clone()
+            ..state.statistics.clone()
         }
     }
 
@@ -213,10 +218,11 @@ impl Shared {
     }
 
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.
-    fn restart(&self, index: &Index) {
+    fn restart(&self, index: &Arc<Index>) {
         {
-            let statistics = &mut self.state().statistics;
-            (statistics.total, statistics.proof) = (index.length(), index.proof());
+            let mut state = self.state();
+            (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
+            state.newer = Some(Arc::clone(index));
         }
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;

@@ -232,7 +232,7 @@ fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
         None => named_source(shared, index)?,
     };
     let mirrors = shared.state().mirrors.clone();
-    open::with_mirrors(source, mirrors, &shared.observer)
+    open::with_mirrors(source, mirrors, index.unit_size(), &shared.observer)
 }
 
 fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {

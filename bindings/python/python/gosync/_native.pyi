@@ -9,6 +9,8 @@ from ._sources import AsyncSource, BlockingSource
 
 _Path: TypeAlias = str | PathLike[str]
 _Content: TypeAlias = _Path | Buffer | BlockingSource | AsyncSource
+_OnProgress: TypeAlias = Callable[["Progress"], object] | None
+_OnEvent: TypeAlias = Callable[["Event"], object] | None
 
 __all__ = [
     "Cancel",
@@ -150,6 +152,10 @@ class Statistics:
         """Whether the target was the new version already, so that nothing was written."""
 
     @property
+    def index_size(self) -> int:
+        """Bytes of the index that were read: not among the others, and with what was read of it before."""
+
+    @property
     def proof(self) -> str:
         """What proves the result, for instance `root`."""
 
@@ -279,14 +285,11 @@ class Index:
     def open(
         index: Index | _Content,
         *,
-        max_index_size: int = 0,
-        index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-        retries: int | None = None, connections: int = 0, timeout: float = 0,
-        connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-        user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-        proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
-        progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-        cancel: Cancel | None = None,
+        max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+        retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+        first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+        headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+        rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Index:
         """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
 
@@ -323,8 +326,7 @@ class Index:
         self,
         path: _Path,
         *,
-        threads: int = 0, progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-        cancel: Cancel | None = None,
+        threads: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Verification:
         """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
 
@@ -343,6 +345,10 @@ class Index:
     @property
     def block_size(self) -> int:
         """Bytes of a block."""
+
+    @property
+    def top_size(self) -> int:
+        """Bytes of a block of the top level, which is looked for first."""
 
     @property
     def block_count(self) -> int:
@@ -398,12 +404,10 @@ def kinds() -> list[tuple[str, int, bool]]:
 def index(
     content: _Path | Buffer,
     *,
-    block_size: int = 0, threads: int = 0, source: str | None = None,
-    format: Literal["gosync", "legacy"] | None = None,
-    name: str | None = None, version: str | None = None,
+    block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
+    format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
     sign: _Path | None = None, sign_password: str | None = None,
-    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
     copied to an unnamed temporary file first.
@@ -420,16 +424,13 @@ def plan(
     index: Index | _Content,
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
-    assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    replace_timeout: float = 0, move_aside: bool = False,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
     max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Plan:
     """Says what `update` with the same arguments would do. Fetches no content and writes nothing."""
 
@@ -439,16 +440,13 @@ def update(
     index: Index | _Content,
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
-    assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    replace_timeout: float = 0, move_aside: bool = False,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
     max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Statistics:
     """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
     verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
@@ -478,13 +476,11 @@ def verify(
     target: _Path,
     *,
     index: Index | _Content,
-    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 
@@ -492,11 +488,9 @@ def info(
     index: Index | _Content,
     *,
     max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None, events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""
