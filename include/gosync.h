@@ -494,10 +494,10 @@ typedef struct {
 // A format version or feature that this library does not read.
 #define GOSYNC_E_VERSION 61
 
-// A size is above a limit that the caller set.
+// A size is above a limit, which the caller or the format sets.
 #define GOSYNC_E_LIMIT 62
 
-// Content is not what the index says.
+// Content is not what the index says, or the index is not what was demanded.
 #define GOSYNC_E_MISMATCH 63
 
 // A defect in gosync.

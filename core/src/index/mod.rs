@@ -15,6 +15,7 @@ mod container;
 mod decode;
 mod encode;
 mod groups;
+mod identity;
 mod layout;
 mod legacy;
 mod partial;
@@ -25,9 +26,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
-
 use self::groups::Groups;
+use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
 use self::partial::Places;
 use self::tree::ChainingValue;
@@ -467,48 +467,6 @@ impl fmt::Debug for Index {
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
-}
-
-/// A mask of `count` bytes, 8 at most.
-#[inline]
-fn low_bytes(count: u8) -> u64 {
-    u64::MAX.checked_shr(64 - 8 * u32::from(count)).unwrap_or(0)
-}
-
-/// The weak sum as a level stores it: the low 16 bits of A, then as many of B as fit.
-#[inline]
-fn cut_weak(level: &Level, (a, b): (u32, u32)) -> u64 {
-    (u64::from(a & 0xffff) | u64::from(b) << 16) & low_bytes(level.weak)
-}
-
-#[inline]
-fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
-    xxh3_64(bytes) & low_bytes(level.hint)
-}
-
-/// The hint of an upper block: the hash of its blocks' hashes, so that it costs next to nothing where these are known.
-fn upper_hint(hashes: impl Iterator<Item = u64>) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    hashes.for_each(|hash| hasher.update(&hash.to_le_bytes()));
-    hasher.digest()
-}
-
-/// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
-/// shows that a group belongs to another version, or is damaged.
-fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHECK] {
-    // One call on bytes in a row: there are many groups, and a hasher takes longer to set up than to use.
-    let mut bytes = [0; 1024];
-    let length = parent.len() + entries.len();
-    let hash = match bytes.get_mut(..length) {
-        Some(bytes) => {
-            bytes[..parent.len()].copy_from_slice(parent);
-            bytes[parent.len()..].copy_from_slice(entries);
-            blake3::hash(bytes)
-        }
-        None => blake3::Hasher::new().update(parent).update(entries).finalize(),
-    };
-    let [a, b, c, d, ..] = *hash.as_bytes();
-    [a, b, c, d]
 }
 
 /// What is wrong with a source, if anything is.

@@ -429,9 +429,10 @@ impl Site<'_> {
 
     fn blame(&self, culprit: Culprit, offset: u64) {
         let (kind, text) = match culprit {
-            Culprit::Hint(seed) => {
-                ("wrong_hint", format!("a part of seed {seed} only looked like the target's: the index's hint of it is wrong"))
-            }
+            Culprit::Hint(seed) => (
+                "wrong_hint",
+                format!("a part of seed {seed} only looked like the target's: the index's hint of it is wrong"),
+            ),
             Culprit::Seed(seed) => ("wrong_seed", format!("a part of seed {seed} has changed since it was looked at")),
             Culprit::Source => ("wrong_source", String::from("the source sent wrong bytes at first")),
         };
