@@ -18,6 +18,8 @@ use crate::weak::Hit;
 /// Sections of a wave at most, whatever the number of threads. The first waves are smaller.
 const WAVE: u64 = 64;
 const FIRST_WAVE: u64 = 8;
+/// Blocks of a section at most.
+const MOST_BLOCKS: u64 = 4096;
 /// The share of a seed that may be put off.
 const PUT_OFF: u64 = 16;
 
@@ -48,7 +50,11 @@ impl<'a> Search<'a> {
 
     /// A search for what `found` lacks.
     pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
-        let section = options.section.max(1) as u64;
+        // What has been found in a section is looked through at every hit. And a block that is larger than a section would
+        // be read again for each of them.
+        let block = u64::from(index.block_size());
+        let most = (MOST_BLOCKS * block).max(UNIT);
+        let section = (options.section.max(1) as u64).min(most).max(block);
         Search { index, section, observer, found, table: None, rooms: Mutex::default() }
     }
 
@@ -176,7 +182,7 @@ impl<'a> Search<'a> {
 
     fn look_at(&self, seed: &dyn ReadAt, number: u32, (start, inside): Stretch, room: &mut Room) -> Result<Outcome> {
         let length = seed.length();
-        let reach = (inside + UNIT).min(length - start) as usize;
+        let reach = (inside + self.index.unit_size()).min(length - start) as usize;
         if room.data.len() < reach {
             room.data.resize(reach, 0);
         }

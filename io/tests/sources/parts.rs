@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gosync_io::{
-    Digest, ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index,
+    Digest, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index,
     index_bytes, open_index, open_source, save_index, verify_file,
 };
 
@@ -102,6 +102,7 @@ fn only_what_is_needed_is_read() {
     assert!(std::fs::read(&target).expect("the target") == pair.new);
     assert!(statistics.fetched <= 5 * 2 * 2048, "{} bytes fetched", statistics.fetched);
     assert_eq!(index_bytes_of(&server, pair.served.len()).0, read, "what the plan read serves the update too");
+    assert_eq!(statistics.index_size, read, "and so do the statistics");
 }
 
 #[test]
@@ -138,6 +139,30 @@ fn the_rest_comes_when_it_is_asked_for() {
     assert!(!verification.is_match() && verification.damaged[0].offset == 5_000_000 / 65_536 * 65_536);
     let read = index_bytes_of(&server, pair.served.len()).0 - before;
     assert!(read < 2 * (HEAD + 1100 * 38), "{read} bytes for two times the chaining values");
+}
+
+#[test]
+fn a_legacy_index_is_read_whole() {
+    let content = noise(2_000_000);
+    let options = IndexOptions { format: Format::Legacy, block_size: 100, ..IndexOptions::default() };
+    let bytes = index_bytes(&content, &options).expect("an index").encode();
+    let served = (content.clone(), bytes.clone());
+    let server = Server::start(move |asked| good(asked, if asked.path == NAME { &served.0 } else { &served.1 }));
+    let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    assert!(index.is_whole() && index.format() == Format::Legacy);
+    assert_eq!(index_bytes_of(&server, bytes.len()), (bytes.len() as u64, 2));
+    let source = open_source(&server.url(NAME), &OpenOptions::default()).expect("a source");
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &content[1000..]).expect("the old version");
+    let job = Job::new(Arc::new(index), Some(source), &target, JobOptions::default()).expect("a job");
+    let done = job.run().expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == content);
+    assert_eq!((done.index_size, done.proof), (bytes.len() as u64, "blocks-md5"));
+    // One that claims more than is allowed is not read.
+    let small = OpenOptions { max_index_size: 100_000, ..OpenOptions::default() };
+    let error = open_index(&server.url("/app.bin.gosync"), &small).expect_err("a large index");
+    assert_eq!(error.kind(), ErrorKind::Limit);
 }
 
 #[test]
