@@ -100,7 +100,7 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
   const given = input.options(options, 'options');
   const from = content instanceof Uint8Array ? { bytes: content } : { path: input.path(content, 'content') };
   const how = input.defined({
-    blockSize: input.count32(given.blockSize, 'blockSize'),
+    blockSize: input.count(given.blockSize, 'blockSize', 2 ** 32 - 1),
     topSize: input.count32(given.topSize, 'topSize'),
     threads: input.count32(given.threads, 'threads'),
     format: input.maybe(given.format, 'format', input.text),
@@ -148,7 +148,7 @@ export async function info(index: Index | Source, options?: OpenOptions): Promis
 async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch): Promise<Index> {
   const how = input.open(options);
   if (from instanceof Index) {
-    if (how.expect !== undefined) {
+    if (how.expect !== undefined || how.publicKey !== undefined) {
       await call({}, [], (_, tell) => native.checkIndex(Index.handle(from), how, tell));
     }
     return from;
