@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::BuildOptions;
+use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Flow, Found, Observe, Options};
 use gosync_core::{Error, Index, Origin, ReadAt, Result, weak};
 
@@ -17,8 +17,8 @@ struct Counts {
 }
 
 impl Observe for Counts {
-    fn unit(&self, _: u64, _: Verified<'_>) -> Result<()> {
-        self.units.fetch_add(1, Ordering::Relaxed);
+    fn unit(&self, _: u64, bytes: Verified<'_>) -> Result<()> {
+        self.units.fetch_add((bytes.bytes().len() as u64).div_ceil(UNIT), Ordering::Relaxed);
         Ok(())
     }
     fn scanned(&self, bytes: u64) -> Result<()> {
