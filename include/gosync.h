@@ -48,16 +48,17 @@
 #include <stdint.h>
 
 /* How each structure starts: its size, and zero for everything else. */
-#define GOSYNC_INDEX_OPTIONS_INIT { sizeof(gosync_index_options), 0, 0, NULL, NULL }
+#define GOSYNC_INDEX_OPTIONS_INIT \
+    { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 #define GOSYNC_OPEN_OPTIONS_INIT \
-    { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL }
+    { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0 }
 #define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_SOURCE_OPS_INIT { sizeof(gosync_source_ops), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_READ_OPS_INIT { sizeof(gosync_read_ops), NULL, NULL, 0, 0, NULL }
 #define GOSYNC_PROGRESS_INIT { sizeof(gosync_progress), 0, 0, 0.0, 0, 0, 0, 0, 0, 0, 0 }
-#define GOSYNC_STATISTICS_INIT { sizeof(gosync_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define GOSYNC_STATISTICS_INIT { sizeof(gosync_statistics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define GOSYNC_PIECE_INIT { sizeof(gosync_piece), 0, 0, 0, 0, 0 }
 
 
@@ -242,6 +243,22 @@ typedef struct {
     const char *source;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // What the index is written as: "gosync" or NULL, or "legacy" for `.gosync` 0.2, which takes blocks of any size (0 means
+    // 8192) and names no source.
+    const char *format;
+    // What the publisher calls the content, as the index shall say it: up to 255 bytes. NULL and "": nothing.
+    const char *name;
+    // Which version of it this is: up to 255 bytes. NULL and "": nothing.
+    const char *version;
+    // A file, by its path, with the minisign secret key that signs the index. NULL: it is not signed.
+    const char *sign;
+    // The password of that key. NULL: it is not encrypted.
+    const char *sign_password;
+    // Bytes of a block of the top level, which receivers look for first: a power of two from 65536 to 1048576. 0 chooses by
+    // length. The legacy format has none.
+    uint32_t top_size;
+    // 0.
+    uint32_t reserved;
 } gosync_index_options;
 
 // How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -250,7 +267,7 @@ typedef struct {
     size_t struct_size;
     // The largest index that is read, in bytes; a larger one is GOSYNC_E_LIMIT. 0 means 1 GiB.
     uint64_t max_index_size;
-    // Connections to an HTTP origin at the same time. 0 means 4.
+    // Connections to an HTTP origin at the same time. 0 means 6.
     uint32_t connections;
     // How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
     // it. 0 means 30000. There is no limit on the whole.
@@ -291,6 +308,10 @@ typedef struct {
     // someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
     // look at it. NULL: whatever the index says.
     const char *expect;
+    // Whose signature an index must have: a minisign public key, as the line of 56 characters that begins with "RW" or as the
+    // text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
+    // look at it. NULL: signatures are not looked at.
+    const char *public_key;
 } gosync_open_options;
 
 // How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -407,6 +428,9 @@ typedef struct {
     uint32_t up_to_date;
     // 0.
     uint32_t reserved;
+    // Bytes of the index that were read, in part or whole; not among the other counters. Whatever was read of it before, for
+    // a plan or another job, counts as well.
+    uint64_t index_size;
 } gosync_statistics;
 
 // A run of the target that comes from one place. Start from GOSYNC_PIECE_INIT.
@@ -470,10 +494,10 @@ typedef struct {
 // A format version or feature that this library does not read.
 #define GOSYNC_E_VERSION 61
 
-// A size is above a limit that the caller set.
+// A size is above a limit, which the caller or the format sets.
 #define GOSYNC_E_LIMIT 62
 
-// Content is not what the index says.
+// Content is not what the index says, or the index is not what was demanded.
 #define GOSYNC_E_MISMATCH 63
 
 // A defect in gosync.
@@ -609,8 +633,8 @@ gosync_status gosync_index_from_memory(const void *data,
                                        gosync_index **out,
                                        gosync_error **error);
 
-// Checks that `index` is what `options` demand (`expect`), which all functions that open one do: this is for one that
-// is open already.
+// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+// for one that is open already.
 //
 // `options` may be NULL, which demands nothing.
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
@@ -642,12 +666,20 @@ uint64_t gosync_index_length(const gosync_index *index);
 // Bytes of a block. 0 for NULL. Thread-safe. Since 0.1.
 uint32_t gosync_index_block_size(const gosync_index *index);
 
+// Bytes of a block of the top level, which is looked for first. 0 for NULL. Thread-safe. Since 0.1.
+uint64_t gosync_index_top_size(const gosync_index *index);
+
 // Number of blocks: what seeds are searched for. 0 for NULL. Thread-safe. Since 0.1.
 uint64_t gosync_index_block_count(const gosync_index *index);
 
-// Number of verified units of 64 KiB: what each byte is checked by before it counts. 0 for NULL.
+// Number of verified units: what each byte is checked by before it counts. They have 64 KiB, or are the blocks of a
+// legacy index. 0 for NULL.
 // Thread-safe. Since 0.1.
 uint64_t gosync_index_unit_count(const gosync_index *index);
+
+// The format of the index: "gosync", or "legacy" for `.gosync` 0.2. NULL for NULL. Borrowed until the index is freed.
+// Thread-safe. Since 0.1.
+const char *gosync_index_format(const gosync_index *index);
 
 // Where the content is, as the publisher wrote it: a name relative to the index, or a URL; not to be trusted.
 // NULL if the index does not say. Borrowed until the index is freed. Thread-safe. Since 0.1.
@@ -658,13 +690,27 @@ const char *gosync_index_source(const gosync_index *index);
 // Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_origin(const gosync_index *index);
 
-// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL. Borrowed until the index
-// is freed. Thread-safe. Since 0.1.
+// What the publisher calls the content. NULL if the index does not say. Nothing vouches for it unless the index was
+// opened with a public key; so for the version.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_name(const gosync_index *index);
+
+// Which version of the content this is, as the publisher says it. NULL if the index does not say.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_version(const gosync_index *index);
+
+// The signature of the index, as the text that minisign writes: four lines. NULL if it is not signed. That there is one
+// proves nothing: open the index with `public_key`, or call gosync_index_check.
+// Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_signature(const gosync_index *index);
+
+// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL, and for a legacy index,
+// which has none. Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_root_hex(const gosync_index *index);
 
 // Writes the 32 bytes of the BLAKE3 hash of the target to `out`.
 //
-// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_STATE for a legacy index, which has none. Thread-safe. Since 0.1.
 gosync_status gosync_index_root(const gosync_index *index, uint8_t *out, gosync_error **error);
 
 // Compares the file at `path` with what `index` says. A file that differs is no error: the call returns GOSYNC_OK, and
@@ -694,7 +740,7 @@ uint64_t gosync_verification_expected_length(const gosync_verification *verifica
 // Number of damaged ranges. 0 for NULL. Thread-safe. Since 0.1.
 size_t gosync_verification_damaged_count(const gosync_verification *verification);
 
-// Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units of 64 KiB.
+// Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units.
 //
 // Errors: GOSYNC_E_ARGUMENT (NULL, or no such range). Thread-safe. Since 0.1.
 gosync_status gosync_verification_damaged_range(const gosync_verification *verification,

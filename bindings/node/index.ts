@@ -19,18 +19,28 @@ export class Index {
   readonly #handle: native.IndexHandle;
   /** Bytes of the target. */
   readonly length: number;
-  /** The BLAKE3 hash of the target, in hexadecimal. */
-  readonly root: string;
+  /** The BLAKE3 hash of the target, in hexadecimal; `undefined` in a legacy index, which has none. */
+  readonly root: string | undefined;
+  /** The format: `legacy` is `.gosync` 0.2. */
+  readonly format: 'gosync' | 'legacy';
   /** Bytes of a block. */
   readonly blockSize: number;
+  /** Bytes of a block of the top level, which is looked for first. */
+  readonly topSize: number;
   /** Number of blocks. */
   readonly blockCount: number;
-  /** Number of verified units of 64 KiB. */
+  /** Number of verified units: of 64 KiB, or the blocks of a legacy index. */
   readonly unitCount: number;
   /** Bytes that the index has when it is written. */
   readonly encodedSize: number;
   /** Where the content is, as the publisher wrote it. Not to be trusted. */
   readonly source: string | undefined;
+  /** What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key. */
+  readonly name: string | undefined;
+  /** Which version of it this is, as the publisher says it. */
+  readonly version: string | undefined;
+  /** The signature, as minisign writes it. That there is one proves nothing: `publicKey` checks it. */
+  readonly signature: string | undefined;
   /** Where this index was read from, without what may be secret in a URL. */
   readonly origin: string | undefined;
 
@@ -38,11 +48,16 @@ export class Index {
     this.#handle = handle;
     this.length = facts.length;
     this.root = facts.root;
+    this.format = facts.format;
     this.blockSize = facts.blockSize;
+    this.topSize = facts.topSize;
     this.blockCount = facts.blockCount;
     this.unitCount = facts.unitCount;
     this.encodedSize = facts.encodedSize;
     this.source = facts.source;
+    this.name = facts.name;
+    this.version = facts.version;
+    this.signature = facts.signature;
     this.origin = facts.origin;
   }
 
@@ -86,8 +101,14 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
   const from = content instanceof Uint8Array ? { bytes: content } : { path: input.path(content, 'content') };
   const how = input.defined({
     blockSize: input.count32(given.blockSize, 'blockSize'),
+    topSize: input.count32(given.topSize, 'topSize'),
     threads: input.count32(given.threads, 'threads'),
-    source: given.source === undefined ? undefined : input.text(given.source, 'source'),
+    format: input.maybe(given.format, 'format', input.text),
+    source: input.maybe(given.source, 'source', input.text),
+    name: input.maybe(given.name, 'name', input.text),
+    version: input.maybe(given.version, 'version', input.text),
+    sign: input.maybe(given.sign, 'sign', input.path),
+    signPassword: input.maybe(given.signPassword, 'signPassword', input.text),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);

@@ -42,10 +42,14 @@ export interface Failure {
 export interface IndexFacts {
   /** Bytes of the target. */
   length: number
-  /** The BLAKE3 of the target, in hexadecimal. */
-  root: string
+  /** The BLAKE3 of the target, in hexadecimal; a legacy index has none. */
+  root?: string
+  /** The format of the index. */
+  format: 'gosync' | 'legacy'
   /** Bytes of a block. */
   blockSize: number
+  /** Bytes of a block of the top level. */
+  topSize: number
   /** Number of blocks. */
   blockCount: number
   /** Number of verified units. */
@@ -54,6 +58,12 @@ export interface IndexFacts {
   encodedSize: number
   /** Where the content is, as the index says it. */
   source?: string
+  /** What the publisher calls the content. */
+  name?: string
+  /** Which version of it this is. */
+  version?: string
+  /** The signature. */
+  signature?: string
   /** Where the index came from. */
   origin?: string
 }
@@ -67,10 +77,22 @@ export declare class IndexHandle {
 export interface IndexInput {
   /** Bytes of a block. */
   blockSize?: number
+  /** Bytes of a top block. */
+  topSize?: number
   /** Worker threads. */
   threads?: number
   /** Where the content will be. */
   source?: string
+  /** What the index is written as. */
+  format?: string
+  /** What the content is called. */
+  name?: string
+  /** Which version of it this is. */
+  version?: string
+  /** The file with the secret key. */
+  sign?: string
+  /** The password of that key. */
+  signPassword?: string
 }
 
 /** How to plan and run an update. */
@@ -139,6 +161,8 @@ export interface OpenInput {
   indexCache?: string
   /** The root that the index must have. */
   expect?: string
+  /** Whose signature the index must have. */
+  publicKey?: string
   /** Temporary failures in a row that are survived. */
   retries?: number
   /** Connections to an origin. */
@@ -311,6 +335,8 @@ export interface StatisticsInfo {
   retries: number
   /** Whether nothing was written, because the target was right already. */
   upToDate: boolean
+  /** Bytes of the index that were read. */
+  indexSize: number
   /** What proves the result. */
   proof: string
   /** Why it was done this way. */

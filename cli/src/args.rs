@@ -4,14 +4,15 @@
 //! alone can be wrong; what the library can judge better (a block size, a location) it judges itself.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{IndexOptions, JobOptions, Observer, OpenOptions, VerifyOptions};
+use gosync_io::{Error, Format, IndexOptions, JobOptions, Observer, OpenOptions, Result, VerifyOptions};
 
-use crate::fetching::OpenArgs;
+use crate::fetching::{OpenArgs, Secret};
 use crate::{exit, quantity};
 
 /// Updates files from a published index: fetches only what is missing, verifies every byte.
@@ -71,13 +72,35 @@ pub(crate) struct IndexArgs {
     #[arg(short, long, value_name = "INDEX")]
     pub(crate) output: Option<PathBuf>,
     /// Bytes of a block, a power of two from 1KiB to 32KiB: smaller finds more, and makes a larger index
-    /// [default: 0, by file size]
+    /// [default: 0, by file size; 8KiB in the legacy format]
     #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
     pub(crate) block_size: u32,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 64KiB to 1MiB [default: 0, by
+    /// file size]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
+    top_size: u32,
     /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
     /// [default: the name of FILE, for a regular file]
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) source: Option<String>,
+    /// What the index is written as: gosync, or legacy for the format 0.2, which takes blocks of any size, says
+    /// nothing of the whole file, and names no source [default: gosync]
+    #[arg(long, value_name = "FORMAT", value_parser = ["gosync", "legacy"], default_value = "gosync", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) format: String,
+    /// What the content is called, for those who look at the index; up to 255 bytes [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Which version of it this is; up to 255 bytes [default: nothing]
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Sign the index with the minisign secret key in this file: receivers can demand it with --public-key
+    /// [default: no signature]
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+    /// The password of that key. Others can see a command line, so @FILE reads it from a file [default: asked for on the
+    /// terminal, if the key is encrypted]
+    #[arg(long, value_name = "PASSWORD|@FILE", requires = "sign")]
+    sign_password: Option<Secret>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,7 +185,7 @@ pub(crate) struct InfoArgs {
 
 impl Args {
     /// Refuses what only several arguments together make wrong.
-    pub(crate) fn check(self) -> Result<Args, clap::Error> {
+    pub(crate) fn check(self) -> std::result::Result<Args, clap::Error> {
         if let Verb::Plan(args) | Verb::Update(args) = &self.verb
             && let (Some(target), Some(output)) = (&args.target, &args.output)
             && target != output
@@ -188,14 +211,20 @@ impl Verb {
 }
 
 impl Common {
-    /// The options of `index`.
-    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> IndexOptions {
-        IndexOptions {
+    /// The options of `index`. Reads the password, from where it is.
+    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> Result<IndexOptions> {
+        Ok(IndexOptions {
             block_size: args.block_size,
+            top_size: args.top_size,
             threads: self.threads,
             source: args.source.clone(),
+            format: Format::from_name(&args.format)?,
+            name: args.name.clone(),
+            version: args.version.clone(),
+            sign: args.sign.clone(),
+            sign_password: args.sign_password()?,
             observer: observer.clone(),
-        }
+        })
     }
 
     /// The options of `verify`.
@@ -222,6 +251,21 @@ impl Common {
             open,
             observer: observer.clone(),
         }
+    }
+}
+
+impl IndexArgs {
+    /// The password of the secret key. A person at the terminal is asked for it, if there is one.
+    fn sign_password(&self) -> Result<Option<String>> {
+        let Some(key) = &self.sign else { return Ok(None) };
+        if let Some(given) = &self.sign_password {
+            return given.text().map(Some);
+        }
+        if !std::io::stdin().is_terminal() || !gosync_io::needs_password(key)? {
+            return Ok(None);
+        }
+        let asked = rpassword::prompt_password(format!("Password of {}: ", key.display()));
+        asked.map(Some).map_err(|cause| Error::from_io(cause, "cannot ask for the password of", key.display()))
     }
 }
 

@@ -18,7 +18,11 @@ type Row = (u8, &'static str, &'static [ErrorKind]);
 
 const TABLE: &[Row] = &[
     (OK, "done; for verify: the file is what the index says", &[]),
-    (DIFFERENT, "verify: the file differs; else: content is not what the index says", &[ErrorKind::Mismatch]),
+    (
+        DIFFERENT,
+        "verify: the file differs; else: content is not what the index says, or the index not what was demanded",
+        &[ErrorKind::Mismatch],
+    ),
     (USAGE, "wrong use: arguments that make no sense", &[ErrorKind::Argument, ErrorKind::State]),
     (
         3,

@@ -30,7 +30,11 @@ pub(crate) struct OpenArgs {
     /// Temporary failures in a row, without a new byte between them, that are survived [default: 5]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
-    /// Connections to one server at the same time [default: 0, which is 4]
+    /// Whose signature the index must have: a minisign public key, or @FILE with one (a .pub file); an index that is not
+    /// signed by its holder is refused [default: signatures are not looked at]
+    #[arg(long, value_name = "KEY|@FILE")]
+    public_key: Option<Secret>,
+    /// Connections to one server at the same time [default: 0, which is 6]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     connections: usize,
     /// How long a server may be silent, in seconds or with ms, s, m, h; there is no limit on the whole
@@ -84,6 +88,7 @@ impl OpenArgs {
             index_cache: self.index_cache.clone(),
             expect: self.expect,
             retries: self.retries,
+            public_key: self.public_key.as_ref().map(|key| key.text()?.parse()).transpose()?,
             http: HttpOptions {
                 connections: self.connections,
                 timeout: self.timeout,
@@ -110,7 +115,7 @@ fn root(text: &str) -> std::result::Result<Digest, String> {
 
 /// Text that may be secret: it is in no message and no log.
 #[derive(Clone)]
-struct Hidden(String);
+pub(crate) struct Hidden(String);
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,7 +133,7 @@ impl FromStr for Hidden {
 
 /// A secret as it was given: itself, or the file that holds it.
 #[derive(Clone, Debug)]
-enum Secret {
+pub(crate) enum Secret {
     Text(Hidden),
     File(PathBuf),
 }
@@ -146,7 +151,7 @@ impl FromStr for Secret {
 
 impl Secret {
     /// The secret. The line end of a file is not part of it.
-    fn text(&self) -> Result<String> {
+    pub(crate) fn text(&self) -> Result<String> {
         match self {
             Secret::Text(text) => Ok(text.0.clone()),
             Secret::File(path) => Ok(content(path)?.trim_end_matches(['\r', '\n']).to_owned()),
@@ -165,16 +170,16 @@ impl Secret {
 }
 
 fn content(path: &PathBuf) -> Result<String> {
-    let failed = |cause| Error::from_io(cause, "cannot read the file with the secret", path.display());
+    let failed = |cause| Error::from_io(cause, "cannot read the file with the option's value", path.display());
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, LARGEST_SECRET + 1), &mut bytes).map_err(failed)?;
     let refused = |problem| Error::new(ErrorKind::Argument, problem).with("path", path.display());
     if bytes.len() as u64 > LARGEST_SECRET {
-        return Err(refused("the file is too large for a secret"));
+        return Err(refused("the file is too large for an option's value"));
     }
     // What it holds is in no message, so the cause is not either.
-    String::from_utf8(bytes).map_err(|_| refused("the file with the secret is not text in UTF-8"))
+    String::from_utf8(bytes).map_err(|_| refused("the file with the option's value is not text in UTF-8"))
 }
 
 #[cfg(test)]

@@ -36,13 +36,13 @@ fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outco
         None => beside(&args.file)?,
     };
     check_output(&args.file, &path)?;
-    let options = common.index_options(args, observer);
+    let options = common.index_options(args, observer)?;
     let index = match is_stdin {
         true => gosync_io::index_stream(std::io::stdin(), &options)?,
         false => gosync_io::index_file(&args.file, &options)?,
     };
     gosync_io::save_index(&index, &path)?;
-    let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", index.root().to_string());
+    let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(&index));
     Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
 }
 
@@ -137,7 +137,7 @@ fn plan_rows(args: &UpdateArgs, plan: &Plan) -> Outcome {
 fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Outcome> {
     let (index, job) = job(common, args, observer)?;
     let done = job.run()?;
-    let (target, root) = (args.target().to_string_lossy(), index.root().to_string());
+    let target = args.target().to_string_lossy();
     Ok(Outcome::new("update")
         .row(if done.up_to_date { "up to date" } else { "updated" }, target.clone())
         .row("total", text::bytes(done.total))
@@ -146,7 +146,8 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
         .row("wasted", text::bytes(done.wasted))
         .row("requests", done.requests.to_string())
         .row("retries", done.retries.to_string())
-        .row("proof", format!("{} {root}", done.proof))
+        .row("index bytes", text::bytes(done.index_size))
+        .row("proof", index.root().map_or_else(|| done.proof.to_owned(), |root| format!("{} {root}", done.proof)))
         .row("reason", done.reason.as_str())
         .field("target", target)
         .field("total", done.total)
@@ -157,8 +158,9 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
         .field("requests", done.requests)
         .field("retries", done.retries)
         .field("up_to_date", done.up_to_date)
+        .field("index_size", done.index_size)
         .field("proof", done.proof)
-        .field("root", root)
+        .field("root", index.root().map(|root| root.to_string()))
         .field("reason", done.reason.as_str()))
 }
 
@@ -184,9 +186,9 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
         .field("length", found.length)
         .field("expected_length", found.expected_length)
         .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
-        .field("root", index.root().to_string());
+        .field("root", index.root().map(|root| root.to_string()));
     if found.is_match() {
-        return Ok(outcome.row("match", target).row("root", index.root().to_string()));
+        return Ok(outcome.row("match", target).row("root", root_text(&index)));
     }
     Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found))
 }
@@ -208,31 +210,56 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
 }
 
 fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer)?)?;
+    let options = args.open.options(observer)?;
+    let index = open_index(&args.index, &options)?;
     let origin = index.origin().map(gosync_io::without_secrets);
     let outcome = Outcome::new("info")
         .row("kind", "file")
+        .row("format", index.format().name())
         .row("length", text::bytes(index.length()))
-        .row("root", index.root().to_string())
+        .row("root", root_text(&index))
         .row("block size", text::bytes(index.block_size().into()))
+        .row("top size", text::bytes(index.top_size()))
         .row("blocks", index.block_count().to_string())
         .row("units", index.unit_count().to_string())
         .row("index size", text::bytes(index.encoded_size()))
         .row("source", index.source().unwrap_or("none"))
+        .row("name", index.name().unwrap_or("none"))
+        .row("version", index.version().unwrap_or("none"))
+        .row("signature", signature(&index, &options))
         .row("origin", origin.as_deref().unwrap_or("none"));
     Ok(describe(outcome.field("kind", "file"), &index).field("origin", origin))
+}
+
+/// What there is to say of the signature: an index with a wrong one was not opened, if a key was given.
+fn signature(index: &Index, options: &OpenOptions) -> &'static str {
+    match (index.signature(), &options.public_key) {
+        (None, _) => "none",
+        (Some(_), None) => "there is one, not checked (--public-key checks it)",
+        (Some(_), Some(_)) => "by the holder of the public key",
+    }
 }
 
 /// The fields of an index.
 fn describe(outcome: Outcome, index: &Index) -> Outcome {
     outcome
+        .field("format", index.format().name())
         .field("length", index.length())
-        .field("root", index.root().to_string())
+        .field("root", index.root().map(|root| root.to_string()))
         .field("block_size", index.block_size())
+        .field("top_size", index.top_size())
         .field("block_count", index.block_count())
         .field("unit_count", index.unit_count())
         .field("encoded_size", index.encoded_size())
         .field("source", index.source())
+        .field("name", index.name())
+        .field("version", index.version())
+        .field("signature", index.signature())
+}
+
+/// The root, for people.
+fn root_text(index: &Index) -> String {
+    index.root().map_or_else(|| String::from("none"), |root| root.to_string())
 }
 
 fn open_index(location: &OsStr, options: &OpenOptions) -> Result<Index> {

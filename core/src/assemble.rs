@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Blocks, Index, UNIT};
+use crate::index::{Blocks, Index};
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
+use crate::weak;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes that are exactly one unit of the target, or several. There is no way to make one but the check, and
@@ -55,22 +56,25 @@ impl<'a> Verified<'a> {
 /// the second lock on the door that [`Verified`] is the first of.
 #[derive(Debug)]
 pub struct Ledger {
+    unit_size: u64,
     written: Vec<AtomicBool>,
 }
 
 impl Ledger {
     /// Nothing written yet.
     pub fn new(index: &Index) -> Self {
-        Ledger { written: (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect() }
+        let written = (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect();
+        Ledger { unit_size: index.unit_size(), written }
     }
 
     /// Notes that verified bytes have been written; how many of them are the first for their unit.
     pub fn note(&self, verified: &Verified<'_>) -> u64 {
+        let size = self.unit_size;
         let (start, end) = (verified.offset, verified.offset + verified.bytes.len() as u64);
         let mut new = 0;
-        for unit in start / UNIT..end.div_ceil(UNIT) {
+        for unit in start / size..end.div_ceil(size) {
             let is_new = self.written.get(unit as usize).is_some_and(|written| !written.swap(true, Ordering::AcqRel));
-            new += if is_new { ((unit + 1) * UNIT).min(end) - unit * UNIT } else { 0 };
+            new += if is_new { (unit + 1).saturating_mul(size).min(end) - unit * size } else { 0 };
         }
         new
     }
@@ -115,7 +119,10 @@ impl ReadyUnit {
 /// Who was to blame for a unit that was wrong at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// A block that looked the same in this seed is another one (or the seed has changed since it was matched).
+    /// Blocks of this seed have the identities that the index gives, and are others even so: one of its hints is wrong, by
+    /// intent or by chance.
+    Hint(u32),
+    /// This seed has changed since it was matched.
     Seed(u32),
     /// The source sent other bytes the first time.
     Source,
@@ -132,10 +139,10 @@ pub enum Assembled<'a> {
     Refetch(Range),
 }
 
-/// A unit that was wrong once: what it was made of and a hash of each piece, for finding who was to blame.
+/// A unit that was wrong once: what it was made of, a hash of each piece, and who is to blame for it if it is the wrong one.
 /// Not the bytes: every unit may turn out wrong (the seed was replaced) long before the source has sent it again.
 struct Suspect {
-    pieces: Vec<(Piece, u64)>,
+    pieces: Vec<(Piece, u64, Culprit)>,
     /// How often it was wrong.
     failures: u32,
 }
@@ -188,8 +195,8 @@ impl Assembler {
         let mut rest = data;
         let mut at = offset;
         while !rest.is_empty() {
-            let unit = at / UNIT;
-            let room = (unit + 1) * UNIT - at;
+            let unit = at / self.index.unit_size();
+            let room = (unit + 1) * self.index.unit_size() - at;
             let (now, later) = rest.split_at(rest.len().min(room as usize));
             if let Some(done) = self.fill(unit, at, now) {
                 ready.push(done);
@@ -241,7 +248,7 @@ impl Assembler {
                 Ok(Assembled::RightAfterAll(verified, culprit, range))
             }
             (None, None) => {
-                self.suspects.insert(unit, Suspect::new(&pieces, bytes, self.index.unit_range(unit).offset));
+                self.suspects.insert(unit, Suspect::new(&self.index, unit, pieces, bytes));
                 Ok(Assembled::Refetch(self.index.unit_range(unit)))
             }
             (None, Some(suspect)) if suspect.failures < self.copies => {
@@ -268,28 +275,40 @@ impl Part {
 }
 
 impl Suspect {
-    fn new(pieces: &[Piece], bytes: &[u8], base: u64) -> Self {
-        Suspect { pieces: pieces.iter().map(|piece| (*piece, Self::hash(piece, bytes, base))).collect(), failures: 1 }
-    }
-
-    fn hash(piece: &Piece, bytes: &[u8], base: u64) -> u64 {
-        let span = (piece.target.offset - base) as usize..(piece.target.end() - base) as usize;
-        xxh3_64(bytes.get(span).unwrap_or(&[]))
+    fn new(index: &Index, unit: u64, pieces: Vec<Piece>, bytes: &[u8]) -> Self {
+        let base = index.unit_range(unit).offset;
+        let suspected = |piece: Piece| {
+            let bytes = bytes_of(&piece, bytes, base);
+            let culprit = match piece.origin {
+                Origin::Seed { seed, .. } if looks_right(index, unit, piece.target, bytes) => Culprit::Hint(seed),
+                Origin::Seed { seed, .. } => Culprit::Seed(seed),
+                Origin::Missing => Culprit::Source,
+            };
+            (piece, xxh3_64(bytes), culprit)
+        };
+        Suspect { pieces: pieces.into_iter().map(suspected).collect(), failures: 1 }
     }
 
     /// The first piece that was not right.
     fn compare(&self, right: &[u8], base: u64) -> (Culprit, Range) {
-        for (piece, hash) in &self.pieces {
-            if *hash != Self::hash(piece, right, base) {
-                let culprit = match piece.origin {
-                    Origin::Seed { seed, .. } => Culprit::Seed(seed),
-                    Origin::Missing => Culprit::Source,
-                };
-                return (culprit, piece.target);
-            }
-        }
-        (Culprit::Source, Range::new(base, right.len() as u64))
+        let wrong = self.pieces.iter().find(|(piece, hash, _)| *hash != xxh3_64(bytes_of(piece, right, base)));
+        wrong.map_or((Culprit::Source, Range::new(base, right.len() as u64)), |(piece, _, who)| (*who, piece.target))
     }
+}
+
+/// What of a unit that begins at `base` a piece is.
+fn bytes_of<'a>(piece: &Piece, unit: &'a [u8], base: u64) -> &'a [u8] {
+    unit.get((piece.target.offset - base) as usize..(piece.target.end() - base) as usize).unwrap_or_default()
+}
+
+/// Whether the blocks at `target`, which are whole, have the identities that the index gives them.
+fn looks_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
+    let size = index.block_size();
+    index.has_blocks(unit)
+        && (target.offset / u64::from(size)..).zip(bytes.chunks(size as usize)).all(|(block, bytes)| {
+            let (a, b) = weak::sum(bytes);
+            index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
+        })
 }
 
 /// The parts of an ascending, exact `cover` that lie in `range`.

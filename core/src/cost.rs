@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::source::{Link, Range};
 
 /// The gap that is fetched along while round trip or rate are not known.
-const GAP: u64 = 4096;
+const GAP: u64 = 1024;
 /// A range costs its own header lines, however short the way is.
 const LEAST_GAP: u64 = 256;
 /// Ranges that are supposed to be answered in one round trip as long as nothing is known.

@@ -67,9 +67,9 @@ kinds! {
     Format = 60, "FORMAT", false;
     /// A format version or feature that this library does not read.
     Version = 61, "VERSION", false;
-    /// A size is above a limit that the caller set.
+    /// A size is above a limit, which the caller or the format sets.
     Limit = 62, "LIMIT", false;
-    /// Content is not what the index says.
+    /// Content is not what the index says, or the index is not what was demanded.
     Mismatch = 63, "MISMATCH", false;
     /// A defect in gosync.
     Internal = 80, "INTERNAL", false;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::assemble::{Assembled, Assembler, ReadyUnit};
 use crate::cost::Way;
 use crate::error::{Error, Result};
-use crate::index::{Index, UNIT};
+use crate::index::Index;
 use crate::plan::{Origin, Piece, Strategy};
 use crate::schedule::{Limits, Outcome, Schedule};
 use crate::source::{Range, Request, Sink, Supply};
@@ -136,7 +136,7 @@ impl Transfer {
                 })
                 .collect();
             for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
-                want_without(&mut inner.schedule, piece.target, &early);
+                want_without(&mut inner.schedule, piece.target, &early, inner.index.unit_size());
             }
             inner.schedule.set_strategy(strategy);
             inner.assembler.set_cover(cover, &early);
@@ -266,15 +266,15 @@ impl Transfer {
     }
 }
 
-/// Wants `range`, but for the units in `except`.
-fn want_without(schedule: &mut Schedule, range: Range, except: &BTreeSet<u64>) {
+/// Wants `range`, but for the units of `unit_size` in `except`.
+fn want_without(schedule: &mut Schedule, range: Range, except: &BTreeSet<u64>, unit_size: u64) {
     let (mut from, end) = (range.offset, range.end());
-    for unit in except.range(from / UNIT..end.div_ceil(UNIT)) {
-        let start = unit * UNIT;
+    for unit in except.range(from / unit_size..end.div_ceil(unit_size)) {
+        let start = unit * unit_size;
         if start > from {
             schedule.want(Range::new(from, start - from));
         }
-        from = from.max(start + UNIT);
+        from = from.max(start + unit_size);
     }
     if from < end {
         schedule.want(Range::new(from, end - from));

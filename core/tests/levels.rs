@@ -74,7 +74,7 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
     let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
 
-    let mut found = matching::find_tops(&index, &readers, &output).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &output).unwrap();
     let lacking = |found: &Found, units: std::ops::Range<u64>| units.into_iter().any(|unit| found.has_none(unit));
     for top in (0..index.top_count()).filter(|top| lacking(&found, index.top_units(*top))) {
         if let Some(place) = index.values_place(top) {
@@ -82,6 +82,7 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
             read += place.length as usize;
         }
     }
+    matching::find_beside(&index, &readers, &output, &mut found).unwrap();
     matching::find_units(&index, &readers, &output, &mut found).unwrap();
     for unit in (0..index.unit_count()).filter(|unit| found.has_none(*unit)) {
         if let Some(place) = index.blocks_place(unit) {
@@ -241,8 +242,9 @@ fn a_seed_that_cannot_be_read_is_left_out() {
     let index = Index::build(&target, &options, &|_| Ok(())).unwrap();
     let quiet = Quiet(Mutex::new(0));
     let readers: [&dyn ReadAt; 2] = [&Broken, &target];
-    let mut found = matching::find_tops(&index, &readers, &quiet).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &quiet).unwrap();
     assert_eq!(found.missing_blocks(), 0, "the other seed has everything");
+    matching::find_beside(&index, &readers[..1], &quiet, &mut found).unwrap();
     matching::find_units(&index, &readers[..1], &quiet, &mut found).unwrap();
     assert!(*quiet.0.lock().unwrap() > 0);
 }

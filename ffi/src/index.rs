@@ -23,7 +23,11 @@ pub struct gosync_index {
     pub(crate) index: Arc<Index>,
     source: Option<CString>,
     origin: Option<CString>,
-    root_hex: CString,
+    root_hex: Option<CString>,
+    format: CString,
+    name: Option<CString>,
+    version: Option<CString>,
+    signature: Option<CString>,
 }
 
 impl gosync_index {
@@ -31,7 +35,11 @@ impl gosync_index {
         gosync_index {
             source: index.source().map(c_string),
             origin: index.origin().map(|origin| c_string(&without_secrets(origin))),
-            root_hex: c_string(&index.root().to_string()),
+            root_hex: index.root().map(|root| c_string(&root.to_string())),
+            format: c_string(index.format().name()),
+            name: index.name().map(c_string),
+            version: index.version().map(c_string),
+            signature: index.signature().map(c_string),
             index: Arc::new(index),
         }
     }
@@ -157,8 +165,8 @@ pub unsafe extern "C" fn gosync_index_from_memory(
     }
 }
 
-/// Checks that `index` is what `options` demand (`expect`), which all functions that open one do: this is for one that
-/// is open already.
+/// Checks that `index` is what `options` demand (`expect`, `public_key`), which all functions that open one do: this is
+/// for one that is open already.
 ///
 /// `options` may be NULL, which demands nothing.
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_MISMATCH. Thread-safe. Since 0.1.
@@ -246,6 +254,13 @@ pub unsafe extern "C" fn gosync_index_block_size(index: *const gosync_index) -> 
     unsafe { get(index, 0, |index| index.index.block_size()) }
 }
 
+/// Bytes of a block of the top level, which is looked for first. 0 for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_top_size(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.top_size()) }
+}
+
 /// Number of blocks: what seeds are searched for. 0 for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_block_count(index: *const gosync_index) -> u64 {
@@ -253,12 +268,21 @@ pub unsafe extern "C" fn gosync_index_block_count(index: *const gosync_index) ->
     unsafe { get(index, 0, |index| index.index.block_count()) }
 }
 
-/// Number of verified units of 64 KiB: what each byte is checked by before it counts. 0 for NULL.
+/// Number of verified units: what each byte is checked by before it counts. They have 64 KiB, or are the blocks of a
+/// legacy index. 0 for NULL.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_unit_count(index: *const gosync_index) -> u64 {
     // SAFETY: NULL or live, as the header asks.
     unsafe { get(index, 0, |index| index.index.unit_count()) }
+}
+
+/// The format of the index: "gosync", or "legacy" for `.gosync` 0.2. NULL for NULL. Borrowed until the index is freed.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_format(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, std::ptr::null(), |index| index.format.as_ptr()) }
 }
 
 /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL; not to be trusted.
@@ -282,17 +306,51 @@ pub unsafe extern "C" fn gosync_index_origin(index: *const gosync_index) -> *con
     }
 }
 
-/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL. Borrowed until the index
-/// is freed. Thread-safe. Since 0.1.
+/// What the publisher calls the content. NULL if the index does not say. Nothing vouches for it unless the index was
+/// opened with a public key; so for the version.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_name(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.name.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// Which version of the content this is, as the publisher says it. NULL if the index does not say.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_version(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.version.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// The signature of the index, as the text that minisign writes: four lines. NULL if it is not signed. That there is one
+/// proves nothing: open the index with `public_key`, or call gosync_index_check.
+/// Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_signature(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(index, std::ptr::null(), |index| index.signature.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
+}
+
+/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL, and for a legacy index,
+/// which has none. Borrowed until the index is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_root_hex(index: *const gosync_index) -> *const c_char {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(index, std::ptr::null(), |index| index.root_hex.as_ptr()) }
+    unsafe {
+        get(index, std::ptr::null(), |index| index.root_hex.as_deref().map_or(std::ptr::null(), |text| text.as_ptr()))
+    }
 }
 
 /// Writes the 32 bytes of the BLAKE3 hash of the target to `out`.
 ///
-/// Errors: GOSYNC_E_ARGUMENT. Thread-safe. Since 0.1.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_STATE for a legacy index, which has none. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_root(
     index: *const gosync_index,
@@ -303,6 +361,7 @@ pub unsafe extern "C" fn gosync_index_root(
     unsafe {
         call(error, || {
             let root = object(index, "index")?.index.root();
+            let root = root.ok_or_else(|| Error::new(ErrorKind::State, "a legacy index has no root"))?;
             place(out, "out")?.copy_from(root.as_bytes().as_ptr(), root.as_bytes().len());
             Ok(())
         })

@@ -123,6 +123,9 @@ pub struct gosync_statistics {
     pub up_to_date: u32,
     /// 0.
     pub reserved: u32,
+    /// Bytes of the index that were read, in part or whole; not among the other counters. Whatever was read of it before, for
+    /// a plan or another job, counts as well.
+    pub index_size: u64,
 }
 
 /// Who watches a piece of work and may stop it; the `observer` member of each options structure points to one.
@@ -209,6 +212,7 @@ pub(crate) fn statistics_of(statistics: &Statistics) -> gosync_statistics {
         requests: statistics.requests,
         retries: statistics.retries,
         up_to_date: statistics.up_to_date.into(),
+        index_size: statistics.index_size,
         ..Default::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use gosync_io::{HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
+use gosync_io::{Format, HttpOptions, IndexOptions, JobOptions, OpenOptions, Result, VerifyOptions};
 
 use crate::guard::{argument, list, optional_path, optional_text};
 use crate::observer::{gosync_observer, take};
@@ -39,6 +39,22 @@ pub struct gosync_index_options {
     pub source: *const c_char,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// What the index is written as: "gosync" or NULL, or "legacy" for `.gosync` 0.2, which takes blocks of any size (0 means
+    /// 8192) and names no source.
+    pub format: *const c_char,
+    /// What the publisher calls the content, as the index shall say it: up to 255 bytes. NULL and "": nothing.
+    pub name: *const c_char,
+    /// Which version of it this is: up to 255 bytes. NULL and "": nothing.
+    pub version: *const c_char,
+    /// A file, by its path, with the minisign secret key that signs the index. NULL: it is not signed.
+    pub sign: *const c_char,
+    /// The password of that key. NULL: it is not encrypted.
+    pub sign_password: *const c_char,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 65536 to 1048576. 0 chooses by
+    /// length. The legacy format has none.
+    pub top_size: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -49,7 +65,7 @@ pub struct gosync_open_options {
     pub struct_size: usize,
     /// The largest index that is read, in bytes; a larger one is GOSYNC_E_LIMIT. 0 means 1 GiB.
     pub max_index_size: u64,
-    /// Connections to an HTTP origin at the same time. 0 means 4.
+    /// Connections to an HTTP origin at the same time. 0 means 6.
     pub connections: u32,
     /// How long a server may be silent, in milliseconds: while connecting, before its answer begins, and in the middle of
     /// it. 0 means 30000. There is no limit on the whole.
@@ -90,6 +106,10 @@ pub struct gosync_open_options {
     /// someone who is trusted. Any other is GOSYNC_E_MISMATCH, and nothing else needs to be trusted then. Sources do not
     /// look at it. NULL: whatever the index says.
     pub expect: *const c_char,
+    /// Whose signature an index must have: a minisign public key, as the line of 56 characters that begins with "RW" or as the
+    /// text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
+    /// look at it. NULL: signatures are not looked at.
+    pub public_key: *const c_char,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -150,10 +170,20 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
     unsafe {
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
+        if options.reserved != 0 {
+            return Err(argument("options.reserved", "is not 0"));
+        }
         Ok(IndexOptions {
             block_size: options.block_size,
+            top_size: options.top_size,
             threads: options.threads as usize,
             source: optional_text(options.source, "options.source")?.map(str::to_owned),
+            format: optional_text(options.format, "options.format")?
+                .map_or(Ok(Format::default()), Format::from_name)?,
+            name: optional_text(options.name, "options.name")?.map(str::to_owned),
+            version: optional_text(options.version, "options.version")?.map(str::to_owned),
+            sign: optional_path(options.sign, "options.sign")?,
+            sign_password: optional_text(options.sign_password, "options.sign_password")?.map(str::to_owned),
             observer,
         })
     }
@@ -170,6 +200,7 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
             max_index_size: options.max_index_size,
             index_cache: optional_path(options.index_cache, "options.index_cache")?,
             expect: optional_text(options.expect, "options.expect")?.map(str::parse).transpose()?,
+            public_key: optional_text(options.public_key, "options.public_key")?.map(str::parse).transpose()?,
             retries: retries(options.retries)?,
             http: http_options(&options)?,
             observer,

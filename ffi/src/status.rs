@@ -41,9 +41,9 @@ pub const GOSYNC_E_TIMEOUT: gosync_status = 44;
 pub const GOSYNC_E_FORMAT: gosync_status = 60;
 /// A format version or feature that this library does not read.
 pub const GOSYNC_E_VERSION: gosync_status = 61;
-/// A size is above a limit that the caller set.
+/// A size is above a limit, which the caller or the format sets.
 pub const GOSYNC_E_LIMIT: gosync_status = 62;
-/// Content is not what the index says.
+/// Content is not what the index says, or the index is not what was demanded.
 pub const GOSYNC_E_MISMATCH: gosync_status = 63;
 /// A defect in gosync.
 pub const GOSYNC_E_INTERNAL: gosync_status = 80;

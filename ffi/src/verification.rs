@@ -37,7 +37,7 @@ pub unsafe extern "C" fn gosync_verification_damaged_count(verification: *const 
     unsafe { get(verification, 0, |verification| verification.0.damaged.len()) }
 }
 
-/// Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units of 64 KiB.
+/// Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units.
 ///
 /// Errors: GOSYNC_E_ARGUMENT (NULL, or no such range). Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]

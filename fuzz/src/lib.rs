@@ -1,23 +1,38 @@
 //! What the fuzz targets do with an input. `targets/` hands them the engine's inputs, `tests/replay.rs` the committed ones.
 //! A target must end without a panic for every input; what it asserts holds for every input.
 
+mod parts;
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, UNIT};
+use gosync_core::index::{BuildOptions, PublicKey, UNIT};
 use gosync_core::matching::{self, Observe};
 use gosync_core::{Error, Index, Origin, ReadAt, Result};
+
+pub use parts::{front, groups};
 
 /// What is done with an input.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: &[(&str, Target)] = &[("index", index), ("matching", matching), ("multipart", multipart)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("front", front),
+    ("groups", groups),
+    ("index", index),
+    ("legacy", legacy),
+    ("matching", matching),
+    ("multipart", multipart),
+    ("signature", signature),
+];
 
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
 const PREAMBLE: usize = 40;
 const LINE: usize = 16;
+
+/// A minisign key whose secret half was thrown away.
+const PUBLIC_KEY: &str = "RWQxcXKvZ86DfuXaqje8FtKORwtvS6z4VOWohREMTN/qkJzi+RcniXJr";
 
 /// Any bytes as an index: an error, or an index that is whole. Once as they are, once with their checks put right,
 /// so that what lies behind the checks is reached too.
@@ -26,12 +41,39 @@ pub fn index(input: &[u8]) {
     look_at(&with_right_checks(input));
 }
 
+/// Any bytes as an index of the format 0.2, behind what it is known by.
+pub fn legacy(input: &[u8]) {
+    let mut bytes = b"G0S9NC\0\0\x02\0\x01\0".to_vec();
+    bytes.extend_from_slice(input);
+    look_at(&bytes);
+}
+
+/// Any text as a signature, and as a key: no text is a signature by a key whose secret half nobody has, and what an index
+/// keeps it gives back.
+pub fn signature(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(key) = text.parse::<PublicKey>() {
+        assert_eq!(text.parse::<PublicKey>().ok(), Some(key));
+    }
+    let options = BuildOptions { name: Some("app".into()), version: Some("2.0".into()), ..BuildOptions::default() };
+    let mut index = Index::build(&b"content".to_vec(), &options, &|_| Ok(())).expect("an index of bytes in memory");
+    if index.set_signature(text.to_owned()).is_ok() {
+        assert_eq!(index.signature(), Some(text));
+        look_at(&index.encode());
+        assert!(Index::decode(&index.encode()).is_ok());
+    }
+}
+
 fn look_at(bytes: &[u8]) {
     let Ok(index) = Index::decode(bytes) else { return };
     let again = index.encode();
     assert_eq!(again.len() as u64, index.encoded_size());
     let read = Index::decode(&again).expect("what was written is readable");
     assert_eq!((read.root(), read.length(), read.block_count()), (index.root(), index.length(), index.block_count()));
+    assert_eq!((read.name(), read.version(), read.signature()), (index.name(), index.version(), index.signature()));
+    assert_eq!(read.signed_bytes(), index.signed_bytes());
+    let key = PUBLIC_KEY.parse().expect("a public key");
+    assert!(index.check_signature(&key).is_err(), "nobody has the secret key any more");
     let mut covered = 0;
     for block in 0..index.block_count() {
         assert_eq!(index.block_range(block).offset, covered);
@@ -45,7 +87,7 @@ fn look_at(bytes: &[u8]) {
 }
 
 /// The same container with the checks of the header and of its sections as they should be.
-fn with_right_checks(input: &[u8]) -> Vec<u8> {
+pub(crate) fn with_right_checks(input: &[u8]) -> Vec<u8> {
     let mut bytes = input.to_vec();
     let Some(count) = bytes.get(12..16).map(|count| u32::from_le_bytes([count[0], count[1], count[2], count[3]]))
     else {

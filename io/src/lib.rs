@@ -16,6 +16,7 @@ mod parts;
 mod random;
 mod report;
 mod seed;
+mod signing;
 pub mod source;
 mod spool;
 mod trust;
@@ -26,6 +27,7 @@ mod verbs;
 pub use source::fuzzing;
 
 pub use cancel::Cancel;
+pub use gosync_core::index::{Format, PublicKey};
 pub use gosync_core::{
     Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
     Supply,
@@ -36,5 +38,6 @@ pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
+pub use signing::needs_password;
 pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

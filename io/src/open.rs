@@ -142,17 +142,18 @@ pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Inde
     index.origin().map(|origin| open_index(origin, &options)).transpose()
 }
 
-/// `source` together with its mirrors.
+/// `source` together with its mirrors, of content that is verified in units of so many bytes.
 pub(crate) fn with_mirrors(
     source: Arc<dyn Source>,
     mirrors: Vec<Arc<dyn Source>>,
+    unit_size: u64,
     observer: &Observer,
 ) -> Result<Arc<dyn Source>> {
     if mirrors.is_empty() {
         return Ok(source);
     }
     let all = std::iter::once(source).chain(mirrors).collect();
-    Ok(Arc::new(MirrorSource::new(all, observer)?))
+    Ok(Arc::new(MirrorSource::of_units(all, unit_size, observer)?))
 }
 
 /// Whether both paths lead to the same existing file.

@@ -5,21 +5,50 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gosync_core::Digest;
+use gosync_core::index::{Format, PublicKey};
 
 use crate::report::Observer;
 
 /// How to build an index.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct IndexOptions {
-    /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by file size.
+    /// Bytes of a block: a power of two from 1 KiB to 32 KiB. 0 chooses by file size (8 KiB in the legacy format).
     pub block_size: u32,
+    /// Bytes of a block of the top level, which receivers look for first: a power of two from 64 KiB to 1 MiB. 0 chooses by
+    /// file size. The legacy format has none.
+    pub top_size: u32,
     /// Worker threads. 0 uses all cores.
     pub threads: usize,
     /// Where the content is, as the index shall say it: a file name beside the index, or a URL.
     /// `None` writes the file's own name; an empty string writes nothing.
     pub source: Option<String>,
+    /// What the index is written as. The legacy format takes blocks of any size, and names no source.
+    pub format: Format,
+    /// What the publisher calls the content, as the index shall say it: up to 255 bytes. `None` and empty: nothing.
+    pub name: Option<String>,
+    /// Which version of it this is: up to 255 bytes. `None` and empty: nothing.
+    pub version: Option<String>,
+    /// A file with the minisign secret key that signs the index. `None`: it is not signed.
+    pub sign: Option<PathBuf>,
+    /// The password of that key. `None`: it is not encrypted.
+    pub sign_password: Option<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
+}
+
+impl fmt::Debug for IndexOptions {
+    /// Without what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexOptions")
+            .field("block_size", &self.block_size)
+            .field("top_size", &self.top_size)
+            .field("format", &self.format)
+            .field("source", &self.source)
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("sign", &self.sign)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How to open an index or a source.
@@ -33,6 +62,9 @@ pub struct OpenOptions {
     /// The root that the index must have: the BLAKE3 of the target, from someone who is trusted. Any other is `MISMATCH`, and
     /// nothing else needs to be trusted then. `None`: whatever the index says. Sources do not look at it.
     pub expect: Option<Digest>,
+    /// Whose minisign signature the index must have: one that is not signed, or not by the holder of this key, is `MISMATCH`.
+    /// `None`: signatures are not looked at. Sources do not look at it.
+    pub public_key: Option<PublicKey>,
     /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
     pub retries: Option<u32>,
     /// How to talk to HTTP servers.
@@ -47,7 +79,7 @@ pub struct OpenOptions {
 /// the same origin only: not after a redirect to another one, nor to another one that an index names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HttpOptions {
-    /// Connections to an origin at the same time. 0 means 4.
+    /// Connections to an origin at the same time. 0 means 6.
     pub connections: usize,
     /// How long a server may be silent: while connecting, before its answer begins, and in the middle of it.
     /// Zero means 30 seconds. There is no limit on the whole.

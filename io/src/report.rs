@@ -105,7 +105,11 @@ pub struct Statistics {
     pub retries: u64,
     /// Whether the target was the new version already, so that nothing was written.
     pub up_to_date: bool,
-    /// What proves the result: `root` (the BLAKE3 of the whole target).
+    /// Bytes of the index that were read, in part or whole; not among the other counters. Whatever was read of it before,
+    /// for a plan or another job, counts as well.
+    pub index_size: u64,
+    /// What proves the result: `root` (the BLAKE3 of the whole target), or `blocks-md5` (the MD5 of each block, where the
+    /// index says no more).
     pub proof: &'static str,
     /// Why it was done this way, one line.
     pub reason: String,

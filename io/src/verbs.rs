@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{Blocks, BuildOptions, UNIT};
+use gosync_core::index::{Blocks, BuildOptions, Format, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
@@ -15,7 +15,8 @@ use crate::output;
 use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
 use crate::seed::{FileReader, Kind};
-use crate::spool;
+use crate::signing::SigningKey;
+use crate::{spool, trust};
 
 /// Reads `path` once and describes it: a regular file, a block device, or what a pipe gives (which is copied to an
 /// unnamed temporary file first). The index names a regular file, unless the options say otherwise.
@@ -27,6 +28,8 @@ pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
         _ => None,
     };
     let reader = spool::open(path, "file", &options.observer.in_turn(&Arc::default()))?;
+    // The legacy format has no room for it.
+    let own_name = own_name.filter(|_| options.format == Format::Gosync);
     build(&reader, options, options.source.clone().or(own_name))
 }
 
@@ -54,6 +57,13 @@ pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
 fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) -> Result<Index> {
     let observer = options.observer.in_turn(&Arc::default());
     observer.cancel.check()?;
+    // First: a key that cannot be used is seen before all is read in vain.
+    let password = options.sign_password.as_deref();
+    if options.sign.is_some() && options.format == Format::Legacy {
+        let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
+        return Err(error.with("option", "sign"));
+    }
+    let key = options.sign.as_deref().map(|path| SigningKey::read(path, password)).transpose()?;
     let meter = Meter::new(&observer);
     let total = reader.length();
     meter.update(|progress| {
@@ -65,11 +75,22 @@ fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) ->
         meter.update(|progress| progress.fraction = share(done, total));
         observer.cancel.check()
     };
-    let source = source.filter(|name| !name.is_empty());
-    let build = BuildOptions { block_size: options.block_size, source, ..BuildOptions::default() };
-    let index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (name, version) = (given(&options.name), given(&options.version));
+    let build = BuildOptions {
+        block_size: options.block_size,
+        top_size: options.top_size,
+        format: options.format,
+        source: given(&source),
+        name,
+        version,
+    };
+    let mut index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
+    if let Some(key) = key {
+        key.sign(&mut index)?;
+    }
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
-    let root = index.root();
+    let root = root_text(&index);
     observer.event(Level::Info, "indexed", "the index is built", &[("length", &total), ("root", &root)]);
     Ok(index)
 }
@@ -94,7 +115,8 @@ pub struct Verification {
     pub length: u64,
     /// Bytes that it should have.
     pub expected_length: u64,
-    /// The ranges of the target that the file does not have right: ascending, in whole units of 64 KiB, joined.
+    /// The ranges of the target that the file does not have right: ascending, in whole units (64 KiB, or the blocks of a
+    /// legacy index), joined.
     pub damaged: Vec<Range>,
 }
 
@@ -143,6 +165,11 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         Ok(())
     };
     pool(options.threads)?.install(|| compare(&reader, index.units(), &observer, &each))?;
+    let is_match = reader.length() == total && damaged.lock().is_ok_and(|damaged| damaged.is_empty());
+    if is_match {
+        let check = || trust::check_content(index, &OpenOptions::default(), &reader, &observer);
+        pool(options.threads)?.install(check)?;
+    }
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -176,19 +203,26 @@ fn compare(
     observer: &Observer,
     each: &(dyn Fn(Range, bool) -> Result<()> + Sync),
 ) -> Result<()> {
-    let (segment, index) = (16 * UNIT, level.index());
+    let (size, index) = (level.size(), level.index());
+    // Those of a legacy index may have any size.
+    let segment = (16 * UNIT / size).max(1) * size;
     (0..index.length().div_ceil(segment)).into_par_iter().try_for_each_init(Vec::new, |buffer, at| {
         observer.cancel.check()?;
         let start = at * segment;
         buffer.resize(segment.min(index.length() - start) as usize, 0);
         let read = reader.read_at(start, buffer)?;
-        for (block, bytes) in (start / level.size()..).zip(buffer.chunks(level.size() as usize)) {
+        for (block, bytes) in (start / size..).zip(buffer.chunks(size as usize)) {
             let range = level.range(block);
             let present = bytes.get(..bytes.len().min((start + read as u64).saturating_sub(range.offset) as usize));
             each(range, present.is_some_and(|bytes| Verified::check_block(level, block, bytes).is_some()))?;
         }
         Ok(())
     })
+}
+
+/// The root for an event, or `none`.
+pub(crate) fn root_text(index: &Index) -> String {
+    index.root().map_or_else(|| String::from("none"), |root| root.to_string())
 }
 
 /// A part of a whole, from 0 to 1; all of nothing is 1.

@@ -61,6 +61,8 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_index_encoded_size(NULL) == 0 && gosync_index_length(NULL) == 0);
     CHECK(gosync_index_block_size(NULL) == 0 && gosync_index_block_count(NULL) == 0);
     CHECK(gosync_index_unit_count(NULL) == 0 && gosync_index_source(NULL) == NULL);
+    CHECK(gosync_index_name(NULL) == NULL && gosync_index_version(NULL) == NULL);
+    CHECK(gosync_index_signature(NULL) == NULL && gosync_index_format(NULL) == NULL && gosync_index_top_size(NULL) == 0);
     CHECK(gosync_index_origin(NULL) == NULL && gosync_index_root_hex(NULL) == NULL);
     CHECK(!gosync_verification_is_match(NULL) && gosync_verification_length(NULL) == 0);
     CHECK(gosync_verification_expected_length(NULL) == 0 && gosync_verification_damaged_count(NULL) == 0);
@@ -335,24 +337,49 @@ static void test_options(void) {
     build.block_size = 3;
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.block_size = 0;
+    build.top_size = 3;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.top_size = 0;
+    build.reserved = 1;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.reserved = 0;
+    build.format = "zsync";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.format = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.format = NULL;
     build.source = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.source = NULL;
+    build.name = "\xff";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.name = NULL;
+    build.version = "a\nb";
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.version = NULL;
+    build.sign = in("file"); /* which is no key */
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.sign = NULL;
+    build.sign_password = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
 }
 
 /* Each text of the opening options, none of which may be wrong however little it would be needed. */
 static void test_open_options(void) {
     gosync_open_options options = GOSYNC_OPEN_OPTIONS_INIT;
-    const char **texts[6];
+    const char **texts[8];
     const char *lines[] = {"Name: value", "not UTF-8: \xff", NULL};
     size_t i;
     texts[0] = &options.user;
     texts[1] = &options.bearer;
     texts[2] = &options.proxy;
     texts[3] = &options.no_proxy;
-    texts[4] = &options.ca_file;
-    texts[5] = &options.index_cache;
-    for (i = 0; i < 6; i++) {
-        *texts[i] = i < 4 ? "not UTF-8: \xff" : ""; /* paths are bytes, but an empty one is none */
+    texts[4] = &options.expect;
+    texts[5] = &options.public_key;
+    texts[6] = &options.ca_file;
+    texts[7] = &options.index_cache;
+    for (i = 0; i < 8; i++) {
+        *texts[i] = i < 6 ? "not UTF-8: \xff" : ""; /* paths are bytes, but an empty one is none */
         LEAVES_NULL(gosync_source, gosync_source_open(in("file"), &options, &out, &error));
         *texts[i] = NULL;
     }

@@ -54,6 +54,16 @@ int main(int argc, char **argv) {
     FAILS(GOSYNC_E_ARGUMENT, gosync_index_check(index, &options, &error));
     options.expect = NULL;
 
+    /* Whose signature is demanded: this index has none. */
+    CHECK(gosync_index_signature(index) == NULL && gosync_index_name(index) == NULL && gosync_index_version(index) == NULL);
+    options.public_key = "RWTzupLICwciIHgIx9iHinnpQT1zQ3DxePYyPhGvPqPrKWSyDJWb/YtB";
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_check(index, &options, &error));
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_open(url, &options, &unexpected, &error));
+    CHECK(unexpected == NULL);
+    options.public_key = "RWTz";
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_check(index, &options, &error));
+    options.public_key = NULL;
+
     /* A mirror stands in for a source that has nothing. */
     snprintf(url, sizeof(url), "%s/missing", argv[2]);
     OK(gosync_source_open(url, &options, &missing, &error));

@@ -137,6 +137,84 @@ static void test_index(void) {
     free(encoded);
 }
 
+/* The publisher's words and signature, and a receiver who demands it. */
+static void test_signature(void) {
+    static const char secret_key[] =
+        "untrusted comment: minisign encrypted secret key\n"
+        "RWRTY0IyAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AgAAAAAAAAAAAAAEAAAAALbYG5ELogTnCyOVXf+PdjNDUyg0ssU4OmETt"
+        "Y5lyf/Sx35nwyZd257MUtWxVBkeGcLYOIB8L9z3KcaI8NthxysBiiKclaZa00ZbzDkkawWPjPfTAAmxHC+NmNkRc+WCqevrEhP3ucg4=\n";
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_index *built = NULL, *opened = NULL;
+    char key[1024];
+    snprintf(key, sizeof(key), "%s", in("key"));
+    write_file(key, (const unsigned char *)secret_key, sizeof(secret_key) - 1);
+    options.name = "app";
+    options.version = "2.0";
+    options.sign = key;
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &options, &built, &error));
+    options.sign_password = "secret";
+    OK(gosync_index_build(in("new"), &options, &built, &error));
+    OK(gosync_index_save(built, in("signed.gosync"), &error));
+    open.public_key = "RWTzupLICwciIHgIx9iHinnpQT1zQ3DxePYyPhGvPqPrKWSyDJWb/YtB";
+    OK(gosync_index_open(in("signed.gosync"), &open, &opened, &error));
+    CHECK(strcmp(gosync_index_name(opened), "app") == 0 && strcmp(gosync_index_version(opened), "2.0") == 0);
+    CHECK(strcmp(gosync_index_signature(opened), gosync_index_signature(built)) == 0);
+    gosync_index_free(opened);
+    opened = NULL;
+    FAILS(GOSYNC_E_MISMATCH, gosync_index_open(in("new.gosync"), &open, &opened, &error));
+    CHECK(opened == NULL);
+    gosync_index_free(built);
+}
+
+/* The format of the ancestor, through all that any index does. */
+static void test_legacy(size_t old_length) {
+    static const char root_of_nothing[] = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_open_options open = GOSYNC_OPEN_OPTIONS_INIT;
+    gosync_statistics did = GOSYNC_STATISTICS_INIT;
+    gosync_verification *found = NULL;
+    gosync_index *index = NULL;
+    gosync_source *source = NULL;
+    gosync_job *job = NULL;
+    int wrong;
+    build.format = "legacy";
+    build.block_size = 1000;
+    OK(gosync_index_build(in("new"), &build, &index, &error));
+    CHECK(strcmp(gosync_index_format(index), "legacy") == 0 && gosync_index_root_hex(index) == NULL);
+    CHECK(gosync_index_block_size(index) == 1000 && gosync_index_source(index) == NULL);
+    OK(gosync_index_save(index, in("legacy.gosync"), &error));
+    gosync_index_free(index);
+    build.top_size = 65536;
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(in("new"), &build, &index, &error));
+
+    write_file(in("app"), old, old_length);
+    OK(gosync_source_open(in("new"), NULL, &source, &error));
+    for (wrong = 1; wrong >= 0; wrong--) {
+        /* There is no root to compare with, so the finished file is hashed. */
+        open.expect = wrong ? root_of_nothing : NULL;
+        OK(gosync_index_open(in("legacy.gosync"), &open, &index, &error));
+        OK(gosync_job_new(index, source, in("app"), NULL, &job, &error));
+        if (wrong) {
+            FAILS(GOSYNC_E_MISMATCH, gosync_job_run(job, &error));
+            CHECK(file_is(in("app"), old, old_length));
+        } else {
+            OK(gosync_job_run(job, &error));
+            CHECK(file_is(in("app"), target, LENGTH) && strcmp(gosync_job_proof(job), "blocks-md5") == 0);
+            gosync_job_statistics(job, &did);
+            CHECK(did.from_seeds > LENGTH / 2 && did.index_size == gosync_index_encoded_size(index));
+        }
+        gosync_job_free(job);
+        if (!wrong) {
+            OK(gosync_index_verify(index, in("app"), NULL, &found, &error));
+            CHECK(gosync_verification_is_match(found));
+            gosync_verification_free(found);
+        }
+        gosync_index_free(index);
+    }
+    gosync_source_free(source);
+}
+
 /* What the plan reckons with is what it was told to assume. */
 static void check_assumptions(const gosync_index *index) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
@@ -384,6 +462,8 @@ int main(int argc, char **argv) {
     old_length = make_old();
     write_file(in("new"), target, LENGTH);
     test_index();
+    test_signature();
+    test_legacy(old_length);
     test_update(old_length);
     test_seed_and_named_source(old_length);
     test_verify();

@@ -58,7 +58,13 @@ pub fn run(command: &mut Command) -> String {
 /// Whether a program that a test would like to use is there. Where `CI` is `true`, it has to be.
 #[track_caller]
 pub fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    has_with(program, "--version")
+}
+
+/// As [`has`], for a program that shows its version by this option.
+#[track_caller]
+pub fn has_with(program: &str, option: &str) -> bool {
+    let found = Command::new(program).arg(option).output().is_ok_and(|output| output.status.success());
     let strict = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(found || !strict, "{program} is not installed");
     if !found {

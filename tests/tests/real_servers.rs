@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gosync_io::{HttpOptions, IndexOptions, Job, JobOptions, OpenOptions, Statistics};
+use gosync_io::{ErrorKind, HttpOptions, IndexOptions, Job, JobOptions, OpenOptions, Statistics};
 use gosync_tests::data::{edited, noise};
 use gosync_tests::real::{Answered, HTTPS_REQUESTS, Nginx, Python};
 
@@ -135,6 +135,36 @@ fn nginx_over_https_and_http_2() {
     let options = OpenOptions { retries: Some(0), ..OpenOptions::default() };
     gosync_io::open_index(&nginx.https(INDEX), &options).expect_err("an unknown authority");
     assert_eq!(nginx.take_answers(), []);
+}
+
+#[test]
+fn the_index_over_https_and_the_content_over_http() {
+    let files = Files::new();
+    // What somebody on the way may make of the content.
+    let mut forged = files.new.clone();
+    forged.chunks_mut(4096).for_each(|chunk| chunk[0] ^= 1);
+    std::fs::write(files.site().join("forged.bin"), forged).expect("a file");
+    let Some(nginx) = Nginx::start(&files.site(), &files.folder.path().join("nginx")) else { return };
+    let http = HttpOptions { ca_file: Some(nginx.ca_file()), ..HttpOptions::default() };
+    let open = OpenOptions { http, ..OpenOptions::default() };
+    let target = files.folder.path().join("copy.bin");
+    let update = |content: &str| {
+        std::fs::write(&target, &files.old).expect("a file");
+        let index = gosync_io::open_index(&nginx.https(INDEX), &open).expect("the index");
+        let source = gosync_io::open_source(&nginx.http(content), &OpenOptions::default()).expect("the source");
+        Job::new(Arc::new(index), Some(source), &target, JobOptions::default()).expect("a job").run()
+    };
+    let done = update(NAME).expect("an update");
+    assert!(std::fs::read(&target).expect("the result") == files.new, "the result is another file");
+    let answers = nginx.take_answers();
+    let path = |name: &str| format!("/{name}");
+    assert!(answers.iter().all(|it| it.path == path(if it.server == "https" { INDEX } else { NAME })), "{answers:?}");
+    let (index, content) = (sent(&answers, "https", INDEX).0, sent(&answers, "http", NAME).0);
+    assert!(index == done.index_size && content >= done.fetched && done.fetched > 0, "{done:?} {answers:?}");
+
+    let error = update("forged.bin").expect_err("content that is another one");
+    assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+    assert!(std::fs::read(&target).expect("the target") == files.old, "the target was changed");
 }
 
 #[test]

@@ -13,6 +13,7 @@ const DEBIAN: &[(&str, &str, &str)] = &[
     ("pkg-config", "pkg-config", "the test of the installed C library"),
     ("cmake", "cmake", "the test of the installed C library"),
     ("valgrind", "valgrind", "the leak tests"),
+    ("minisign", "minisign", "the tests of signatures"),
     ("rsync", "rsync", "the benchmark"),
     ("zsync", "zsync", "the benchmark"),
     ("b3sum", "b3sum", "the benchmark"),
@@ -41,7 +42,7 @@ pub(crate) fn run() -> Result<bool> {
 
 /// Installs the packages of the benchmark's peers.
 pub(crate) fn peers() -> Result<()> {
-    debian(&DEBIAN[5..])
+    debian(&DEBIAN[6..])
 }
 
 fn debian(list: &[(&str, &str, &str)]) -> Result<()> {

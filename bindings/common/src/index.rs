@@ -1,7 +1,7 @@
 //! The index: built, opened, saved, asked, and compared with a file.
 
 use std::ffi::CString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gosync_ffi::{gosync_index, gosync_index_options, gosync_verify_options};
@@ -14,10 +14,22 @@ use crate::{Location, Observer, OpenOptions, Result, Source, Verification, Verif
 pub struct IndexOptions {
     /// Bytes of a block.
     pub block_size: u32,
+    /// Bytes of a top block; 0 is the default.
+    pub top_size: u32,
     /// Worker threads.
     pub threads: u32,
     /// Where the content is, as the index shall say it. `None`: the file's own name; empty: nothing.
     pub source: Option<String>,
+    /// The name of the format. `None`: gosync's own.
+    pub format: Option<String>,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// A file with the minisign secret key that signs the index.
+    pub sign: Option<PathBuf>,
+    /// The password of that key.
+    pub sign_password: Option<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -52,14 +64,25 @@ impl Index {
         options: &IndexOptions,
         build: impl FnOnce(*const gosync_index_options, *mut *mut gosync_index, *mut *mut gosync_ffi::gosync_error) -> i32,
     ) -> Result<Self> {
-        let source: Option<CString> =
-            options.source.as_deref().map(|source| text::c_text(source, "the source")).transpose()?;
+        let given = |text: &Option<String>, what| text.as_deref().map(|text| text::c_text(text, what)).transpose();
+        let source = given(&options.source, "the source")?;
+        let format = given(&options.format, "the format")?;
+        let (name, version) = (given(&options.name, "the name")?, given(&options.version, "the version")?);
+        let sign = options.sign.as_deref().map(|path| text::c_path(path, "the secret key")).transpose()?;
+        let sign_password = given(&options.sign_password, "the password")?;
+        let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let lent = options.observer.lend();
         let options = gosync_index_options {
+            format: pointer(&format),
             block_size: options.block_size,
+            top_size: options.top_size,
             threads: options.threads,
-            source: source.as_ref().map_or(ptr::null(), |source| source.as_ptr()),
+            source: pointer(&source),
             observer: lent.as_ptr(),
+            name: pointer(&name),
+            version: pointer(&version),
+            sign: pointer(&sign),
+            sign_password: pointer(&sign_password),
             ..Default::default()
         };
         make(|out, error| build(&options, out, error)).map(Index)
@@ -139,6 +162,12 @@ impl Index {
         unsafe { gosync_ffi::gosync_index_block_size(self.0) }
     }
 
+    /// Bytes of a block of the top level.
+    pub fn top_size(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_top_size(self.0) }
+    }
+
     /// Blocks that the target has.
     pub fn block_count(&self) -> u64 {
         // SAFETY: see `length`.
@@ -157,16 +186,40 @@ impl Index {
         unsafe { gosync_ffi::gosync_index_encoded_size(self.0) }
     }
 
-    /// The plain BLAKE3 of the target, as 64 hexadecimal digits.
-    pub fn root_hex(&self) -> String {
+    /// The plain BLAKE3 of the target, as 64 hexadecimal digits; `None` in a legacy index.
+    pub fn root_hex(&self) -> Option<String> {
         // SAFETY: see `length`; the text is copied at once.
-        unsafe { text::copied(gosync_ffi::gosync_index_root_hex(self.0)) }.unwrap_or_default()
+        unsafe { text::copied(gosync_ffi::gosync_index_root_hex(self.0)) }
+    }
+
+    /// The name of the format.
+    pub fn format(&self) -> String {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_format(self.0)) }.unwrap_or_default()
     }
 
     /// Where the content is, as the index says it.
     pub fn source(&self) -> Option<String> {
         // SAFETY: see `root_hex`.
         unsafe { text::copied(gosync_ffi::gosync_index_source(self.0)) }
+    }
+
+    /// What the publisher calls the content.
+    pub fn name(&self) -> Option<String> {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_name(self.0)) }
+    }
+
+    /// Which version of it this is.
+    pub fn version(&self) -> Option<String> {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_version(self.0)) }
+    }
+
+    /// The signature, as minisign writes it.
+    pub fn signature(&self) -> Option<String> {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_signature(self.0)) }
     }
 
     /// Where the index was opened from, without what may be secret in a URL; `None` if it was built, or read from memory.

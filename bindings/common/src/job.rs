@@ -67,6 +67,8 @@ pub struct Statistics {
     pub retries: u64,
     /// Whether the target was the new version already.
     pub up_to_date: bool,
+    /// Bytes of the index that were read.
+    pub index_size: u64,
     /// What proves the result, for instance `root`; empty before the end.
     pub proof: String,
     /// Why it was done this way; empty before the end.
@@ -153,6 +155,7 @@ impl Job {
             requests: from.requests,
             retries: from.retries,
             up_to_date: from.up_to_date != 0,
+            index_size: from.index_size,
             proof: proof.unwrap_or_default(),
             reason: reason.unwrap_or_default(),
         }

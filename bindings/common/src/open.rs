@@ -18,6 +18,8 @@ pub struct OpenOptions {
     pub index_cache: Option<PathBuf>,
     /// The root that an index must have, as 64 hexadecimal digits.
     pub expect: Option<String>,
+    /// Whose signature an index must have: a minisign public key.
+    pub public_key: Option<String>,
     /// Temporary failures in a row that are survived; `None` is the default.
     pub retries: Option<u32>,
     /// How to talk to HTTP servers.
@@ -84,6 +86,7 @@ impl OpenOptions {
         };
         let index_cache = keep(self.index_cache.as_deref().map(|path| text::c_path(path, "the index cache")))?;
         let expect = keep(self.expect.as_deref().map(|root| text::c_text(root, "the expected root")))?;
+        let public_key = keep(self.public_key.as_deref().map(|key| text::c_text(key, "the public key")))?;
         let ca_file = keep(http.ca_file.as_deref().map(|path| text::c_path(path, "the CA file")))?;
         let user = keep(http.user.as_deref().map(|user| text::c_text(user, "the user")))?;
         let bearer = keep(http.bearer.as_deref().map(|bearer| text::c_text(bearer, "the bearer token")))?;
@@ -112,6 +115,7 @@ impl OpenOptions {
             ca_file,
             rate_limit: http.rate_limit,
             expect,
+            public_key,
             ..Default::default()
         };
         Ok(ForC { options, _texts: texts, _headers: headers, _lent: lent })

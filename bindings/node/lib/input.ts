@@ -143,6 +143,7 @@ export function open(value: OpenOptions): OpenInput {
     maxIndexSize: count(value.maxIndexSize, 'maxIndexSize'),
     indexCache: maybe(value.indexCache, 'indexCache', path),
     expect: maybe(value.expect, 'expect', text),
+    publicKey: maybe(value.publicKey, 'publicKey', text),
     retries: count32(value.retries, 'retries'),
     connections: count32(value.connections, 'connections'),
     timeout: count32(value.timeout, 'timeout'),

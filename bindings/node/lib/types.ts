@@ -74,10 +74,25 @@ export interface Watch {
 export interface IndexOptions extends Watch {
   /** Bytes of a block: a power of two from 1 KiB to 32 KiB. Without it, by file size. */
   blockSize?: number | undefined;
+  /**
+   * Bytes of a block of the top level, which receivers look for first: a power of two from 64 KiB to 1 MiB. Without it, by
+   * file size. The legacy format has none.
+   */
+  topSize?: number | undefined;
   /** Worker threads. Without it, all cores. */
   threads?: number | undefined;
   /** Where the content will be: a file name beside the index, or a URL. Without it, the file's own name; `''` for nothing. */
   source?: string | undefined;
+  /** What the index is written as. `legacy` is `.gosync` 0.2: blocks of any size (8 KiB without `blockSize`), no source. */
+  format?: 'gosync' | 'legacy' | undefined;
+  /** What the content is called, as the index shall say it: up to 255 bytes. */
+  name?: string | undefined;
+  /** Which version of it this is: up to 255 bytes. */
+  version?: string | undefined;
+  /** A file with the minisign secret key that signs the index. Without it, the index is not signed. */
+  sign?: Path | undefined;
+  /** The password of that key, if it is encrypted. */
+  signPassword?: string | undefined;
 }
 
 /** How to open an index or a source. */
@@ -94,6 +109,11 @@ export interface OpenOptions extends Watch {
    * who is trusted. Any other is `GOSYNC_MISMATCH`, and nothing else needs to be trusted then.
    */
   expect?: string | undefined;
+  /**
+   * Whose signature the index must have: a minisign public key, as its line of 56 characters or as the text of its `.pub` file.
+   * An index that is not signed, or not by the holder of this key, is `GOSYNC_MISMATCH`. Without it, signatures are not looked at.
+   */
+  publicKey?: string | undefined;
   /** Temporary failures in a row, without a new byte between them, that are survived. Without it, 5. */
   retries?: number | undefined;
   /** Connections to an HTTP origin at the same time. Without it, 4. */
@@ -245,7 +265,12 @@ export interface Statistics {
   readonly retries: number;
   /** Whether the target was the new version already, so that nothing was written. */
   readonly upToDate: boolean;
-  /** What proves the result: `root` is the BLAKE3 of the whole target. */
+  /**
+   * Bytes of the index that were read, in part or whole; not among the other counters. Whatever was read of it before, for a
+   * plan or another update, counts as well.
+   */
+  readonly indexSize: number;
+  /** What proves the result: `root` is the BLAKE3 of the whole target, `blocks-md5` the MD5 of each block of a legacy index. */
   readonly proof: string;
   /** Why it was done this way, one line. */
   readonly reason: string;

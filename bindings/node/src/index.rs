@@ -41,10 +41,15 @@ impl ObjectFinalize for IndexHandle {
 pub struct IndexFacts {
     /// Bytes of the target.
     pub length: f64,
-    /// The BLAKE3 of the target, in hexadecimal.
-    pub root: String,
+    /// The BLAKE3 of the target, in hexadecimal; a legacy index has none.
+    pub root: Option<String>,
+    /// The format of the index.
+    #[napi(ts_type = "'gosync' | 'legacy'")]
+    pub format: String,
     /// Bytes of a block.
     pub block_size: u32,
+    /// Bytes of a block of the top level.
+    pub top_size: f64,
     /// Number of blocks.
     pub block_count: f64,
     /// Number of verified units.
@@ -53,6 +58,12 @@ pub struct IndexFacts {
     pub encoded_size: f64,
     /// Where the content is, as the index says it.
     pub source: Option<String>,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The signature.
+    pub signature: Option<String>,
     /// Where the index came from.
     pub origin: Option<String>,
 }
@@ -71,10 +82,22 @@ pub struct ContentInput {
 pub struct IndexInput {
     /// Bytes of a block.
     pub block_size: Option<u32>,
+    /// Bytes of a top block.
+    pub top_size: Option<u32>,
     /// Worker threads.
     pub threads: Option<u32>,
     /// Where the content will be.
     pub source: Option<String>,
+    /// What the index is written as.
+    pub format: Option<String>,
+    /// What the content is called.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+    /// The file with the secret key.
+    pub sign: Option<String>,
+    /// The password of that key.
+    pub sign_password: Option<String>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -97,6 +120,8 @@ pub struct OpenInput {
     pub index_cache: Option<String>,
     /// The root that the index must have.
     pub expect: Option<String>,
+    /// Whose signature the index must have.
+    pub public_key: Option<String>,
     /// Temporary failures in a row that are survived.
     pub retries: Option<u32>,
     /// Connections to an origin.
@@ -191,6 +216,7 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
         max_index_size: input.max_index_size.map(whole).unwrap_or_default(),
         index_cache: input.index_cache.map(PathBuf::from),
         expect: input.expect,
+        public_key: input.public_key,
         retries: input.retries,
         http: HttpOptions {
             connections: input.connections.unwrap_or_default(),
@@ -225,8 +251,14 @@ pub fn build_index<'env>(
     start(env, &tell, move |channel| {
         let options = IndexOptions {
             block_size: options.block_size.unwrap_or_default(),
+            top_size: options.top_size.unwrap_or_default(),
             threads: options.threads.unwrap_or_default(),
             source: options.source,
+            format: options.format,
+            name: options.name,
+            version: options.version,
+            sign: options.sign.map(PathBuf::from),
+            sign_password: options.sign_password,
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -325,11 +357,16 @@ fn found(index: Index) -> Result<Outcome> {
     let facts = IndexFacts {
         length: exact(index.length(), "the length of the target")?,
         root: index.root_hex(),
+        format: index.format(),
         block_size: index.block_size(),
+        top_size: number(index.top_size()),
         block_count: number(index.block_count()),
         unit_count: number(index.unit_count()),
         encoded_size: number(index.encoded_size()),
         source: index.source(),
+        name: index.name(),
+        version: index.version(),
+        signature: index.signature(),
         origin: index.origin(),
     };
     Ok(Outcome { index: Some(IndexHandle(Arc::new(index))), facts: Some(facts), ..Outcome::default() })

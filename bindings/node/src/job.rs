@@ -113,6 +113,8 @@ pub struct StatisticsInfo {
     pub retries: f64,
     /// Whether nothing was written, because the target was right already.
     pub up_to_date: bool,
+    /// Bytes of the index that were read.
+    pub index_size: f64,
     /// What proves the result.
     pub proof: String,
     /// Why it was done this way.
@@ -245,6 +247,7 @@ fn statistics_info(statistics: Statistics) -> StatisticsInfo {
         requests: number(statistics.requests),
         retries: number(statistics.retries),
         up_to_date: statistics.up_to_date,
+        index_size: number(statistics.index_size),
         proof: statistics.proof,
         reason: statistics.reason,
     }

@@ -48,6 +48,31 @@ test('an old file becomes the new one, and only what changed is fetched', async 
   assert.equal(again.fetched, 0);
 });
 
+test('the format of the ancestor', async () => {
+  const made = await versions();
+  const legacy = await index(made.at('new.bin'), { format: 'legacy', blockSize: 1000 });
+  assert.deepEqual([legacy.format, legacy.blockSize, legacy.root, legacy.source], ['legacy', 1000, undefined, undefined]);
+  await legacy.save(made.at('old.gosync'));
+  assert.equal((await readFile(made.at('old.gosync'))).toString('latin1', 0, 6), 'G0S9NC');
+  assert.equal((await info(made.at('old.gosync'))).format, 'legacy');
+  assert.equal(made.index.format, 'gosync');
+  const options = { target: made.target, index: made.at('old.gosync'), source: made.fresh };
+  const planned = await plan(options);
+  assert.equal((await failure(update({ ...options, expect: '0'.repeat(64) }))).code, 'GOSYNC_MISMATCH');
+  assert.deepEqual(await readFile(made.target), Buffer.from(made.old));
+  const done = await update({ ...options, expect: made.index.root });
+  assert.deepEqual([done.proof, done.fetched, done.indexSize], ['blocks-md5', planned.missing, legacy.encodedSize]);
+  assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
+  assert.equal((await verify(options)).isMatch, true);
+  assert.equal((await failure(index(made.fresh, { format: 'legacy', topSize: 65_536 }))).code, 'GOSYNC_ARGUMENT');
+});
+
+test('the levels can be given', async () => {
+  const made = await index(noise('levels', 1_000_000), { blockSize: 4096, topSize: 131_072 });
+  assert.deepEqual([made.blockSize, made.topSize], [4096, 131_072]);
+  assert.equal((await failure(index(noise('levels', 10), { topSize: 65_537 }))).code, 'GOSYNC_ARGUMENT');
+});
+
 test('the source may be left out where the index names one', async () => {
   const made = await versions();
   await update({ target: made.target, index: made.at('new.bin.gosync') });

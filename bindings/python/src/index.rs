@@ -24,7 +24,7 @@ impl Index {
     #[staticmethod]
     #[pyo3(signature = (index, **options))]
     #[pyo3(
-        text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+        text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
     )]
     fn open(py: Python<'_>, index: Given, options: Option<Bound<'_, PyDict>>) -> PyResult<Self> {
         Index::read(py, index, options, "open")
@@ -64,16 +64,28 @@ impl Index {
         self.0.length()
     }
 
-    /// The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints.
+    /// The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index.
     #[getter]
-    fn root(&self) -> String {
+    fn root(&self) -> Option<String> {
         self.0.root_hex()
+    }
+
+    /// The format: `gosync`, or `legacy`.
+    #[getter]
+    fn format(&self) -> String {
+        self.0.format()
     }
 
     /// Bytes of a block.
     #[getter]
     fn block_size(&self) -> u32 {
         self.0.block_size()
+    }
+
+    /// Bytes of a block of the top level, which is looked for first.
+    #[getter]
+    fn top_size(&self) -> u64 {
+        self.0.top_size()
     }
 
     /// Number of blocks.
@@ -100,6 +112,24 @@ impl Index {
         self.0.source()
     }
 
+    /// What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key.
+    #[getter]
+    fn name(&self) -> Option<String> {
+        self.0.name()
+    }
+
+    /// Which version of it this is, as the publisher says it.
+    #[getter]
+    fn version(&self) -> Option<String> {
+        self.0.version()
+    }
+
+    /// The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it.
+    #[getter]
+    fn signature(&self) -> Option<String> {
+        self.0.signature()
+    }
+
     /// Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory.
     #[getter]
     fn origin(&self) -> Option<String> {
@@ -111,7 +141,7 @@ impl Index {
             "<gosync.Index length={} block_size={} root={}>",
             self.0.length(),
             self.0.block_size(),
-            self.0.root_hex()
+            self.0.root_hex().as_deref().unwrap_or("none")
         )
     }
 }

@@ -31,7 +31,7 @@ impl<'py> Keywords<'py> {
     }
 
     /// As [`Keywords::take`], where `None` is the default.
-    fn optional<T: for<'a> FromPyObject<'a, 'py>>(&self, name: &str) -> PyResult<Option<T>> {
+    pub(crate) fn optional<T: for<'a> FromPyObject<'a, 'py>>(&self, name: &str) -> PyResult<Option<T>> {
         self.take::<Option<T>>(name).map(Option::flatten)
     }
 
@@ -65,6 +65,7 @@ impl<'py> Keywords<'py> {
             max_index_size: self.number("max_index_size")?,
             index_cache: self.optional::<PathBuf>("index_cache")?,
             expect: self.optional("expect")?,
+            public_key: self.optional("public_key")?,
             retries: self.optional::<Whole<u32>>("retries")?.map(|retries| retries.0),
             http: HttpOptions {
                 connections: self.number("connections")?,

@@ -22,6 +22,8 @@ pub(crate) struct Statistics {
     retries: u64,
     /// Whether the target was the new version already, so that nothing was written.
     up_to_date: bool,
+    /// Bytes of the index that were read.
+    index_size: u64,
     /// What proves the result, for instance `root`.
     proof: String,
     /// Why it was done this way, one line.
@@ -47,6 +49,7 @@ impl From<gosync_binding::Statistics> for Statistics {
             requests: from.requests,
             retries: from.retries,
             up_to_date: from.up_to_date,
+            index_size: from.index_size,
             proof: from.proof,
             reason: from.reason,
         }

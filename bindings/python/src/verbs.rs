@@ -21,14 +21,22 @@ type Options<'py> = Bound<'py, PyDict>;
 /// Reads a file (or a bytes-like object) once and describes it.
 #[pyfunction]
 #[pyo3(signature = (content, **options))]
-#[pyo3(text_signature = "(content, *, block_size=0, threads=0, source=None, progress=None, events=None, cancel=None)")]
+#[pyo3(
+    text_signature = "(content, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)"
+)]
 pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
     let options = IndexOptions {
         block_size: keywords.take::<Whole<u32>>("block_size")?.map_or(0, |size| size.0),
+        top_size: keywords.take::<Whole<u32>>("top_size")?.map_or(0, |size| size.0),
         threads: keywords.threads()?,
-        source: keywords.take::<Option<String>>("source")?.flatten(),
+        format: keywords.optional("format")?,
+        source: keywords.optional("source")?,
+        name: keywords.optional("name")?,
+        version: keywords.optional("version")?,
+        sign: keywords.optional::<PathBuf>("sign")?,
+        sign_password: keywords.optional("sign_password")?,
         observer,
     };
     keywords.end("index")?;
@@ -43,7 +51,7 @@ pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_
 #[pyfunction]
 #[pyo3(signature = (index, **options))]
 #[pyo3(
-    text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(index, *, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn info(py: Python<'_>, index: Given, options: Option<Options<'_>>) -> PyResult<Index> {
     Index::read(py, index, options, "info")
@@ -53,7 +61,7 @@ pub(crate) fn info(py: Python<'_>, index: Given, options: Option<Options<'_>>) -
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, threads=0, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, threads=0, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn verify(
     py: Python<'_>,
@@ -74,7 +82,7 @@ pub(crate) fn verify(
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn plan(py: Python<'_>, target: PathBuf, index: Given, options: Option<Options<'_>>) -> PyResult<Plan> {
     let (call, task) = Task::new(py, target, index, options, "plan")?;
@@ -86,7 +94,7 @@ pub(crate) fn plan(py: Python<'_>, target: PathBuf, index: Given, options: Optio
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, max_index_size=0, index_cache=None, expect=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn update(
     py: Python<'_>,

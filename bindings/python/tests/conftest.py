@@ -147,7 +147,7 @@ def server() -> Iterator[Server]:
             thread.join()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def vectors() -> pathlib.Path:
     """The vectors that all languages run: of this repository, or where the environment says."""
     return pathlib.Path(os.environ.get("GOSYNC_VECTORS") or _HERE.parents[2] / "tests" / "vectors")

@@ -12,12 +12,12 @@ from conftest import Files, Server
 
 def test_index_describes_a_file(files: Files) -> None:
     pathlib.Path("new").write_bytes(files.new)
-    index = gosync.index("new", block_size=4096)
-    assert (index.length, index.block_size) == (len(files.new), 4096)
+    index = gosync.index("new", block_size=4096, top_size=131_072)
+    assert (index.length, index.block_size, index.top_size) == (len(files.new), 4096, 131_072)
     assert index.block_count == -(-len(files.new) // 4096)
     assert index.unit_count == -(-len(files.new) // 65536)
     assert index.source == "new"
-    assert len(index.root) == 64
+    assert index.root is not None and len(index.root) == 64
     index.save(pathlib.Path("new.gosync"))
     written = pathlib.Path("new.gosync").read_bytes()
     assert written == bytes(index) == index.to_bytes()
@@ -45,6 +45,28 @@ def test_info_opens_by_any_name(files: Files, server: Server) -> None:
         assert gosync.Index.open(given).source == "new"
     assert gosync.info(pathlib.Path("new.gosync").resolve()).origin == str(pathlib.Path("new.gosync").resolve())
     assert index.origin is None
+
+
+def test_the_format_of_the_ancestor(files: Files) -> None:
+    files.publish()
+    index = gosync.index("new", format="legacy", block_size=1000)
+    assert (index.format, index.block_size, index.root, index.source) == ("legacy", 1000, None, None)
+    index.save("old.gosync")
+    assert pathlib.Path("old.gosync").read_bytes().startswith(b"G0S9NC")
+    assert gosync.info("old.gosync").format == "legacy" and gosync.info("new.gosync").format == "gosync"
+    plan = gosync.plan("target", index="old.gosync")
+    with pytest.raises(gosync.MismatchError):
+        gosync.update("target", index="old.gosync", source="new", expect="0" * 64)
+    assert pathlib.Path("target").read_bytes() == files.old
+    done = gosync.update("target", index="old.gosync", source="new", expect=gosync.info("new.gosync").root)
+    assert (done.proof, done.fetched, done.index_size) == ("blocks-md5", plan.missing, index.encoded_size)
+    assert pathlib.Path("target").read_bytes() == files.new
+    assert gosync.verify("target", index="old.gosync").is_match
+    for wrong in ({"top_size": 65_536}, {"source": "new"}, {"name": "app"}):
+        with pytest.raises(gosync.ArgumentError):
+            gosync.index("new", format="legacy", **wrong)
+    with pytest.raises(gosync.ArgumentError):
+        gosync.index("new", top_size=65_537)
 
 
 def test_a_path_object_is_never_a_url(files: Files) -> None:

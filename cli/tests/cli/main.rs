@@ -7,5 +7,6 @@ mod interrupt;
 mod main_job;
 mod output;
 mod server;
+mod signatures;
 mod support;
 mod usage;

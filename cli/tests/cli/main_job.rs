@@ -48,7 +48,22 @@ fn index_describes_what_standard_input_gives() {
 fn info_shows_what_the_index_says() {
     let (folder, release) = Folder::with_release();
     let run = folder.gosync(["info", "new.gosync"]).expect_code(0);
-    let labels = ["kind", "length", "root", "block size", "blocks", "units", "index size", "source", "origin"];
+    let labels = [
+        "kind",
+        "format",
+        "length",
+        "root",
+        "block size",
+        "top size",
+        "blocks",
+        "units",
+        "index size",
+        "source",
+        "name",
+        "version",
+        "signature",
+        "origin",
+    ];
     let shown: Vec<_> = run.stdout.lines().map(|line| line.split("  ").next().unwrap_or_default()).collect();
     assert_eq!(shown, labels);
 
@@ -59,6 +74,13 @@ fn info_shows_what_the_index_says() {
     assert_eq!(last["source"], "new");
     assert_eq!(last["unit_count"].as_u64(), Some(release.new.len().div_ceil(65536) as u64));
     assert!(last["origin"].as_str().is_some_and(|origin| origin.ends_with("new.gosync")), "{last}");
+    assert_eq!((last["block_size"].as_u64(), last["top_size"].as_u64()), (Some(1024), Some(65_536)));
+
+    let given = ["index", "new", "-o", "given.gosync", "--block-size", "8KiB", "--top-size", "256KiB", "--json"];
+    let last = folder.gosync(given).expect_code(0).last();
+    assert_eq!((last["block_size"].as_u64(), last["top_size"].as_u64()), (Some(8192), Some(262_144)));
+    folder.gosync(["index", "new", "--top-size", "100KiB"]).expect_code(2);
+    folder.gosync(["index", "new", "--top-size", "64KiB", "--format", "legacy"]).expect_code(2);
 }
 
 #[test]
@@ -114,6 +136,7 @@ fn update_with_source_and_seeds_writes_a_new_file() {
     let number = |key: &str| last[key].as_u64().unwrap_or_else(|| panic!("{key}: {last}"));
     assert_eq!(number("from_seeds") + number("fetched"), number("total"));
     assert!(number("from_seeds") > 2_700_000, "{last}");
+    assert_eq!(number("index_size"), folder.read("new.gosync").len() as u64);
     assert_eq!((last["proof"].as_str(), last["verb"].as_str()), (Some("root"), Some("update")));
 }
 
@@ -202,4 +225,33 @@ fn paths_need_not_be_text() {
     let update = args(&["update".as_ref(), old, "--index".as_ref(), &index, "--source".as_ref(), new]);
     folder.gosync(update).expect_code(0);
     assert_eq!(folder.read(old), release.new);
+}
+
+#[test]
+fn an_index_of_the_legacy_format_does_all_that_any_does() {
+    let (folder, release) = Folder::with_release();
+    let run =
+        folder.gosync(["index", "new", "-o", "old.gosync", "--format", "legacy", "--block-size", "1000", "--json"]);
+    let last = run.expect_code(0).last();
+    assert_eq!(
+        (last["format"].as_str(), last["block_size"].as_u64(), last["root"].is_null()),
+        (Some("legacy"), Some(1000), true)
+    );
+    assert!(folder.read("old.gosync").starts_with(b"G0S9NC"));
+    assert!(folder.gosync(["info", "old.gosync"]).expect_code(0).stdout.contains("legacy"));
+
+    let plan = folder.gosync(["plan", "app", "--index", "old.gosync", "--json"]).expect_code(0).last();
+    // It names no source.
+    folder.gosync(["update", "app", "--index", "old.gosync"]).expect_code(2);
+    let args = ["update", "app", "--index", "old.gosync", "--source", "new", "--json"];
+    let last = folder.gosync(args).expect_code(0).last();
+    assert_eq!((last["proof"].as_str(), last["root"].is_null()), (Some("blocks-md5"), true));
+    assert_eq!(last["fetched"], plan["missing"]);
+    assert!(last["from_seeds"].as_u64() > Some(0) && folder.read("app") == release.new);
+    folder.gosync(["verify", "app", "--index", "old.gosync"]).expect_code(0);
+    folder.write("app", &release.old);
+    folder.gosync(["verify", "app", "--index", "old.gosync"]).expect_code(1);
+
+    folder.gosync(["index", "new", "--format", "legacy", "--source", "x"]).expect_code(2);
+    folder.gosync(["index", "new", "--format", "zsync"]).expect_code(2);
 }

@@ -25,17 +25,17 @@ impl<'a> Blocks<'a> {
 
     /// Bytes of a block.
     pub fn size(&self) -> u64 {
-        self.level().size()
+        if self.is_top { self.index.top_size() } else { self.index.unit_size() }
     }
 
     /// Number of blocks.
     pub fn count(&self) -> u64 {
-        self.level().count(self.index.length())
+        self.index.length().div_ceil(self.size())
     }
 
     /// The range of the target that a block covers; empty behind the last one.
     pub fn range(&self, block: u64) -> Range {
-        self.level().range(self.index.length(), block)
+        if self.is_top { self.index.top_range(block) } else { self.index.unit_range(block) }
     }
 
     /// Whether blocks have identities, so that they can be looked for where they are not expected.

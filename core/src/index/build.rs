@@ -8,8 +8,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::groups::Groups;
 use super::layout::{Layout, Level};
+use super::signature::field_fault;
 use super::tree::{self, ChainingValue};
-use super::{BuildOptions, Index, PADDING, UNIT, cut_weak, reserve, source_fault, upper_hint};
+use super::{BuildOptions, Format, Index, PADDING, Proof, UNIT, cut_weak, legacy, reserve, source_fault, upper_hint};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ReadAt;
@@ -44,7 +45,13 @@ pub(super) fn build(
     options: &BuildOptions,
     advance: &(dyn Fn(u64) -> Result<()> + Sync),
 ) -> Result<Index> {
+    if options.format == Format::Legacy {
+        return legacy::build(reader, options, advance);
+    }
     if let Some(fault) = options.source.as_deref().and_then(source_fault) {
+        return Err(Error::new(ErrorKind::Argument, fault));
+    }
+    if let Some(fault) = [&options.name, &options.version].into_iter().flatten().find_map(|field| field_fault(field)) {
         return Err(Error::new(ErrorKind::Argument, fault));
     }
     let layout = Layout::choose(reader.length(), options.block_size, options.top_size)?;
@@ -68,6 +75,7 @@ pub(super) fn build(
     let values = if layout.is_top_units() { Vec::new() } else { values };
     Ok(Index {
         layout,
+        proof: Proof::Root,
         root,
         tops,
         top_identities,
@@ -77,6 +85,10 @@ pub(super) fn build(
         places: None,
         read: Arc::default(),
         source: options.source.clone(),
+        name: options.name.clone(),
+        version: options.version.clone(),
+        signature: None,
+        demanded: None,
         origin: None,
         expected: None,
         origin_source: None,
@@ -130,7 +142,7 @@ fn filled<T: Clone>(count: u64, value: T) -> Result<Vec<T>> {
     Ok(room)
 }
 
-fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()> {
+pub(super) fn read_whole(reader: &dyn ReadAt, offset: u64, buffer: &mut [u8]) -> Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {
         let rest = &mut buffer[filled..];

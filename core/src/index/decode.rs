@@ -4,17 +4,21 @@
 use std::sync::Arc;
 
 use super::container::{self, Section, fault};
-use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, MOST_LEVELS, SOURCE};
+use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, MOST_LEVELS, PUBLISHER, SIGNATURE, SOURCE};
 use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
 use super::partial::{Front, Places};
+use super::signature::{field_fault, signature_fault};
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, group_check, reserve, source_fault};
+use super::{Index, PADDING, Proof, group_check, legacy, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
 /// See [`Index::decode_vec`].
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
+    if legacy::is_legacy(&bytes) {
+        return legacy::decode(&bytes);
+    }
     let (mut index, levels) = read(&container::read(&bytes)?)?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
@@ -28,6 +32,9 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
 
 /// See [`Index::decode_front`].
 pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
+    if legacy::is_legacy(bytes) {
+        return legacy::front(bytes, limit);
+    }
     let needed = container::header_needs(bytes)?;
     if needed > bytes.len() as u64 {
         return Ok(Front::Needs(needed));
@@ -84,7 +91,9 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
 
     let (length, root) = read_file(take(FILE).ok_or_else(missing(FILE))?.data)?;
     let (top_level, unit_level, fine) = read_levels(take(LEVELS).ok_or_else(missing(LEVELS))?.data)?;
-    let source = take(SOURCE).map(|section| read_source(section.data)).transpose()?;
+    let source = take(SOURCE).map(|section| read_text(section.data, source_fault)).transpose()?;
+    let (name, version) = take(PUBLISHER).map(|section| read_publisher(section.data)).transpose()?.unwrap_or_default();
+    let signature = take(SIGNATURE).map(|section| read_text(section.data, signature_fault)).transpose()?;
     let layout = Layout::new(length, top_level, unit_level, fine)?;
     let mut sizes = Vec::new();
     let mut level = |id| {
@@ -108,6 +117,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
     check_root(&layout, &tops, &root)?;
     let index = Index {
         layout,
+        proof: Proof::Root,
         root,
         tops,
         top_identities,
@@ -117,6 +127,10 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         places: None,
         read: Arc::default(),
         source,
+        name,
+        version,
+        signature,
+        demanded: None,
         origin: None,
         expected: None,
         origin_source: None,
@@ -134,8 +148,8 @@ fn known_sections<'a>(sections: &[Section<'a>]) -> Result<Vec<Section<'a>>> {
         if section.entry.check != expected && (is_level || section.is_there) {
             return Err(fault("a section of the index is damaged").with("section", id));
         }
-        let is_known = is_level || [FILE, LEVELS, SOURCE].contains(&id);
-        if is_known && section.entry.critical != (id != SOURCE) {
+        let is_known = is_level || (FILE..=SIGNATURE).contains(&id);
+        if is_known && section.entry.critical != (is_level || [FILE, LEVELS].contains(&id)) {
             return Err(fault("a section has a flag that it must not have").with("section", id));
         }
         if is_known {
@@ -187,12 +201,27 @@ fn read_level(&[log2, strong, weak, hint, reserved @ ..]: &[u8; DESCRIPTOR]) -> 
     Ok((strong <= 1).then_some(Level { log2, strong: strong == 1, weak, hint }))
 }
 
-fn read_source(data: &[u8]) -> Result<String> {
-    let source = std::str::from_utf8(data).map_err(|cause| fault("the source is not UTF-8").caused_by(cause))?;
-    match source_fault(source) {
+/// A text of which `fault` finds nothing wrong.
+fn read_text(data: &[u8], wrong: fn(&str) -> Option<&'static str>) -> Result<String> {
+    let text = std::str::from_utf8(data).map_err(|cause| fault("a text of the index is not UTF-8").caused_by(cause))?;
+    match wrong(text) {
         Some(wrong) => Err(fault(wrong)),
-        None => Ok(source.to_owned()),
+        None => Ok(text.to_owned()),
     }
+}
+
+/// Name and version, of which one may be missing.
+fn read_publisher(data: &[u8]) -> Result<(Option<String>, Option<String>)> {
+    let wrong = || fault("the section with the publisher's fields is not what it should be");
+    let mut rest = data;
+    let mut field = || {
+        let (length, behind) = rest.split_first().ok_or_else(wrong)?;
+        let (text, behind) = behind.split_at_checked(usize::from(*length)).ok_or_else(wrong)?;
+        rest = behind;
+        if text.is_empty() { Ok(None) } else { read_text(text, field_fault).map(Some) }
+    };
+    let fields = (field()?, field()?);
+    if !rest.is_empty() || fields == (None, None) { Err(wrong()) } else { Ok(fields) }
 }
 
 /// The chaining values of the top, and its identities.

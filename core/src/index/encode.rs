@@ -2,7 +2,8 @@
 
 use super::container::{self, Entry};
 use super::layout::{Layout, Level};
-use super::{Index, group_check};
+use super::signature::publisher_section;
+use super::{Index, Proof, group_check, legacy};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,6 +13,10 @@ pub(super) const FILE: u16 = 1;
 pub(super) const LEVELS: u16 = 2;
 /// Section: where the content is.
 pub(super) const SOURCE: u16 = 3;
+/// Section: what the publisher calls the content, and which version it is.
+pub(super) const PUBLISHER: u16 = 4;
+/// Section: a signature over all that comes before the levels but itself.
+pub(super) const SIGNATURE: u16 = 5;
 /// Section: the data of the top level; those of the levels below follow it.
 pub(super) const FIRST_LEVEL: u16 = 16;
 /// Levels that an index has at most.
@@ -27,24 +32,13 @@ const PIECE: usize = 128 << 10;
 
 /// See [`Index::encode_to`].
 pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    if let Proof::Blocks(blocks) = &index.proof {
+        return legacy::encode(index.layout.length, blocks, take);
+    }
     if !index.is_whole() {
         return Err(Error::new(ErrorKind::State, "parts of the index have not been read"));
     }
-    let file = file_section(index.layout.length, &index.root);
-    let levels = levels_section(&index.layout);
-    let source = index.source.as_deref().map(str::as_bytes);
-
-    let checked =
-        |id, critical, data: &[u8]| Entry { id, critical, check: container::check(data), length: data.len() as u64 };
-    let level = |(id, length)| Entry { id, critical: true, check: [0; 4], length };
-    let mut entries = vec![checked(FILE, true, &file), checked(LEVELS, true, &levels)];
-    entries.extend(source.map(|source| checked(SOURCE, false, source)));
-    entries.extend((FIRST_LEVEL..).zip(index.layout.section_sizes()).map(level));
-
-    let mut out = Pieces { bytes: container::header(&entries), take };
-    out.add(&file)?;
-    out.add(&levels)?;
-    out.add(source.unwrap_or_default())?;
+    let mut out = Pieces { bytes: front(index, index.signature()), take };
     give_top(index, &mut out)?;
     if !index.layout.is_top_units() {
         (0..index.top_count()).try_for_each(|top| give_units(index, top, &mut out))?;
@@ -53,13 +47,34 @@ pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -
     out.end()
 }
 
+/// Header and sections before the data of the levels, with this signature.
+pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
+    let file = file_section(index.layout.length, &index.root);
+    let levels = levels_section(&index.layout);
+    let publisher = publisher_section(index);
+    let sections = [
+        (FILE, Some(&file[..])),
+        (LEVELS, Some(&levels)),
+        (SOURCE, index.source().map(str::as_bytes)),
+        (PUBLISHER, publisher.as_deref()),
+        (SIGNATURE, signature.map(str::as_bytes)),
+    ];
+    let there = || sections.iter().filter_map(|&(id, data)| Some((id, data?)));
+    let critical = |id| [FILE, LEVELS].contains(&id);
+    let checked = |(id, data): (u16, &[u8])| {
+        let (check, length) = (container::check(data), data.len() as u64);
+        Entry { id, critical: critical(id), check, length }
+    };
+    let level = |(id, length)| Entry { id, critical: true, check: [0; 4], length };
+    let levels = (FIRST_LEVEL..).zip(index.layout.section_sizes()).map(level);
+    let mut front = container::header(&there().map(checked).chain(levels).collect::<Vec<_>>());
+    there().for_each(|(_, data)| front.extend_from_slice(data));
+    front
+}
+
 /// See [`Index::encoded_size`].
-pub(super) fn size(layout: &Layout, source: Option<&str>) -> u64 {
-    let sizes = layout.section_sizes();
-    let sections = 2 + usize::from(source.is_some()) + sizes.len();
-    let levels = levels_section(layout).len();
-    let fixed = container::header_size(sections) + FILE_SIZE + levels + source.map_or(0, str::len);
-    fixed as u64 + sizes.iter().sum::<u64>()
+pub(super) fn size(index: &Index) -> u64 {
+    front(index, index.signature()).len() as u64 + index.layout.section_sizes().iter().sum::<u64>()
 }
 
 fn file_section(length: u64, root: &Digest) -> [u8; FILE_SIZE] {

@@ -15,17 +15,19 @@ mod container;
 mod decode;
 mod encode;
 mod groups;
+mod identity;
 mod layout;
+mod legacy;
 mod partial;
+mod signature;
 mod tree;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
-
 use self::groups::Groups;
+use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
 use self::partial::Places;
 use self::tree::ChainingValue;
@@ -35,6 +37,7 @@ use crate::source::{Range, ReadAt, Source};
 
 pub use self::blocks::Blocks;
 pub use self::partial::Front;
+pub use self::signature::PublicKey;
 
 /// Bytes of a verified unit: the smallest blocks that carry BLAKE3 chaining values.
 pub const UNIT: u64 = 64 * 1024;
@@ -54,12 +57,55 @@ pub struct BuildOptions {
     pub top_size: u32,
     /// Where the content is, as the index shall say it.
     pub source: Option<String>,
+    /// What the index is written as.
+    pub format: Format,
+    /// What the publisher calls the content.
+    pub name: Option<String>,
+    /// Which version of it this is.
+    pub version: Option<String>,
+}
+
+/// The format of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// This version's own.
+    #[default]
+    Gosync,
+    /// That of gosync's ancestor, `.gosync` 0.2: blocks of any size with an MD5 each, and no root.
+    Legacy,
+}
+
+impl Format {
+    /// Its name, the same in every language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Gosync => "gosync",
+            Format::Legacy => "legacy",
+        }
+    }
+
+    /// The format with this name.
+    pub fn from_name(name: &str) -> Result<Format> {
+        let all = [Format::Gosync, Format::Legacy];
+        let unknown = || Error::new(ErrorKind::Argument, "there is no such format of an index").with("format", name);
+        all.into_iter().find(|format| format.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// What proves content.
+#[derive(Clone)]
+enum Proof {
+    /// The root, through the chaining values under it.
+    Root,
+    /// Each block's own hash. Of the levels nothing is used.
+    Blocks(legacy::Md5Blocks),
 }
 
 /// What the target is: its length, its digest, the chaining value of each unit, the identity of each block.
 #[derive(Clone)]
 pub struct Index {
     layout: Layout,
+    proof: Proof,
     root: Digest,
     /// One for each top block, but none for content of one block, where the root is the check.
     tops: Vec<ChainingValue>,
@@ -76,6 +122,11 @@ pub struct Index {
     /// Bytes that were read of it, 0 if nobody counted them.
     read: Arc<AtomicU64>,
     source: Option<String>,
+    name: Option<String>,
+    version: Option<String>,
+    signature: Option<String>,
+    /// Whose signature was demanded when this was opened.
+    demanded: Option<PublicKey>,
     origin: Option<String>,
     expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
@@ -126,24 +177,65 @@ impl Index {
         self.layout.length
     }
 
-    /// The BLAKE3 hash of the target.
-    pub fn root(&self) -> Digest {
-        self.root
+    /// The BLAKE3 hash of the target, which a legacy index does not have.
+    pub fn root(&self) -> Option<Digest> {
+        matches!(self.proof, Proof::Root).then_some(self.root)
+    }
+
+    /// The format that the index has.
+    pub fn format(&self) -> Format {
+        match self.proof {
+            Proof::Root => Format::Gosync,
+            Proof::Blocks(_) => Format::Legacy,
+        }
+    }
+
+    /// What proves the target: `root`, or `blocks-md5` where each block has only its own hash.
+    pub fn proof(&self) -> &'static str {
+        match self.proof {
+            Proof::Root => "root",
+            Proof::Blocks(_) => "blocks-md5",
+        }
+    }
+
+    /// Whether a hint takes longer to compute than a weak sum.
+    pub(crate) fn has_slow_hints(&self) -> bool {
+        matches!(self.proof, Proof::Blocks(_))
+    }
+
+    /// Whether both describe the same content, as far as can be said from here.
+    pub fn is_same(&self, other: &Index) -> bool {
+        match (&self.proof, &other.proof) {
+            (Proof::Root, Proof::Root) => self.root == other.root,
+            (Proof::Blocks(one), Proof::Blocks(other_one)) => self.length() == other.length() && one.is_same(other_one),
+            _ => false,
+        }
     }
 
     /// Bytes of a block.
     pub fn block_size(&self) -> u32 {
-        1 << self.layout.fine.log2
+        match &self.proof {
+            Proof::Root => 1 << self.layout.fine.log2,
+            Proof::Blocks(blocks) => blocks.block_size(),
+        }
     }
 
     /// Number of blocks.
     pub fn block_count(&self) -> u64 {
-        self.layout.fine.count(self.layout.length)
+        self.length().div_ceil(self.block_size().into())
+    }
+
+    /// Bytes of a verified unit: 64 KiB, or a block where each of these has a hash of its own.
+    pub fn unit_size(&self) -> u64 {
+        match &self.proof {
+            Proof::Root => UNIT,
+            Proof::Blocks(blocks) => blocks.block_size().into(),
+        }
     }
 
     /// Number of verified units.
     pub fn unit_count(&self) -> u64 {
-        Level::UNITS.count(self.layout.length)
+        self.length().div_ceil(self.unit_size())
     }
 
     /// The top level: what a receiver looks for first.
@@ -158,17 +250,23 @@ impl Index {
 
     /// Bytes of a top block.
     pub fn top_size(&self) -> u64 {
-        self.layout.top.size()
+        match &self.proof {
+            Proof::Root => self.layout.top.size(),
+            Proof::Blocks(blocks) => blocks.block_size().into(),
+        }
     }
 
     /// Number of top blocks.
     pub fn top_count(&self) -> u64 {
-        self.layout.top.count(self.layout.length)
+        self.length().div_ceil(self.top_size())
     }
 
     /// Bytes that the encoded index has.
     pub fn encoded_size(&self) -> u64 {
-        encode::size(&self.layout, self.source.as_deref())
+        match &self.proof {
+            Proof::Root => encode::size(self),
+            Proof::Blocks(blocks) => legacy::size(blocks),
+        }
     }
 
     /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
@@ -200,13 +298,15 @@ impl Index {
         self.origin = origin;
     }
 
-    /// `MISMATCH` unless this is the root.
+    /// `MISMATCH` unless this is the root. An index without a root can only be checked with the content that comes of it.
     pub fn check_root(&self, expected: &Digest) -> Result<()> {
-        if self.root == *expected {
-            return Ok(());
+        match self.root() {
+            Some(root) if root != *expected => {
+                let error = Error::new(ErrorKind::Mismatch, "the index does not describe what is expected");
+                Err(error.with("root", root).with("expected", expected))
+            }
+            _ => Ok(()),
         }
-        let error = Error::new(ErrorKind::Mismatch, "the index does not describe what is expected");
-        Err(error.with("root", self.root).with("expected", expected))
     }
 
     /// The root that whoever opened this index asked for, which one that is read in its place must have too.
@@ -233,23 +333,32 @@ impl Index {
 
     /// The range of the target that unit `unit` covers; empty behind the last one.
     pub fn unit_range(&self, unit: u64) -> Range {
-        Level::UNITS.range(self.layout.length, unit)
+        match &self.proof {
+            Proof::Root => Level::UNITS.range(self.layout.length, unit),
+            Proof::Blocks(blocks) => blocks.range(self.layout.length, unit),
+        }
     }
 
     /// The range of the target that top block `top` covers; empty behind the last one.
     pub fn top_range(&self, top: u64) -> Range {
-        self.layout.top.range(self.layout.length, top)
+        match &self.proof {
+            Proof::Root => self.layout.top.range(self.layout.length, top),
+            Proof::Blocks(blocks) => blocks.range(self.layout.length, top),
+        }
     }
 
     /// The units that top block `top` is made of.
     pub fn top_units(&self, top: u64) -> std::ops::Range<u64> {
         let range = self.top_range(top);
-        range.offset / UNIT..range.end().div_ceil(UNIT)
+        range.offset / self.unit_size()..range.end().div_ceil(self.unit_size())
     }
 
     /// The range of the target that block `block` covers; empty behind the last one.
     pub fn block_range(&self, block: u64) -> Range {
-        self.layout.fine.range(self.layout.length, block)
+        match &self.proof {
+            Proof::Root => self.layout.fine.range(self.layout.length, block),
+            Proof::Blocks(blocks) => blocks.range(self.layout.length, block),
+        }
     }
 
     /// Whether `bytes` is exactly unit `unit` of the target: the check that everything rests on. One whose chaining value
@@ -258,6 +367,9 @@ impl Index {
         let range = self.unit_range(unit);
         if bytes.is_empty() || range.length != bytes.len() as u64 {
             return false;
+        }
+        if let Proof::Blocks(blocks) = &self.proof {
+            return blocks.is(unit, bytes);
         }
         match self.parent(unit) {
             Some(_) if self.unit_count() == 1 => Digest::of(bytes) == self.root,
@@ -271,6 +383,9 @@ impl Index {
         let range = self.top_range(top);
         if bytes.is_empty() || range.length != bytes.len() as u64 {
             return false;
+        }
+        if let Proof::Blocks(blocks) = &self.proof {
+            return blocks.is(top, bytes);
         }
         match self.tops.get(top as usize) {
             Some(value) => tree::value(range.offset, bytes) == *value,
@@ -294,25 +409,39 @@ impl Index {
     /// The weak sum of a block, cut to the index's width (see [`Index::cut_weak`]). 0 for a block that is none.
     #[inline]
     pub fn weak(&self, block: u64) -> u64 {
-        self.identity_field(block, 0) & low_bytes(self.layout.fine.weak)
+        match &self.proof {
+            Proof::Root => self.identity_field(block, 0) & low_bytes(self.layout.fine.weak),
+            Proof::Blocks(blocks) => blocks.weak(block),
+        }
     }
 
     /// The hint of a block: the low bytes of the XXH3 of its content, in the index's width. 0 for a block that is none.
     #[inline]
     pub fn hint(&self, block: u64) -> u64 {
-        self.identity_field(block, usize::from(self.layout.fine.weak)) & low_bytes(self.layout.fine.hint)
+        match &self.proof {
+            Proof::Root => {
+                self.identity_field(block, usize::from(self.layout.fine.weak)) & low_bytes(self.layout.fine.hint)
+            }
+            Proof::Blocks(blocks) => blocks.hint(block),
+        }
     }
 
     /// Cuts a full weak sum (A and B, mod 2^32 each) to the index's width, so that it compares with [`Index::weak`].
     #[inline]
     pub fn cut_weak(&self, a: u32, b: u32) -> u64 {
-        cut_weak(&self.layout.fine, (a, b))
+        match &self.proof {
+            Proof::Root => cut_weak(&self.layout.fine, (a, b)),
+            Proof::Blocks(_) => legacy::cut_weak((a, b)),
+        }
     }
 
     /// The hint of `bytes`, in the index's width, so that it compares with [`Index::hint`].
     #[inline]
     pub fn hint_of(&self, bytes: &[u8]) -> u64 {
-        hint_of(&self.layout.fine, bytes)
+        match &self.proof {
+            Proof::Root => hint_of(&self.layout.fine, bytes),
+            Proof::Blocks(_) => legacy::hint_of(bytes),
+        }
     }
 
     /// Eight bytes of the identity of `block` from `skip` on: the field that starts there, then whatever follows.
@@ -332,54 +461,12 @@ impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Index")
             .field("length", &self.length())
-            .field("root", &self.root)
+            .field("root", &self.root())
             .field("block_size", &self.block_size())
             .field("source", &self.source)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
-}
-
-/// A mask of `count` bytes, 8 at most.
-#[inline]
-fn low_bytes(count: u8) -> u64 {
-    u64::MAX.checked_shr(64 - 8 * u32::from(count)).unwrap_or(0)
-}
-
-/// The weak sum as a level stores it: the low 16 bits of A, then as many of B as fit.
-#[inline]
-fn cut_weak(level: &Level, (a, b): (u32, u32)) -> u64 {
-    (u64::from(a & 0xffff) | u64::from(b) << 16) & low_bytes(level.weak)
-}
-
-#[inline]
-fn hint_of(level: &Level, bytes: &[u8]) -> u64 {
-    xxh3_64(bytes) & low_bytes(level.hint)
-}
-
-/// The hint of an upper block: the hash of its blocks' hashes, so that it costs next to nothing where these are known.
-fn upper_hint(hashes: impl Iterator<Item = u64>) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    hashes.for_each(|hash| hasher.update(&hash.to_le_bytes()));
-    hasher.digest()
-}
-
-/// The first four bytes of BLAKE3 over the value of the parent and the entries of a group:
-/// shows that a group belongs to another version, or is damaged.
-fn group_check(parent: &ChainingValue, entries: &[u8]) -> [u8; layout::GROUP_CHECK] {
-    // One call on bytes in a row: there are many groups, and a hasher takes longer to set up than to use.
-    let mut bytes = [0; 1024];
-    let length = parent.len() + entries.len();
-    let hash = match bytes.get_mut(..length) {
-        Some(bytes) => {
-            bytes[..parent.len()].copy_from_slice(parent);
-            bytes[parent.len()..].copy_from_slice(entries);
-            blake3::hash(bytes)
-        }
-        None => blake3::Hasher::new().update(parent).update(entries).finalize(),
-    };
-    let [a, b, c, d, ..] = *hash.as_bytes();
-    [a, b, c, d]
 }
 
 /// What is wrong with a source, if anything is.

@@ -3,7 +3,7 @@
 
 use super::container::fault;
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, UNIT, decode, group_check};
+use super::{Index, PADDING, Proof, UNIT, decode, group_check};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Range;
 
@@ -44,7 +44,7 @@ impl Index {
 
     /// Whether the chaining value of `unit` is here, so that [`Index::unit_is`] can tell.
     pub fn can_check(&self, unit: u64) -> bool {
-        self.parent(unit).is_some()
+        matches!(self.proof, Proof::Blocks(_)) || self.parent(unit).is_some()
     }
 
     /// Whether the identities of the blocks of `unit` are here.

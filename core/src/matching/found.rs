@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Work;
-use crate::index::{Index, UNIT};
+use crate::index::Index;
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 
@@ -16,7 +16,7 @@ pub(super) struct Run {
     pub(super) count: u64,
     /// Where in the seed.
     pub(super) offset: u64,
-    /// The blocks are one whole unit, and it was verified.
+    /// The blocks are whole units, and these were verified.
     pub(super) verified: bool,
 }
 
@@ -40,7 +40,7 @@ impl Part {
     }
 }
 
-/// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit of 64 KiB, and as
+/// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit, and as
 /// many for each further place that blocks of one unit come from.
 pub struct Found {
     length: u64,
@@ -60,7 +60,7 @@ impl Found {
         Found {
             length: index.length(),
             block_size: u64::from(index.block_size()),
-            per_unit: (UNIT / u64::from(index.block_size())) as u32,
+            per_unit: (index.unit_size() / u64::from(index.block_size())) as u32,
             parts: vec![Part::default(); index.unit_count() as usize],
             more: BTreeMap::new(),
             missing: index.block_count(),
@@ -78,8 +78,8 @@ impl Found {
         let mut taken: Vec<(u64, u64)> = Vec::new();
         for (unit, part) in (0u64..).zip(&self.parts) {
             if part.verified && part.seed == seed {
-                let target = unit * UNIT;
-                taken.push((part.offset, part.offset + UNIT.min(self.length - target)));
+                let size = u64::from(self.per_unit) * self.block_size;
+                taken.push((part.offset, part.offset + size.min(self.length - unit * size)));
             }
         }
         taken.sort_unstable();
@@ -96,6 +96,36 @@ impl Found {
     /// Whether no block of this unit was found.
     pub fn has_none(&self, unit: u64) -> bool {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
+    }
+
+    /// The missing ones of the stretches of `size` bytes (units, or larger blocks) that the target is cut into, as far as they
+    /// lie between two that a seed has about as far from each other: something was changed between them, and is most likely
+    /// nowhere else.
+    pub fn enclosed(&self, size: u64) -> Vec<u64> {
+        let unit = u64::from(self.per_unit) * self.block_size;
+        let units = size / unit;
+        let (mut enclosed, mut run) = (Vec::new(), Vec::new());
+        for stretch in 0..self.length.div_ceil(size) {
+            let first = stretch * units;
+            if self.has_none(first) {
+                run.push(stretch);
+                continue;
+            }
+            if let (Some(begin), Some(after)) = (run.first(), self.whole(first as u32)) {
+                let before = match (begin * units).checked_sub(1) {
+                    Some(last) => self.whole(last as u32).map(|place| (place.seed, place.offset + unit)),
+                    None => Some((after.seed, 0)),
+                };
+                let room =
+                    before.filter(|(seed, _)| *seed == after.seed).map(|(_, end)| after.offset.wrapping_sub(end));
+                let lacking = run.len() as u64 * size;
+                if room.is_some_and(|room| room.abs_diff(lacking) <= size) {
+                    enclosed.append(&mut run);
+                }
+            }
+            run.clear();
+        }
+        enclosed
     }
 
     /// What it has cost by now.

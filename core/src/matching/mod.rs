@@ -86,22 +86,28 @@ pub trait Observe: Sync {
 }
 
 /// Looks through the seeds, in their order, for the top blocks of the target: all that an index can say of which only the
-/// top is here. Most of what a seed has is found by that.
-pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -> Result<Found> {
+/// top is here. Most of what a seed has is found by that. Also, whether the observer let it come to its end.
+pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -> Result<(Found, Flow)> {
     let mut found = Found::new(index);
     for number in 0..seeds.len() as u32 {
         if found.missing_blocks() == 0 {
             break;
         }
-        tops::find(index.tops(), number, seeds, &mut found, observer, true)?;
+        if tops::find(index.tops(), number, seeds, &mut found, observer, true)? == Flow::Enough {
+            return Ok((found, Flow::Enough));
+        }
     }
-    Ok(found)
+    Ok((found, Flow::On))
 }
 
-/// Looks for missing units, as far as their chaining values are here: where they are expected, beside what was found and
-/// at their own offset, and then at every offset of what is left of the seeds.
+/// Looks for missing units, as far as their chaining values are here, where they are expected: beside what was found, and
+/// at their own offset.
+pub fn find_beside(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, found: &mut Found) -> Result<()> {
+    tops::beside(index, seeds, found, observer)
+}
+
+/// Looks for missing units, as far as their identities are here, at every offset of what is left of the seeds.
 pub fn find_units(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, found: &mut Found) -> Result<()> {
-    tops::beside(index, seeds, found, observer)?;
     if index.top_size() == UNIT {
         return Ok(());
     }

@@ -20,6 +20,8 @@ use crate::weak::Hit;
 /// Sections of a wave at most, whatever the number of threads. The first waves are smaller.
 const WAVE: u64 = 64;
 const FIRST_WAVE: u64 = 8;
+/// Blocks of a section at most.
+const MOST_BLOCKS: u64 = 4096;
 /// The share of a seed that may be put off.
 const PUT_OFF: u64 = 16;
 
@@ -54,7 +56,11 @@ impl<'a> Search<'a> {
 
     /// A search for what `found` lacks.
     pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
-        let section = options.section.max(1) as u64;
+        // What has been found in a section is looked through at every hit. And a block that is larger than a section would
+        // be read again for each of them.
+        let block = u64::from(index.block_size());
+        let most = (MOST_BLOCKS * block).max(UNIT);
+        let section = (options.section.max(1) as u64).min(most).max(block);
         Search { index, section, observer, found, table: None, units: None, shift: 0, rooms: Mutex::default() }
     }
 
@@ -73,7 +79,8 @@ impl<'a> Search<'a> {
             self.look_and_put_off(seed, number, &stretches, true, &mut put_off)?;
             at = end;
             wave = (2 * wave).min(WAVE);
-            let is_too_much = |put_off: &[Stretch]| put_off.iter().map(|(_, length)| length).sum::<u64>() > at / PUT_OFF;
+            let is_too_much =
+                |put_off: &[Stretch]| put_off.iter().map(|(_, length)| length).sum::<u64>() > at / PUT_OFF;
             if is_too_much(&put_off) && self.is_along_the_diagonal() {
                 self.units = Some(tops::Table::new(self.index.units(), &self.found));
                 let again = cut(&std::mem::take(&mut put_off), self.section);
@@ -104,7 +111,8 @@ impl<'a> Search<'a> {
 
     /// Whether units could be looked for at any offset, and are not yet.
     fn is_along_the_diagonal(&self) -> bool {
-        self.table.is_none() && self.units.is_none() && self.index.units().has_identities()
+        let can_be_found = self.index.units().has_identities() && self.index.unit_size() == UNIT;
+        self.table.is_none() && self.units.is_none() && can_be_found
     }
 
     /// Goes through stretches; what a scan may say more about is put off.
@@ -209,7 +217,7 @@ impl<'a> Search<'a> {
 
     fn look_at(&self, seed: &dyn ReadAt, number: u32, (start, inside): Stretch, room: &mut Room) -> Result<Outcome> {
         let length = seed.length();
-        let reach = (inside + UNIT).min(length - start) as usize;
+        let reach = (inside + self.index.unit_size()).min(length - start) as usize;
         if room.data.len() < reach {
             room.data.resize(reach, 0);
         }

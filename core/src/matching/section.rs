@@ -6,7 +6,7 @@ use super::guard::Guard;
 use super::telling::Telling;
 use crate::assemble::Verified;
 use crate::error::Result;
-use crate::index::{Index, UNIT};
+use crate::index::Index;
 use crate::weak;
 
 /// Units of which only both ends were there: so many are hashed whole in a section, and [`FRUITLESS`] more for each
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// Goes through the section along the diagonal: whoever has an old version most likely has most blocks at their own
     /// place, and needs no table for that. What is not there is a gap.
     pub(super) fn diagonal(&self) -> Result<Outcome> {
@@ -73,7 +73,7 @@ impl Section<'_> {
             }
             // An edit in place leaves the next block where it was; after another miss, that is not what this is.
             misses += 1;
-            let step = if misses < 3 { size as u64 } else { UNIT };
+            let step = if misses < 3 { size as u64 } else { self.index.unit_size() };
             at += (step - offset % step) as usize;
         }
         outcome.gap(self.start, gap, inside);
@@ -85,14 +85,15 @@ impl Section<'_> {
     /// The block that starts at position `at` if the seed is aligned with the target there and a unit starts.
     pub(super) fn on_diagonal(&self, at: usize) -> Option<u64> {
         let offset = self.start + at as u64;
-        let aligned = offset.is_multiple_of(UNIT) && offset < self.index.length();
+        let aligned = offset.is_multiple_of(self.index.unit_size()) && offset < self.index.length();
         aligned.then(|| offset / u64::from(self.index.block_size()))
     }
 
     /// The first position from `from` up to `to` where a unit's first block is at its own offset.
     pub(super) fn next_on_diagonal(&self, from: usize, to: usize) -> Option<usize> {
-        let first = from + (UNIT - 1 - (self.start + from as u64 + UNIT - 1) % UNIT) as usize;
-        (first..to).step_by(UNIT as usize).find(|at| {
+        let unit = self.index.unit_size();
+        let first = from + (unit - 1 - (self.start + from as u64 + unit - 1) % unit) as usize;
+        (first..to).step_by(unit as usize).find(|at| {
             let range = self.on_diagonal(*at).map(|block| (block, self.index.block_range(block)));
             range.is_some_and(|(block, range)| {
                 self.data.get(*at..at + range.length as usize).is_some_and(|bytes| self.is_block(block, bytes))
@@ -105,11 +106,15 @@ impl Section<'_> {
     pub(super) fn follow(&self, block: u64, at: usize, known: bool, outcome: &mut Outcome) -> Result<usize> {
         let range = self.index.block_range(block);
         let Some(bytes) = self.data.get(at..at + range.length as usize) else { return Ok(0) };
+        let size = self.index.unit_size();
+        if size == u64::from(self.index.block_size()) {
+            return self.follow_unit(block, at, known, bytes, outcome);
+        }
         if !known && !self.is_block(block, bytes) {
             return Ok(0);
         }
-        if range.offset.is_multiple_of(UNIT) && outcome.fruitless < FRUITLESS_RESERVE + FRUITLESS * at / UNIT as usize {
-            let unit = range.offset / UNIT;
+        if range.offset.is_multiple_of(size) && outcome.fruitless < FRUITLESS_RESERVE + FRUITLESS * at / size as usize {
+            let unit = range.offset / size;
             let length = self.index.unit_range(unit).length;
             let last = block + length.div_ceil(u64::from(self.index.block_size())) - 1;
             let skip = (self.index.block_range(last).offset - range.offset) as usize;
@@ -131,11 +136,29 @@ impl Section<'_> {
         Ok(range.length as usize)
     }
 
-    /// Whether the identity of `block` is that of `bytes`: the hint first, it is the faster of the two.
-    pub(super) fn is_block(&self, block: u64, bytes: &[u8]) -> bool {
-        if self.index.hint_of(bytes) != self.index.hint(block) {
-            return false;
+    /// As [`Section::follow`], where each block is a unit: the hash that says what it is proves it.
+    fn follow_unit(&self, block: u64, at: usize, known: bool, bytes: &'a [u8], outcome: &mut Outcome) -> Result<usize> {
+        if !known && !self.has_weak(block, bytes) {
+            return Ok(0);
         }
+        let Some(verified) = Verified::check(self.index, block, bytes) else {
+            outcome.guard.checked();
+            return Ok(0);
+        };
+        outcome.push(self.index, Run { block, count: 1, offset: self.start + at as u64, verified: true });
+        self.telling.unit(block, verified)?;
+        Ok(bytes.len())
+    }
+
+    /// Whether the identity of `block` is that of `bytes`: first the faster one of hint and weak sum.
+    pub(super) fn is_block(&self, block: u64, bytes: &[u8]) -> bool {
+        if self.index.has_slow_hints() {
+            return self.has_weak(block, bytes) && self.index.hint_of(bytes) == self.index.hint(block);
+        }
+        self.index.hint_of(bytes) == self.index.hint(block) && self.has_weak(block, bytes)
+    }
+
+    fn has_weak(&self, block: u64, bytes: &[u8]) -> bool {
         let (a, b) = weak::sum(bytes);
         self.index.cut_weak(a, b) == self.index.weak(block)
     }
@@ -165,8 +188,7 @@ impl Outcome {
         let size = u64::from(index.block_size());
         match self.runs.last_mut() {
             Some(last)
-                if !last.verified
-                    && !run.verified
+                if last.verified == run.verified
                     && last.block + last.count == run.block
                     && last.offset + last.count * size == run.offset =>
             {

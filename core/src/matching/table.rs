@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::found::{Found, Place};
-use crate::index::{Index, UNIT};
+use crate::index::Index;
 use crate::weak::Filter;
 
 /// The blocks in play, in 8 bytes each or less, filters included.
@@ -199,7 +199,7 @@ impl Table {
 fn spread_class(index: &Index, class: &[u32], found: &mut Found) {
     let Some(place) = class.iter().find_map(|block| found.place(*block)) else { return };
     let size = u64::from(index.block_size());
-    let per_unit = (UNIT / size) as u32;
+    let per_unit = (index.unit_size() / size) as u32;
     let units = class
         .windows(per_unit as usize)
         .filter(|blocks| blocks[0].is_multiple_of(per_unit) && blocks[blocks.len() - 1] == blocks[0] + per_unit - 1);

@@ -23,8 +23,7 @@ impl<'a> Telling<'a> {
 
     /// A unit, or several from this one on, was found in the section.
     pub(super) fn unit(&self, unit: u64, verified: Verified<'a>) -> Result<()> {
-        let joined =
-            self.waiting.get().and_then(|(first, so_far)| Some((first, so_far.joined(verified, self.data)?)));
+        let joined = self.waiting.get().and_then(|(first, so_far)| Some((first, so_far.joined(verified, self.data)?)));
         if joined.is_none() {
             self.end()?;
         }

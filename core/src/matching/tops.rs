@@ -4,15 +4,16 @@
 //! below it is needed.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::Observe;
 use super::found::{Found, Place, Run};
 use super::guard::Guard;
 use super::scan::run_of;
 use super::search::{Stretch, cut};
 use super::telling::Telling;
+use super::{Flow, Observe};
 use crate::assemble::Verified;
 use crate::error::Result;
 use crate::index::{Blocks, Index, UNIT};
@@ -44,8 +45,8 @@ pub(super) struct Table {
 /// A block, and where in the seed it is.
 type Spot = (u64, u64);
 
-/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. `count` tells
-/// the observer of the bytes.
+/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. With `count`, the
+/// observer hears of the bytes, and may say that it is enough.
 pub(super) fn find(
     level: Blocks<'_>,
     number: u32,
@@ -53,17 +54,23 @@ pub(super) fn find(
     found: &mut Found,
     observer: &dyn Observe,
     count: bool,
-) -> Result<()> {
-    let Some(seed) = seeds.get(number as usize) else { return Ok(()) };
+) -> Result<Flow> {
+    let Some(seed) = seeds.get(number as usize) else { return Ok(Flow::On) };
     let table = Table::new(level, found);
     if table.entries.is_empty() && !is_tail_missing(level, found) {
-        return if count { observer.scanned(seed.length()) } else { Ok(()) };
+        observer.scanned(if count { seed.length() } else { 0 })?;
+        return Ok(Flow::On);
     }
     let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
+    // Room for sections, one for each thread that has needed one.
+    let rooms: Mutex<Vec<(Vec<u8>, Vec<Hit>)>> = Mutex::default();
+    let kept = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
     let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch, shift: Option<u64>| {
         let reach = (inside + level.size()).min(seed.length() - start) as usize;
-        data.resize(reach, 0);
-        let read = seed.read_at(start, data).unwrap_or_else(|error| {
+        if data.len() < reach {
+            data.resize(reach, 0);
+        }
+        let read = seed.read_at(start, &mut data[..reach]).unwrap_or_else(|error| {
             observer.unreadable(number, error);
             0
         });
@@ -80,7 +87,12 @@ pub(super) fn find(
     let (mut rest, mut wave, mut shift) = (&stretches[..], FIRST_WAVE, None);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(wave.min(rest.len()));
-        let outcomes = now.par_iter().map_init(Default::default, |room, stretch| look(room, *stretch, shift));
+        let outcomes = now.par_iter().map(|stretch| {
+            let mut room = kept().pop().unwrap_or_default();
+            let outcome = look(&mut room, *stretch, shift);
+            kept().push(room);
+            outcome
+        });
         for (spots, work) in outcomes.collect::<Result<Vec<_>>>()? {
             if let Some((block, offset)) = spots.last() {
                 shift = Some(offset.wrapping_sub(level.range(*block).offset));
@@ -88,9 +100,14 @@ pub(super) fn find(
             spots.into_iter().for_each(|spot| add(level, found, number, spot));
             found.work.add(work);
         }
-        (rest, wave) = (later, WAVE);
+        let passed = now.last().map_or(0, |(start, inside)| start + inside);
+        if count && observer.passed(found, number, passed)? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+        (rest, wave) = (later, (wave * 4).min(WAVE));
     }
-    table.spread(level, seeds, found, observer)
+    table.spread(level, seeds, found, observer)?;
+    Ok(Flow::On)
 }
 
 /// Writes down a block that was verified.

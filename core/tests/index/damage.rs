@@ -23,6 +23,10 @@ fn samples() -> Vec<Vec<u8>> {
         .into();
     samples.push(build_with(&pattern(100_000), 4096, None).encode());
     samples.push(extended.bytes());
+    let words = [(4, &b"\x03app\x032.0"[..]), (5, b"untrusted comment: x\ny\ntrusted comment: z\ny\n")];
+    let mut signed = reference::of(&pattern(70_000), 32_768, None);
+    signed.sections.splice(2..2, words.map(|(id, data)| Section { id, flags: 0, check: None, data: data.to_vec() }));
+    samples.push(signed.bytes());
     samples.push(reference::with_top(&pattern(200_000), 32_768, Some(65_536), None).bytes());
     samples.push(reference::with_top(&pattern(300_000), 32_768, Some(131_072), Some("a")).bytes());
     samples
@@ -86,7 +90,7 @@ fn a_transfer_as_text_shows() {
 fn what_is_optional_is_skipped_and_what_is_critical_is_not() {
     let raw = reference::of(&pattern(70_000), 4096, None);
     for place in 0..=raw.sections.len() {
-        for id in [0, 4, 15, 19, 300, u16::MAX] {
+        for id in [0, 6, 15, 19, 300, u16::MAX] {
             let mut raw = raw.clone();
             let later = Section { id, flags: 0, check: None, data: vec![7; 100] };
             raw.sections.insert(place, later);

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use gosync_core::index::{BuildOptions, Format};
 use gosync_core::{Digest, Index};
 use serde_json::{Value, json};
 
@@ -30,20 +31,30 @@ fn settle(name: &str, vectors: &[Value]) {
 #[test]
 fn index_vectors() {
     let mut vectors = Vec::new();
+    let describe = |length: usize, block_size: u32, index: &Index| {
+        let bytes = index.encode();
+        json!({
+            "format": index.format().name(),
+            "length": length,
+            "block_size": block_size,
+            "root": index.root().map(|root| root.to_string()),
+            "encoded_size": bytes.len(),
+            "encoded_blake3": Digest::of(&bytes).to_string(),
+        })
+    };
     // The last two have tops that are looked for: of units, and of more than that.
     let large = [(16 << 20) + 1, (64 << 20) + 65_537];
     for block_size in [0u32, 2048, 4096, 32_768] {
         let lengths = lengths(block_size.max(1024) as usize);
         for length in lengths.into_iter().chain(large.into_iter().filter(|_| block_size == 0)) {
-            let index = build_with(&pattern(length), block_size, None);
-            let bytes = index.encode();
-            vectors.push(json!({
-                "length": length,
-                "block_size": block_size,
-                "root": index.root().to_string(),
-                "encoded_size": bytes.len(),
-                "encoded_blake3": Digest::of(&bytes).to_string(),
-            }));
+            vectors.push(describe(length, block_size, &build_with(&pattern(length), block_size, None)));
+        }
+    }
+    for block_size in [0u32, 1, 700, 65_536, u32::MAX] {
+        for length in [0, 1, 699, 700, 701, 8192, 70_001] {
+            let options = BuildOptions { block_size, format: Format::Legacy, ..BuildOptions::default() };
+            let index = Index::build(&pattern(length), &options, &|_| Ok(())).unwrap();
+            vectors.push(describe(length, block_size, &index));
         }
     }
     settle("index.json", &vectors);
@@ -80,6 +91,18 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
     many[12..16].fill(0xff);
     let mut behind = bytes.clone();
     behind.push(0);
+    let options = BuildOptions { block_size: 700, format: Format::Legacy, ..BuildOptions::default() };
+    let legacy = Index::build(&pattern(1000), &options, &|_| Ok(())).unwrap().encode();
+    let legacy_with = |at: usize, new: &[u8]| {
+        let mut bytes = legacy.clone();
+        bytes[at..at + new.len()].copy_from_slice(new);
+        bytes
+    };
+    // Behind the source, which is the third.
+    let words = |id: u16, flags: u16, data: &[u8]| {
+        changed(&|raw| raw.sections.insert(3, Section { id, flags, check: None, data: data.to_vec() }))
+    };
+    let publisher = |data: &[u8]| words(4, 0, data);
     vec![
         ("empty", Vec::new()),
         ("wrong magic", b"\x89PNG\r\n\x1a\n and whatever may follow here, up to forty bytes".to_vec()),
@@ -116,6 +139,25 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         ("source that is not UTF-8", changed(&|raw| raw.sections[2].data = vec![0xff])),
         ("values that do not merge to the root", changed(&|raw| raw.sections[3].data.rotate_left(32))),
         ("damaged group", changed(&|raw| raw.sections[4].data[0] ^= 1)),
+        ("legacy: cut in the magic", legacy[..5].to_vec()),
+        ("legacy: cut in the header", legacy[..23].to_vec()),
+        ("legacy: cut by one byte", legacy[..legacy.len() - 1].to_vec()),
+        ("legacy: bytes after the end", [&legacy[..], &[0]].concat()),
+        ("legacy: later version", legacy_with(8, &[3])),
+        ("legacy: negative length", legacy_with(12, &[0xff; 8])),
+        ("legacy: length of more blocks", legacy_with(12, &1401u64.to_le_bytes())),
+        ("legacy: too many blocks", legacy_with(12, &i64::MAX.to_le_bytes())),
+        ("legacy: no block size", legacy_with(20, &[0; 4])),
+        ("publisher without a field", publisher(&[0, 0])),
+        ("publisher cut in a field", publisher(b"\x03app\x032.")),
+        ("publisher with one field", publisher(b"\x03app")),
+        ("publisher with bytes behind", publisher(b"\x03app\x012x")),
+        ("name with a control character", publisher(b"\x03a\np\x00")),
+        ("version that is not UTF-8", publisher(b"\x00\x01\xff")),
+        ("empty signature", words(5, 0, b"")),
+        ("signature with a control character", words(5, 0, b"untrusted comment: \x1b")),
+        ("signature that is too long", words(5, 0, &[b'x'; 4097])),
+        ("critical signature", words(5, 1, b"untrusted comment: ")),
     ]
 }
 

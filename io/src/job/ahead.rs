@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// Before so much of the seeds has been seen, nothing is said about the rest of them.
-const SAMPLE: u64 = 16 << 20;
+pub(super) const SAMPLE: u64 = 16 << 20;
 
 /// A search under way.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
 mod ahead;
+mod levels;
 mod placing;
 mod work;
 
@@ -48,6 +49,8 @@ struct Shared {
 struct State {
     seeds: Vec<Added>,
     mirrors: Vec<Arc<dyn Source>>,
+    /// The index of a newer version, if one turned out to be there.
+    newer: Option<Arc<Index>>,
     statistics: Statistics,
     /// The unfinished outputs.
     temporary: Vec<PathBuf>,
@@ -80,7 +83,7 @@ impl Job {
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
         observer.cancel = observer.cancel.child();
         let meter = Meter::new(&observer);
-        let statistics = Statistics { total: index.length(), proof: "root", ..Statistics::default() };
+        let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
         let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
@@ -142,14 +145,17 @@ impl Job {
     /// What the job has done so far.
     pub fn statistics(&self) -> Statistics {
         let progress = self.progress();
+        let state = self.shared.state();
+        let index_size = self.shared.index.read_size() + state.newer.as_ref().map_or(0, |index| index.read_size());
         Statistics {
+            index_size,
             from_seeds: progress.from_seeds,
             fetched: progress.fetched,
             wasted: progress.wasted,
             written: progress.written,
             requests: progress.requests,
             retries: progress.retries,
-            ..self.shared.state().statistics.clone()
+            ..state.statistics.clone()
         }
     }
 
@@ -213,8 +219,12 @@ impl Shared {
     }
 
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.
-    fn restart(&self, index: &Index) {
-        self.state().statistics.total = index.length();
+    fn restart(&self, index: &Arc<Index>) {
+        {
+            let mut state = self.state();
+            (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
+            state.newer = Some(Arc::clone(index));
+        }
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;
             (progress.from_seeds, progress.written) = (0, 0);

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
 use gosync_core::cost::Way;
-use gosync_core::index::UNIT;
 use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
@@ -27,8 +26,8 @@ use crate::report::{Level, Phase, Progress};
 use crate::source::next_request_id;
 use crate::verbs::share;
 
-/// Units that are fetched ahead in one go, where the way would be idle otherwise.
-const STRETCH: u64 = (4 << 20) / UNIT;
+/// Bytes that are fetched ahead in one go, where the way would be idle otherwise.
+const STRETCH: u64 = 4 << 20;
 
 /// What placing needs to know of its job.
 pub(super) struct Task<'a> {
@@ -92,7 +91,8 @@ pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Pla
 fn copies(task: &Task<'_>, cover: &[Piece], early: &BTreeSet<u64>) -> Vec<u64> {
     let mut missing = vec![false; task.index.unit_count() as usize];
     for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
-        let units = piece.target.offset / UNIT..piece.target.end().div_ceil(UNIT);
+        let size = task.index.unit_size();
+        let units = piece.target.offset / size..piece.target.end().div_ceil(size);
         missing[units.start as usize..units.end as usize].fill(true);
     }
     let is_copy = |unit: &u64| !task.output.has(*unit) && !early.contains(unit);
@@ -208,8 +208,13 @@ impl Site<'_> {
             return Err(Error::new(ErrorKind::Cancelled, "the transfer failed"));
         }
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let units =
-            |bytes: u64| if bytes >= self.task.index.length() { self.task.index.unit_count() } else { bytes / UNIT };
+        let units = |bytes: u64| {
+            if bytes >= self.task.index.length() {
+                self.task.index.unit_count()
+            } else {
+                bytes / self.task.index.unit_size()
+            }
+        };
         for unit in units(ahead.passed)..units(target) {
             ahead.missing += if found.has_none(unit) { self.task.index.unit_range(unit).length } else { 0 };
         }
@@ -241,7 +246,8 @@ impl Site<'_> {
         if !ahead.on || self.copies.get().is_some() || !self.transfer.is_asked() {
             return;
         }
-        let end = (ahead.next + STRETCH).min(self.task.index.unit_count());
+        let stretch = (STRETCH / self.task.index.unit_size()).max(1);
+        let end = (ahead.next + stretch).min(self.task.index.unit_count());
         for unit in ahead.next..end {
             if !self.task.output.has(unit) {
                 self.transfer.want_ahead(unit);
@@ -337,7 +343,7 @@ impl Site<'_> {
 
     /// Places units until the driver says that it is over.
     fn work(&self) {
-        let mut buffer = Vec::with_capacity(UNIT as usize);
+        let mut buffer = Vec::new();
         loop {
             // Before anything is looked at, the end included: a bell that rings in between is not slept through.
             let seen = self.bell.count();
@@ -423,9 +429,11 @@ impl Site<'_> {
 
     fn blame(&self, culprit: Culprit, offset: u64) {
         let (kind, text) = match culprit {
-            Culprit::Seed(seed) => {
-                ("wrong_seed", format!("a part of seed {seed} changed, or only looked like the target's"))
-            }
+            Culprit::Hint(seed) => (
+                "wrong_hint",
+                format!("a part of seed {seed} only looked like the target's: the index's hint of it is wrong"),
+            ),
+            Culprit::Seed(seed) => ("wrong_seed", format!("a part of seed {seed} has changed since it was looked at")),
             Culprit::Source => ("wrong_source", String::from("the source sent wrong bytes at first")),
         };
         self.task.shared.observer.event(Level::Warning, kind, text, &[("offset", &offset)]);

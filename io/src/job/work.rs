@@ -13,13 +13,13 @@ use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared};
+use super::{Added, Shared, levels};
 use crate::open;
 use crate::output::{self, Output, Replacing};
-use crate::parts::Wanted;
+use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
-use crate::{spool, verbs};
+use crate::{spool, trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
@@ -41,7 +41,7 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
         Plan::up_to_date(index, search.run(&pool)?.cover())
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared).max_gap)
+        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared, index).max_gap)
     };
     tell(shared, &plan);
     shared
@@ -68,14 +68,14 @@ fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     options.observer = shared.observer.clone();
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(&shared.index, &options) {
-        Ok(Some(index)) if index.root() != shared.index.root() => Arc::new(index),
+        Ok(Some(index)) if !index.is_same(&shared.index) => Arc::new(index),
         _ => return Err(error),
     };
     shared.observer.event(
         Level::Warning,
         "replanned",
         format!("there is a newer version, which is what the target will be now: {error}"),
-        &[("root", &index.root())],
+        &[("root", &verbs::root_text(&index))],
     );
     shared.restart(&index);
     Ok(index)
@@ -92,15 +92,16 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
+        pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         return up_to_date(shared);
     }
     let output = Output::create(&shared.target, index)?;
     shared.state().temporary.push(output.temporary().to_path_buf());
     let source = source(shared, index);
-    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared) };
+    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
         let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared).max_gap);
+        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
         // The cover says it all from here on.
         drop(found);
         tell(shared, &plan);
@@ -110,7 +111,12 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
         shared.add_reason(source.link().reason);
     }
     match placed {
-        Ok(()) => publish(shared, seeds, output),
+        Ok(()) => {
+            let content = FileReader::open(output.temporary(), "new file")?;
+            pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
+            drop(content);
+            publish(shared, seeds, output)
+        }
         Err(error) => {
             *partial = Some(output);
             Err(error)
@@ -153,7 +159,7 @@ fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
         progress.cancellable = true;
         progress.total = index.length();
     });
-    let (length, root) = (index.length(), index.root());
+    let (length, root) = (index.length(), verbs::root_text(index));
     let target = shared.target.display();
     shared.observer.event(
         Level::Info,
@@ -206,12 +212,14 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
 }
 
 /// The bounds of the transfer, from the options.
-fn limits(shared: &Shared) -> Limits {
+fn limits(shared: &Shared, index: &Index) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
+    let max_bytes = if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight };
     Limits {
         max_requests: if options.max_requests == 0 { default.max_requests } else { options.max_requests },
         max_gap: if options.max_gap == 0 { default.max_gap } else { options.max_gap },
-        max_bytes: if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight },
+        // A unit is verified as a whole; those of a legacy index may be large.
+        max_bytes: if index.unit_size() > UNIT { max_bytes.max(2 * index.unit_size()) } else { max_bytes },
         retries: options.retries.unwrap_or(default.retries),
         timeout: if options.timeout.is_zero() { default.timeout } else { options.timeout },
     }
@@ -224,7 +232,7 @@ fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
         None => named_source(shared, index)?,
     };
     let mirrors = shared.state().mirrors.clone();
-    open::with_mirrors(source, mirrors, &shared.observer)
+    open::with_mirrors(source, mirrors, index.unit_size(), &shared.observer)
 }
 
 fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
@@ -253,28 +261,27 @@ impl Searching<'_> {
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         let start = Instant::now();
         let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
-        let (index, options) = (self.index, matching::Options::default());
-        if index.is_whole() {
-            return pool.install(|| matching::find(index, &readers, &options, &watcher));
+        let whole = || pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher));
+        if self.index.is_whole() {
+            return whole();
         }
-        // From the top down: of each level, what lies under what was not found above.
         let mut open = self.shared.options.open.clone();
         open.observer = self.shared.observer.clone();
-        let mut found = pool.install(|| matching::find_tops(index, &readers, &watcher))?;
-        Wanted::values(index, Some(&found)).with_blocks(index).read(index, &open)?;
-        pool.install(|| matching::find_units(index, &readers, &watcher, &mut found))?;
-        Wanted::blocks(index, Some(&found)).read(index, &open)?;
-        pool.install(|| matching::find_blocks(index, &readers, &options, &watcher, found))
+        let found = std::thread::scope(|scope| {
+            levels::search(pool, self.index, &readers, &watcher, &open, &mut Reading::new(scope, self.index, &open))
+        })?;
+        found.map_or_else(whole, Ok)
     }
 }
 
 /// Hears of what the matcher finds.
-struct Watcher<'a> {
+pub(super) struct Watcher<'a> {
     search: &'a Searching<'a>,
-    scanned: AtomicU64,
+    /// Bytes of seeds that have been looked through.
+    pub(super) scanned: AtomicU64,
     /// Bytes to scan and to write.
     work: u64,
-    seed_bytes: u64,
+    pub(super) seed_bytes: u64,
     /// The last seed that has anything.
     last: Option<usize>,
     start: Instant,
@@ -286,7 +293,7 @@ impl Observe for Watcher<'_> {
         shared.observer.cancel.check()?;
         let Some((output, site)) = self.search.place else { return Ok(()) };
         let length = bytes.bytes().len() as u64;
-        let units = unit..unit + length.div_ceil(UNIT);
+        let units = unit..unit + length.div_ceil(self.search.index.unit_size());
         // Two threads that find the same unit at the same time both write it: the same bytes, so no harm.
         if units.clone().all(|unit| output.has(unit)) {
             return Ok(());

@@ -14,7 +14,7 @@ use crate::sink::{Taker, eventually, noise};
 const TO_END: u64 = Range::TO_END;
 
 fn options() -> HttpOptions {
-    HttpOptions { proxy: Some(String::new()), ..HttpOptions::default() }
+    HttpOptions { connections: 4, proxy: Some(String::new()), ..HttpOptions::default() }
 }
 
 fn open(server: &Server) -> HttpSource {

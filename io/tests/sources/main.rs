@@ -1,6 +1,7 @@
 //! The sources, through their public doors: the contract between source and sink, kept by memory, file, blocking
 //! and HTTP sources alike, and how an index is read through any of them.
 
+mod blame;
 mod cache;
 mod http;
 mod index;

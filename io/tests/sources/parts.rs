@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gosync_io::{
-    ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index, index_bytes,
-    open_index, save_index, verify_file,
+    Digest, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index,
+    index_bytes, open_index, open_source, save_index, verify_file,
 };
 
 use crate::server::{Answer, Asked, Server, good, whole};
 use crate::sink::noise;
 
 const NAME: &str = "/app.bin";
+/// Bytes of an index that are read first.
+const HEAD: u64 = 40 << 10;
 
 /// Two versions, and the server of the new one.
 struct Pair {
     old: Vec<u8>,
     new: Vec<u8>,
     index: Vec<u8>,
+    /// The index as it is served: so long that it is worth while to read it in part.
+    served: Vec<u8>,
 }
 
 impl Pair {
@@ -35,12 +39,29 @@ impl Pair {
         }
         let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
         let index = index_bytes(&new, &options).expect("an index").encode();
-        Pair { old, new, index }
+        let served = lengthened(&index);
+        Pair { old, new, index, served }
     }
 
     fn answer(&self, asked: &Asked) -> Answer {
-        good(asked, if asked.path == NAME { &self.new } else { &self.index })
+        good(asked, if asked.path == NAME { &self.new } else { &self.served })
     }
+}
+
+/// An index with two mebibytes more at its end, which nobody knows the use of.
+fn lengthened(index: &[u8]) -> Vec<u8> {
+    let more = vec![7; 2 << 20];
+    let number = |at: usize| u32::from_le_bytes(index[at..at + 4].try_into().expect("four bytes"));
+    let table = 40 + 16 * number(12) as usize;
+    let mut entry = [0; 16];
+    entry[0] = 200;
+    entry[4..8].copy_from_slice(&Digest::of(&more).0[..4]);
+    entry[8..].copy_from_slice(&(more.len() as u64).to_le_bytes());
+    let mut all = [&index[..table], &entry, &index[table..], &more].concat();
+    all[12..16].copy_from_slice(&(number(12) + 1).to_le_bytes());
+    let check = Digest::of(&[&all[..32], &all[40..table + 16]].concat());
+    all[32..40].copy_from_slice(&check.0[..8]);
+    all
 }
 
 /// Bytes that the bodies of the answers about the index had, and how many requests those were.
@@ -71,23 +92,24 @@ fn only_what_is_needed_is_read() {
     std::fs::write(&target, &pair.old).expect("the old version");
     let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
     assert!(!index.is_whole());
-    assert_eq!(index_bytes_of(&server, pair.index.len()), (65_536, 1));
+    assert_eq!(index_bytes_of(&server, pair.served.len()), (HEAD, 1));
     let job = Job::new(Arc::new(index), None, &target, JobOptions::default()).expect("a job");
     let plan = job.plan().expect("a plan");
-    let (read, _) = index_bytes_of(&server, pair.index.len());
-    assert!(read < 65_536 + 5 * 2 * 1000, "{read} of {} bytes of the index", pair.index.len());
+    let (read, _) = index_bytes_of(&server, pair.served.len());
+    assert!(read < HEAD + 5 * 2 * 1000, "{read} of {} bytes of the index", pair.served.len());
     assert_eq!(plan.index_size, read, "the plan says what was read");
     let statistics = job.run().expect("an update");
     assert!(std::fs::read(&target).expect("the target") == pair.new);
     assert!(statistics.fetched <= 5 * 2 * 2048, "{} bytes fetched", statistics.fetched);
-    assert_eq!(index_bytes_of(&server, pair.index.len()).0, read, "what the plan read serves the update too");
+    assert_eq!(index_bytes_of(&server, pair.served.len()).0, read, "what the plan read serves the update too");
+    assert_eq!(statistics.index_size, read, "and so do the statistics");
 }
 
 #[test]
 fn a_server_without_ranges_gives_it_all_at_once() {
     let pair = Arc::new(Pair::new());
     let served = Arc::clone(&pair);
-    let server = Server::start(move |asked| whole(if asked.path == NAME { &served.new } else { &served.index }));
+    let server = Server::start(move |asked| whole(if asked.path == NAME { &served.new } else { &served.served }));
     let folder = tempfile::tempdir().expect("a folder");
     let target = folder.path().join("app.bin");
     std::fs::write(&target, &pair.old).expect("the old version");
@@ -108,15 +130,39 @@ fn the_rest_comes_when_it_is_asked_for() {
     save_index(&open(), &saved).expect("a saved index");
     assert!(std::fs::read(&saved).expect("the index") == pair.index);
     assert!(encode_index(&open()).expect("an encoded index") == pair.index);
-    let before = index_bytes_of(&server, pair.index.len()).0;
+    let before = index_bytes_of(&server, pair.served.len()).0;
     let file = folder.path().join("app.bin");
     std::fs::write(&file, &pair.new).expect("the new version");
     assert!(verify_file(&file, &open(), &Default::default()).expect("a verification").is_match());
     std::fs::write(&file, &pair.old).expect("the old version");
     let verification = verify_file(&file, &open(), &Default::default()).expect("a verification");
     assert!(!verification.is_match() && verification.damaged[0].offset == 5_000_000 / 65_536 * 65_536);
-    let read = index_bytes_of(&server, pair.index.len()).0 - before;
-    assert!(read < 2 * (65_536 + 1100 * 32), "{read} bytes for two times the chaining values");
+    let read = index_bytes_of(&server, pair.served.len()).0 - before;
+    assert!(read < 2 * (HEAD + 1100 * 38), "{read} bytes for two times the chaining values");
+}
+
+#[test]
+fn a_legacy_index_is_read_whole() {
+    let content = noise(2_000_000);
+    let options = IndexOptions { format: Format::Legacy, block_size: 100, ..IndexOptions::default() };
+    let bytes = index_bytes(&content, &options).expect("an index").encode();
+    let served = (content.clone(), bytes.clone());
+    let server = Server::start(move |asked| good(asked, if asked.path == NAME { &served.0 } else { &served.1 }));
+    let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    assert!(index.is_whole() && index.format() == Format::Legacy);
+    assert_eq!(index_bytes_of(&server, bytes.len()), (bytes.len() as u64, 2));
+    let source = open_source(&server.url(NAME), &OpenOptions::default()).expect("a source");
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &content[1000..]).expect("the old version");
+    let job = Job::new(Arc::new(index), Some(source), &target, JobOptions::default()).expect("a job");
+    let done = job.run().expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == content);
+    assert_eq!((done.index_size, done.proof), (bytes.len() as u64, "blocks-md5"));
+    // One that claims more than is allowed is not read.
+    let small = OpenOptions { max_index_size: 100_000, ..OpenOptions::default() };
+    let error = open_index(&server.url("/app.bin.gosync"), &small).expect_err("a large index");
+    assert_eq!(error.kind(), ErrorKind::Limit);
 }
 
 #[test]
@@ -141,7 +187,7 @@ fn an_index_that_is_replaced_after_its_beginning_is_opened_anew_once() {
     // Where an edit is already: the groups that are needed are others.
     newer[5_000_020..5_000_120].fill(2);
     let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
-    let newer_index = index_bytes(&newer, &options).expect("an index").encode();
+    let newer_index = lengthened(&index_bytes(&newer, &options).expect("an index").encode());
     for tagged in [true, false] {
         let is_newer = Arc::new(AtomicBool::new(false));
         let (served, switch) = (Arc::clone(&pair), Arc::clone(&is_newer));
@@ -185,4 +231,48 @@ fn damage_on_the_way_is_never_believed() {
     assert!(matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Source), "{error}");
     let whole = Index::decode(&pair.index).expect("an index");
     assert_eq!(index.root(), whole.root());
+}
+
+/// Updates `old` to `new` over HTTP: the bytes of the index that were read, and the statistics.
+fn updated(old: &[u8], new: &[u8]) -> (u64, Statistics) {
+    let index = lengthened(&index_bytes(new, &IndexOptions::default()).expect("an index").encode());
+    let (content, served) = (new.to_vec(), index.clone());
+    let server = Server::start(move |asked| good(asked, if asked.path == NAME { &content } else { &served }));
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, old).expect("the old version");
+    let opened = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
+    let source = open_source(&server.url(NAME), &OpenOptions::default()).expect("a source");
+    let statistics = Job::new(Arc::new(opened), Some(source), &target, JobOptions::default())
+        .expect("a job")
+        .run()
+        .expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == new);
+    (index_bytes_of(&server, index.len()).0, statistics)
+}
+
+#[test]
+fn small_changes_everywhere_leave_most_of_the_index_unread() {
+    let old = noise(40_000_000);
+    let mut new = old.clone();
+    // In every top block, but not in every unit.
+    (0..new.len() - 100).step_by(60_000).filter(|at| at / 60_000 % 5 == 0).for_each(|at| new[at..at + 100].fill(1));
+    let (read, statistics) = updated(&old, &new);
+    let blocks = 6 * new.len() as u64 / 1024;
+    assert!(read < HEAD + blocks / 2, "{read} bytes of the index, the identities of all blocks are {blocks}");
+    assert!(statistics.fetched <= 140 * 2 * 1024, "{} bytes fetched", statistics.fetched);
+}
+
+#[test]
+fn where_little_is_found_the_index_is_read_whole() {
+    let old = noise(40_000_000);
+    // Of each ten thousand bytes, a few are there: no unit is.
+    let new: Vec<u8> = old.chunks(10_000).flat_map(|chunk| [&chunk[..5000], b"new", &chunk[5000..]].concat()).collect();
+    let (read, statistics) = updated(&old, &new);
+    let blocks = 6 * new.len() as u64 / 1024;
+    assert!(
+        read >= blocks && read < blocks * 2,
+        "{read} bytes of the index, the identities of all blocks are {blocks}"
+    );
+    assert!(statistics.fetched < new.len() as u64 / 4, "{} bytes fetched", statistics.fetched);
 }

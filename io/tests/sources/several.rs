@@ -10,7 +10,7 @@ use crate::server::{Answer, Asked, Cut, Server, good, part, parts, whole};
 use crate::sink::{Taker, noise};
 
 fn options() -> HttpOptions {
-    HttpOptions { proxy: Some(String::new()), ..HttpOptions::default() }
+    HttpOptions { connections: 4, proxy: Some(String::new()), ..HttpOptions::default() }
 }
 
 fn open(server: &Server) -> HttpSource {

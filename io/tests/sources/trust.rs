@@ -1,13 +1,14 @@
 //! What a caller demands of an index holds, whatever way the index comes, and also when it changes during an update.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gosync_io::{
-    Digest, ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, check_index, index_bytes, index_from_bytes,
-    open_index,
+    Digest, ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, PublicKey, check_index, index_bytes,
+    index_from_bytes, open_index,
 };
 
-use crate::server::{Asked, Server, good};
+use crate::server::{Answer, Asked, Server, good};
 use crate::sink::noise;
 
 const NAME: &str = "/app.bin";
@@ -44,11 +45,12 @@ fn an_index_with_another_root_is_refused_however_it_comes() {
         let error = result.expect_err("another root");
         assert_eq!(error.kind(), ErrorKind::Mismatch);
         let context: Vec<String> = error.context().iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert!(context.contains(&format!("root={}", index.root())), "{context:?}");
+        assert!(context.contains(&format!("root={}", index.root().expect("a root"))), "{context:?}");
         assert!(context.contains(&format!("expected={other}")), "{context:?}");
     }
     assert!(server.log().iter().all(|asked| asked.path != NAME), "content was asked for");
-    for index in [index_from_bytes(&bytes, &expect(index.root())), open_index(&url, &expect(index.root()))] {
+    let root = index.root().expect("a root");
+    for index in [index_from_bytes(&bytes, &expect(root)), open_index(&url, &expect(root))] {
         let index = index.expect("the index");
         assert_eq!(check_index(&index, &OpenOptions::default()).err().map(|error| error.kind()), None);
         assert_eq!(check_index(&index, &expect(other)).expect_err("another").kind(), ErrorKind::Mismatch);
@@ -59,15 +61,19 @@ fn an_index_with_another_root_is_refused_however_it_comes() {
     }
 }
 
+/// Two versions.
+fn versions() -> [Vec<u8>; 2] {
+    [noise(3_000_000), noise(2_000_000)]
+}
+
 /// The content and its index change as soon as the content is asked for. The target is the new version then, or as it was.
-fn update_while_it_changes(open: &OpenOptions, job: JobOptions) -> gosync_io::Result<()> {
-    let versions = [noise(3_000_000), noise(2_000_000)];
-    let indexes = versions.clone().map(|version| indexed(&version).encode());
-    let (served, changed) = (versions.clone(), std::sync::atomic::AtomicBool::new(false));
+fn update_while_it_changes(indexes: [Vec<u8>; 2], open: &OpenOptions, job: JobOptions) -> gosync_io::Result<()> {
+    let [_, newer] = versions();
+    let (served, changed) = (newer.clone(), AtomicBool::new(false));
     let server = Server::start(move |asked: &Asked| {
         let is_content = asked.path == NAME;
-        let version = usize::from(changed.fetch_or(is_content, std::sync::atomic::Ordering::SeqCst));
-        let answer = good(asked, if is_content { &served[1] } else { &indexes[version] });
+        let version = usize::from(changed.fetch_or(is_content, Ordering::SeqCst));
+        let answer = good(asked, if is_content { &served } else { &indexes[version] });
         answer.with("etag", format!("\"{}\"", if is_content { 1 } else { version }))
     });
     let folder = tempfile::tempdir().expect("a folder");
@@ -76,18 +82,101 @@ fn update_while_it_changes(open: &OpenOptions, job: JobOptions) -> gosync_io::Re
     let index = open_index(&server.url("/app.bin.gosync"), open).expect("the index");
     let result = Job::new(Arc::new(index), None, &target, job).expect("a job").run().map(drop);
     let now = std::fs::read(&target).expect("the target");
-    assert!(if result.is_ok() { now == versions[1] } else { now == b"old" });
+    assert!(if result.is_ok() { now == newer } else { now == b"old" });
     result
 }
 
 #[test]
 fn a_newer_index_is_not_believed_where_a_root_is_expected() {
-    let root = indexed(&noise(3_000_000)).root();
+    let indexes = versions().map(|version| indexed(&version).encode());
+    let update = |open: &OpenOptions, job| update_while_it_changes(indexes.clone(), open, job);
+    let root = indexed(&versions()[0]).root().expect("a root");
     let job = JobOptions::default;
-    let result = update_while_it_changes(&OpenOptions::default(), job());
+    let result = update(&OpenOptions::default(), job());
     assert!(result.is_ok(), "without a demand the newer version is taken: {result:?}");
-    let result = update_while_it_changes(&expect(root), job());
+    let result = update(&expect(root), job());
     assert!(result.is_err(), "the demand was made when the index was opened: {result:?}");
-    let result = update_while_it_changes(&OpenOptions::default(), JobOptions { open: expect(root), ..job() });
+    let result = update(&OpenOptions::default(), JobOptions { open: expect(root), ..job() });
     assert!(result.is_err(), "the demand was made of the job: {result:?}");
+}
+
+/// A publisher, with the secret key in a folder.
+struct Publisher {
+    folder: tempfile::TempDir,
+    key: PublicKey,
+}
+
+impl Publisher {
+    fn new() -> Publisher {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pair = minisign::KeyPair::generate_unencrypted_keypair().expect("keys");
+        let secret = pair.sk.to_box(None).expect("a key").into_string();
+        std::fs::write(folder.path().join("key"), secret).expect("the key");
+        Publisher { folder, key: pair.pk.to_base64().parse().expect("a public key") }
+    }
+
+    fn signed(&self, content: &[u8]) -> Vec<u8> {
+        let sign = Some(self.folder.path().join("key"));
+        let options = IndexOptions { source: Some("app.bin".into()), sign, ..IndexOptions::default() };
+        index_bytes(content, &options).expect("an index").encode()
+    }
+
+    fn demand(&self) -> OpenOptions {
+        OpenOptions { public_key: Some(self.key.clone()), ..OpenOptions::default() }
+    }
+}
+
+#[test]
+fn a_newer_index_is_believed_only_if_it_is_signed_where_a_key_is_given() {
+    let (publisher, other) = (Publisher::new(), Publisher::new());
+    let [old, new] = versions();
+    let signed = publisher.signed(&old);
+    for (case, newer, is_right) in [
+        ("signed", publisher.signed(&new), true),
+        ("not signed", indexed(&new).encode(), false),
+        ("signed by somebody else", other.signed(&new), false),
+    ] {
+        let (key, none) = (publisher.demand(), OpenOptions::default());
+        let with = |open: &OpenOptions| JobOptions { open: open.clone(), ..JobOptions::default() };
+        for (open, job) in [(&key, with(&none)), (&none, with(&key)), (&key, with(&key))] {
+            let result = update_while_it_changes([signed.clone(), newer.clone()], open, job);
+            assert_eq!(result.is_ok(), is_right, "{case}: {result:?}");
+        }
+        let result = update_while_it_changes([signed.clone(), newer], &none, with(&none));
+        assert!(result.is_ok(), "without a demand the newer version is taken: {result:?}");
+    }
+}
+
+#[test]
+fn an_index_that_is_read_in_part_or_kept_must_be_signed_too() {
+    let publisher = Publisher::new();
+    let content = noise(70_000_000);
+    let (signed, unsigned) = (publisher.signed(&content), indexed(&content).encode());
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = || Some(folder.path().join("kept"));
+    let is_signed = Arc::new(AtomicBool::new(true));
+    let (served, switch) = ((signed, unsigned), Arc::clone(&is_signed));
+    let server = Server::start(move |asked| {
+        let (answer, tag) = if switch.load(Ordering::SeqCst) { (&served.0, 1) } else { (&served.1, 2) };
+        if asked.header("if-none-match") == Some(&format!("\"{tag}\"")) {
+            return Answer { body: Vec::new(), ..Answer::status(304) };
+        }
+        good(asked, answer).with("etag", format!("\"{tag}\""))
+    });
+    let url = server.url("/app.bin.gosync");
+    let open = |index_cache| open_index(&url, &OpenOptions { index_cache, ..publisher.demand() });
+    assert!(!open(None).expect("a signed index").is_whole(), "it is read in part");
+    open(cache()).expect("a signed index");
+    open(cache()).expect("the one that was kept");
+    is_signed.store(false, Ordering::SeqCst);
+    let refused = |result: gosync_io::Result<Index>| {
+        assert_eq!(result.expect_err("an index that nobody signed").kind(), ErrorKind::Mismatch);
+    };
+    refused(open(None));
+    refused(open(cache()));
+    // What is kept, because somebody read it who did not ask for a signature, is not believed either.
+    open_index(&url, &OpenOptions { index_cache: cache(), ..OpenOptions::default() }).expect("an index");
+    refused(open(cache()));
+    is_signed.store(true, Ordering::SeqCst);
+    open(cache()).expect("a signed index");
 }

@@ -70,7 +70,7 @@ fn options_arrive_at_the_server() {
         assert!(heads.iter().all(|head| head.contains(line)), "{line}: {heads:?}");
     }
     let opened: Vec<_> = heads.iter().filter(|head| head.contains("/new.gosync")).collect();
-    // Twice with a file that keeps it, and once by somebody who expects another one.
-    assert_eq!(opened.len(), 3, "{heads:?}");
+    // Twice with a file that keeps it, and once each by somebody who expects another one and who demands a signature.
+    assert_eq!(opened.len(), 4, "{heads:?}");
     assert!(opened[1].contains("if-none-match: \"v1\""), "{heads:?}");
 }

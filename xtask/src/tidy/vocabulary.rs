@@ -4,7 +4,7 @@ use super::rust::{code_only, line_of, name_at, without_tests, words};
 use super::{Finding, Tree};
 
 /// Names that other tools use for what has another name here.
-const FOREIGN: &[&str] = &["chunk", "segment", "span", "manifest", "signature", "delta"];
+const FOREIGN: &[&str] = &["chunk", "segment", "span", "manifest", "delta"];
 
 /// What `pub` makes public, and what may stand between.
 const ITEMS: &[&str] = &["fn", "struct", "enum", "union", "trait", "type", "mod", "const", "static"];

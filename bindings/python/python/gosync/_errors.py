@@ -108,7 +108,7 @@ class FormatError(Error):
 
 
 class MismatchError(Error):
-    """Content is not what the index says."""
+    """Content is not what the index says, or the index is not what was demanded."""
 
     _kind = "MISMATCH"
 

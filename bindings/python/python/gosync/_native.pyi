@@ -9,6 +9,8 @@ from ._sources import AsyncSource, BlockingSource
 
 _Path: TypeAlias = str | PathLike[str]
 _Content: TypeAlias = _Path | Buffer | BlockingSource | AsyncSource
+_OnProgress: TypeAlias = Callable[["Progress"], object] | None
+_OnEvent: TypeAlias = Callable[["Event"], object] | None
 
 __all__ = [
     "Cancel",
@@ -150,6 +152,10 @@ class Statistics:
         """Whether the target was the new version already, so that nothing was written."""
 
     @property
+    def index_size(self) -> int:
+        """Bytes of the index that were read: not among the others, and with what was read of it before."""
+
+    @property
     def proof(self) -> str:
         """What proves the result, for instance `root`."""
 
@@ -279,16 +285,11 @@ class Index:
     def open(
         index: Index | _Content,
         *,
-        max_index_size: int = 0,
-        index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-        connections: int = 0, timeout: float = 0,
-        connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-        user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-        proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-        rate_limit: int = 0,
-        progress: Callable[[Progress], object] | None = None,
-        events: Callable[[Event], object] | None = None,
-        cancel: Cancel | None = None,
+        max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+        retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+        first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+        headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+        rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Index:
         """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
 
@@ -298,8 +299,9 @@ class Index:
         - `index_cache`: a file that keeps the index as it was last read from a URL, so that reading it again, unchanged,
           is one conditional request; never believed without the server's word.
         - `expect`: the root that the index must have, 64 hexadecimal digits as b3sum prints them; else it is MISMATCH.
+        - `public_key`: whose signature it must have, a minisign public key as its line or its .pub file; else it is MISMATCH.
         - `retries`: temporary failures in a row, without a new byte between them, that are survived (5); 0 means none.
-        - `connections`: connections to an HTTP origin at the same time (4).
+        - `connections`: connections to an HTTP origin at the same time (6).
         - `timeout`: seconds that a server may be silent: while connecting, before its answer begins, and in the middle
           of it (30). There is no limit on the whole. `connect_timeout` (name lookup, TCP, TLS), `first_byte_timeout` and
           `stall_timeout` set these three apart.
@@ -324,10 +326,7 @@ class Index:
         self,
         path: _Path,
         *,
-        threads: int = 0,
-        progress: Callable[[Progress], object] | None = None,
-        events: Callable[[Event], object] | None = None,
-        cancel: Cancel | None = None,
+        threads: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Verification:
         """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
 
@@ -336,12 +335,20 @@ class Index:
         """Bytes of the target."""
 
     @property
-    def root(self) -> str:
-        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints."""
+    def root(self) -> str | None:
+        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index."""
+
+    @property
+    def format(self) -> Literal["gosync", "legacy"]:
+        """The format: `gosync`, or `legacy`."""
 
     @property
     def block_size(self) -> int:
         """Bytes of a block."""
+
+    @property
+    def top_size(self) -> int:
+        """Bytes of a block of the top level, which is looked for first."""
 
     @property
     def block_count(self) -> int:
@@ -358,6 +365,18 @@ class Index:
     @property
     def source(self) -> str | None:
         """Where the content is, as the index says it: a name beside the index, or a URL."""
+
+    @property
+    def name(self) -> str | None:
+        """What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key."""
+
+    @property
+    def version(self) -> str | None:
+        """Which version of it this is, as the publisher says it."""
+
+    @property
+    def signature(self) -> str | None:
+        """The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it."""
 
     @property
     def origin(self) -> str | None:
@@ -385,40 +404,33 @@ def kinds() -> list[tuple[str, int, bool]]:
 def index(
     content: _Path | Buffer,
     *,
-    block_size: int = 0,
-    threads: int = 0,
-    source: str | None = None,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
+    format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
+    sign: _Path | None = None, sign_password: str | None = None,
+    progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
     copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
-    file's own name, an empty string nothing.
+    file's own name, an empty string nothing. `format="legacy"` makes an index of the format 0.2, with blocks of any size
+    (8192 if it is not given) and no source. `name` and `version` say what the content is called and which version it is.
+    `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
     """
 
 def plan(
     target: _Path,
     *,
     index: Index | _Content,
-    source: _Content | None = None,
-    mirrors: Iterable[_Content] = (),
-    seeds: Iterable[_Path] = (),
+    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
-    assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Plan:
     """Says what `update` with the same arguments would do. Fetches no content and writes nothing."""
 
@@ -426,22 +438,15 @@ def update(
     target: _Path,
     *,
     index: Index | _Content,
-    source: _Content | None = None,
-    mirrors: Iterable[_Content] = (),
-    seeds: Iterable[_Path] = (),
+    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
-    assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False,
-    replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Statistics:
     """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
     verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
@@ -471,30 +476,21 @@ def verify(
     target: _Path,
     *,
     index: Index | _Content,
-    threads: int = 0,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 
 def info(
     index: Index | _Content,
     *,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0,
-    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
-    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0,
-    progress: Callable[[Progress], object] | None = None,
-    events: Callable[[Event], object] | None = None,
-    cancel: Cancel | None = None,
+    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""

@@ -14,7 +14,7 @@ use url::Url;
 use super::wire::Timed;
 use crate::options::HttpOptions;
 
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 6;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// What may be under way to us on one HTTP/2 stream, and on all of one connection together.
 const STREAM_WINDOW: u32 = 16 << 20;

@@ -22,8 +22,9 @@ use crate::source::pending::{Signal, lock, unwanted};
 const EVERYTHING: Range = Range::new(0, Range::TO_END);
 /// Where everything is asked for by ranges, the first one's length.
 const BEGINNING: u64 = 128 * 1024;
-/// As much where nothing but the beginning is wanted.
-const HEAD: u64 = 64 * 1024;
+/// As much where nothing but the beginning is wanted: what a new connection brings in two round trips (10 segments, then 20),
+/// and the top of an index of up to 1 GiB.
+const HEAD: u64 = 40 * 1024;
 /// The length of the others, at least.
 const LEAST: u64 = 64 * 1024;
 /// The length of one that is there to be tried together with another.
@@ -119,9 +120,9 @@ impl Shared {
     /// Asks for everything, for one request.
     pub(super) async fn plain(&self, part: Part) {
         part.pending.count_exchange();
-        let (condition, as_range, is_head) = {
+        let (condition, as_range, head) = {
             let mut state = lock(&self.state);
-            (state.condition.take(), state.as_range, state.is_head)
+            (state.condition.take(), state.as_range, state.head)
         };
         let asked: &[Range] = if as_range { &[EVERYTHING] } else { &[] };
         let work = async {
@@ -143,10 +144,11 @@ impl Shared {
                     let length = match body {
                         Body::Range(answered) if as_range && answered.offset == 0 => {
                             // Without the length of everything, whoever wants more could not ask for it.
-                            if !is_head || self.total().is_none() {
+                            let behind = self.total().map(|total| total.saturating_sub(answered.length));
+                            if head.zip(behind).is_none_or(|(little, behind)| behind <= little) {
                                 self.rest(&part, answered.length);
                             }
-                            lock(&self.state).is_head = false;
+                            lock(&self.state).head = None;
                             Some(answered.length)
                         }
                         body => whole(body).map_err(|error| self.placed(error))?,
@@ -238,7 +240,7 @@ impl Shared {
         }
         let state = lock(&self.state);
         if !asked.is_empty() {
-            let beginning = if state.is_head { HEAD } else { BEGINNING };
+            let beginning = if state.head.is_some() { HEAD } else { BEGINNING };
             set(RANGE, Some(&range_header(asked, beginning)));
             // What is read from its beginning may be of another version than before.
             let pin = state.pin.as_ref().filter(|_| asked != [EVERYTHING]);

@@ -103,10 +103,11 @@ impl HttpSource {
     }
 
     /// As [`HttpSource::prove_ranges`], but the next time a server that has ranges is asked for nothing behind the
-    /// beginning: whoever reads everything gets that, and asks for what else it wants, by ranges.
-    pub(crate) fn read_head(&self) {
+    /// beginning if that is more than `little`: whoever reads everything gets the beginning then, and asks for what else it
+    /// wants, by ranges.
+    pub(crate) fn read_head(&self, little: u64) {
         let mut state = lock(&self.shared.state);
-        (state.as_range, state.is_head) = (true, true);
+        (state.as_range, state.head) = (true, Some(little));
     }
 
     /// How long the content is, as the server says.

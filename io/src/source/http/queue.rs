@@ -79,8 +79,8 @@ pub(super) struct State {
     pub(super) unchanged: bool,
     /// Everything is asked for as a range from 0 on, because the answer says whether there are ranges.
     pub(super) as_range: bool,
-    /// Of everything, only the beginning is wanted, where it can be had.
-    pub(super) is_head: bool,
+    /// Of everything, only the beginning is wanted, where it can be had and more than this follows.
+    pub(super) head: Option<u64>,
     pub(super) validators: Option<Validators>,
 }
 

@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
+use gosync_core::index::UNIT;
 use gosync_core::ranges::RangeSet;
 use gosync_core::{Error, ErrorKind, Link, Range, Request, Result, Sink, Source, Supply};
 
@@ -93,13 +94,18 @@ struct After {
 impl MirrorSource {
     /// One source of `sources`, which have the same content. The first comes first where nothing is known. At most 64.
     pub fn new(sources: Vec<Arc<dyn Source>>, observer: &Observer) -> Result<MirrorSource> {
+        Self::of_units(sources, UNIT, observer)
+    }
+
+    /// As [`MirrorSource::new`], for content that is verified in units of so many bytes.
+    pub(crate) fn of_units(sources: Vec<Arc<dyn Source>>, unit: u64, observer: &Observer) -> Result<MirrorSource> {
         if !(1..=MOST_MIRRORS).contains(&sources.len()) {
             let text = format!("a source of mirrors needs 1 to {MOST_MIRRORS} of them");
             return Err(Error::new(ErrorKind::Argument, text).with("mirrors", sources.len()));
         }
         let orders = sources.iter().map(|source| dispatcher(Arc::clone(source))).collect::<Result<_>>()?;
         let standings = sources.iter().map(|source| Standing::new(source.describe())).collect();
-        let state = State { standings, orders, efforts: HashMap::new(), notes: Notes::default() };
+        let state = State { standings, orders, efforts: HashMap::new(), notes: Notes::new(unit) };
         let shared = Arc::new(Shared { observer: observer.clone(), state: Mutex::new(state) });
         Ok(MirrorSource { mirrors: sources, shared })
     }

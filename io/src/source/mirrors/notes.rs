@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Weak;
 
-use gosync_core::index::UNIT;
 use gosync_core::{Range, Sink};
 
 use super::Set;
@@ -15,8 +14,11 @@ const MOST_RUNS: usize = 4096;
 const MOST_ASKERS: usize = 64;
 
 /// The notes on everyone who asks.
-#[derive(Default)]
-pub(super) struct Notes(Vec<Asker>);
+pub(super) struct Notes {
+    /// Bytes of what is verified as a whole.
+    unit: u64,
+    askers: Vec<Asker>,
+}
 
 struct Asker {
     /// Keeps the place in memory, so that nobody else is ever taken for this one.
@@ -45,6 +47,11 @@ pub(super) struct Verdict {
 }
 
 impl Notes {
+    /// Nothing yet, for content that is verified in units of so many bytes.
+    pub(super) fn new(unit: u64) -> Notes {
+        Notes { unit: unit.max(1), askers: Vec::new() }
+    }
+
     /// `mirror` has answered `range` to `who`, or was asked for it in vain.
     pub(super) fn set(&mut self, who: &Weak<dyn Sink>, range: Range, mirror: usize, answered: bool) {
         let asker = self.asker(who);
@@ -71,6 +78,7 @@ impl Notes {
     /// is between may be a gap that is fetched along. So bytes were wrong if they are asked for again at an end of a range,
     /// or with all of their unit, which is what bytes are verified by.
     pub(super) fn judge(&mut self, who: &Weak<dyn Sink>, ranges: &[Range]) -> Verdict {
+        let size = self.unit;
         let asker = self.asker(who);
         let mut verdict = Verdict::default();
         for range in ranges {
@@ -79,8 +87,8 @@ impl Notes {
                     verdict.silent.add(run.mirror);
                     continue;
                 }
-                for unit in part.offset / UNIT..part.end().div_ceil(UNIT) {
-                    let (start, end) = (unit * UNIT, (unit + 1).saturating_mul(UNIT));
+                for unit in part.offset / size..part.end().div_ceil(size) {
+                    let (start, end) = (unit * size, (unit + 1).saturating_mul(size));
                     let at_first = part.offset == range.offset && start <= range.offset;
                     let at_last = part.end() == range.end() && end >= range.end();
                     if at_first || at_last || (start >= range.offset && end <= range.end()) {
@@ -95,18 +103,18 @@ impl Notes {
 
     fn asker(&mut self, who: &Weak<dyn Sink>) -> &mut Asker {
         let same = |asker: &Asker| std::ptr::addr_eq(asker.who.as_ptr(), who.as_ptr());
-        let at = match self.0.iter().position(same) {
+        let at = match self.askers.iter().position(same) {
             Some(at) => at,
             None => {
-                self.0.retain(|asker| asker.who.strong_count() > 0);
-                if self.0.len() >= MOST_ASKERS {
-                    self.0.remove(0);
+                self.askers.retain(|asker| asker.who.strong_count() > 0);
+                if self.askers.len() >= MOST_ASKERS {
+                    self.askers.remove(0);
                 }
-                self.0.push(Asker { who: Weak::clone(who), runs: BTreeMap::new() });
-                self.0.len() - 1
+                self.askers.push(Asker { who: Weak::clone(who), runs: BTreeMap::new() });
+                self.askers.len() - 1
             }
         };
-        &mut self.0[at]
+        &mut self.askers[at]
     }
 }
 
@@ -137,6 +145,7 @@ impl Asker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gosync_core::index::UNIT;
     use gosync_core::{Result, Supply};
     use std::sync::Arc;
 
@@ -164,7 +173,7 @@ mod tests {
     #[test]
     fn a_unit_asked_for_again_blames_who_answered_it() {
         let (_alive, who) = who();
-        let mut notes = Notes::default();
+        let mut notes = Notes::new(UNIT);
         let unit = |number: u64| Range::new(number * UNIT, UNIT);
         notes.set(&who, Range::new(0, 3 * UNIT), 0, true);
         notes.set(&who, Range::new(3 * UNIT, 1000), 1, true);
@@ -178,7 +187,7 @@ mod tests {
         assert_eq!(judge(Range::new(3 * UNIT - 1000, 1000)), Verdict { wrong: set(&[0]), ..Verdict::default() });
         assert_eq!(judge(Range::new(UNIT, 1000)), Verdict { wrong: set(&[0]), ..Verdict::default() });
         assert_eq!(judge(Range::new(3 * UNIT, 1000)), Verdict { wrong: set(&[1]), ..Verdict::default() });
-        let mut gap = Notes::default();
+        let mut gap = Notes::new(UNIT);
         gap.set(&who, Range::new(1000, UNIT), 0, true);
         assert_eq!(gap.judge(&who, &[Range::new(0, UNIT - 1), Range::new(UNIT, 5000)]).wrong, Set::default());
         assert_eq!(gap.judge(&who, &[Range::new(0, UNIT - 1)]).doubtful, set(&[0]));
@@ -190,27 +199,40 @@ mod tests {
     }
 
     #[test]
+    fn units_of_any_size() {
+        let (_alive, who) = who();
+        let mut small = Notes::new(1000);
+        small.set(&who, Range::new(1000, 1000), 0, true);
+        assert_eq!(small.judge(&who, &[Range::new(1000, 1000)]), Verdict { wrong: set(&[0]), ..Verdict::default() });
+        let mut large = Notes::new(1 << 20);
+        large.set(&who, Range::new(0, 1 << 19), 0, true);
+        large.set(&who, Range::new(1 << 19, 1 << 19), 1, true);
+        let verdict = large.judge(&who, &[Range::new(0, 1 << 20)]);
+        assert_eq!(verdict, Verdict { doubtful: set(&[0, 1]), ..Verdict::default() });
+    }
+
+    #[test]
     fn each_asker_is_judged_apart_and_forgotten() {
-        let mut notes = Notes::default();
+        let mut notes = Notes::new(UNIT);
         let (alive, first) = who();
         notes.set(&first, Range::new(0, UNIT), 0, true);
         let (_other, second) = who();
         assert_eq!(notes.judge(&second, &[Range::new(0, UNIT)]), Verdict::default());
-        assert_eq!(notes.0.len(), 2);
+        assert_eq!(notes.askers.len(), 2);
         drop(alive);
         let (_third, third) = who();
         assert_eq!(notes.judge(&third, &[Range::new(0, UNIT)]), Verdict::default());
-        assert_eq!(notes.0.len(), 2);
+        assert_eq!(notes.askers.len(), 2);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let (_alive, who) = who();
-        let mut notes = Notes::default();
+        let mut notes = Notes::new(UNIT);
         (0..20_000).for_each(|at| notes.set(&who, Range::new(at * 10, 5), 0, true));
-        assert_eq!(notes.0[0].runs.len(), MOST_RUNS);
-        let mut notes = Notes::default();
+        assert_eq!(notes.askers[0].runs.len(), MOST_RUNS);
+        let mut notes = Notes::new(UNIT);
         (0..20_000).for_each(|at| notes.set(&who, Range::new(at * 10, 10), 0, true));
-        assert_eq!(notes.0[0].runs.len(), 1);
+        assert_eq!(notes.askers[0].runs.len(), 1);
     }
 }

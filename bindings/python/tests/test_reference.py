@@ -1,0 +1,117 @@
+"""The independent reader of `tests/reference` reads what gosync writes, and rebuilds from it."""
+
+import importlib.util
+import json
+import pathlib
+import random
+import sys
+from types import ModuleType
+
+import gosync
+import pytest
+from test_signatures import SECRET_KEY
+
+
+def _load(name: str, path: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def reader(vectors: pathlib.Path) -> ModuleType:
+    return _load("gosync_reference_reader", vectors.parent / "reference" / "reader.py")
+
+
+def _older(content: bytes) -> bytes:
+    """An old version of `content`: something was put in, changed, and cut off."""
+    third, half = len(content) // 3, len(content) // 2
+    return content[:third] + b"put in" + content[third:half] + b"changed" + content[half + 7 : -100]
+
+
+@pytest.mark.parametrize(
+    ("length", "block_size", "format"),
+    [
+        (0, 0, "gosync"),
+        (1, 0, "gosync"),
+        (65_536, 1024, "gosync"),
+        (65_537, 1024, "gosync"),
+        (150_001, 2048, "gosync"),
+        (0, 0, "legacy"),
+        (150_001, 0, "legacy"),
+        (100_000, 777, "legacy"),
+    ],
+)
+def test_what_gosync_writes_is_what_the_document_says(
+    reader: ModuleType, length: int, block_size: int, format: str
+) -> None:
+    content = random.Random(length).randbytes(length)
+    source = "elsewhere/new" if format == "gosync" else None
+    index = reader.read(bytes(gosync.index(content, block_size=block_size, source=source, format=format)))
+    assert (index.length, index.source) == (length, source)
+    assert index.root == (reader.blake3(content) if format == "gosync" else None)
+    reader.check_identities(index, content)
+
+    fetched = 0
+
+    def fetch(offset: int, count: int) -> bytes:
+        nonlocal fetched
+        fetched += count
+        return content[offset : offset + count]
+
+    assert reader.rebuild(index, [_older(content)], fetch) == content
+    if length > 65_537:
+        assert fetched < length / 5
+    if length > 0:
+        with pytest.raises(reader.Refused, match="MISMATCH"):
+            reader.rebuild(index, [], lambda offset, count: bytes(count))
+
+
+@pytest.mark.parametrize(("top_size", "sizes"), [(65_536, [65_536, 1024]), (131_072, [131_072, 65_536, 1024])])
+def test_a_tree_of_levels(reader: ModuleType, top_size: int, sizes: list[int]) -> None:
+    content = random.Random(top_size).randbytes(400_001)
+    data = bytes(gosync.index(content, top_size=top_size))
+    index = reader.read(data)
+    assert [level.size for level in index.levels] == sizes and all(level.weak > 0 for level in index.levels)
+    reader.check_identities(index, content)
+    assert reader.rebuild(index, [_older(content)], lambda offset, count: content[offset : offset + count]) == content
+    for at in range(len(data) - sum(len(level.identities) * level.entry for level in index.levels), len(data), 997):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        with pytest.raises(reader.Refused, match="FORMAT"):
+            reader.read(bytes(damaged))
+
+
+def test_bad_indexes_are_refused_for_the_same_reason(reader: ModuleType, vectors: pathlib.Path) -> None:
+    for vector in json.loads((vectors / "bad_index.json").read_text()):
+        with pytest.raises(reader.Refused) as raised:
+            reader.read(bytes.fromhex(vector["hex"]))
+        assert str(raised.value).startswith(vector["error"] + ":"), vector["name"]
+
+
+def test_what_the_publisher_says(reader: ModuleType, tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(SECRET_KEY)
+    signed = gosync.index(b"content", name="app \u03b2", version="2.0", sign=key, sign_password="secret")
+    index = reader.read(bytes(signed))
+    assert (index.name, index.version, index.signature) == ("app \u03b2", "2.0", signed.signature)
+    index = reader.read(bytes(gosync.index(b"content", version="x" * 255)))
+    assert (index.name, index.version) == (None, "x" * 255)
+
+
+def test_what_the_ancestor_wrote(reader: ModuleType, vectors: pathlib.Path) -> None:
+    folder = vectors.parent / "golden" / "legacy-0.2"
+    inputs = _load("gosync_golden_inputs", folder / "make_inputs.py").INPUTS
+    files = sorted(folder.glob("*.gosync"))
+    assert files
+    for path in files:
+        index = reader.read(path.read_bytes())
+        theirs = gosync.info(path)
+        assert (theirs.format, theirs.root) == ("legacy", None)
+        assert (index.length, index.levels[0].size) == (theirs.length, theirs.block_size), path.name
+        content = inputs[path.name.split("-")[0]]
+        reader.check_identities(index, content)
+        assert reader.rebuild(index, [content], lambda offset, count, c=content: c[offset : offset + count]) == content

@@ -1,0 +1,165 @@
+//! A unit that turns out wrong is fetched whole, once, and the event says who was to blame: a hint of the index that lies, a
+//! seed that changed meanwhile, or a source that sent other bytes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
+use gosync_io::{
+    Digest, Format, Index, IndexOptions, Job, JobOptions, Observer, OpenOptions, Result, Source, Statistics,
+    encode_index, index_bytes, index_from_bytes,
+};
+
+use crate::sink::noise;
+
+const LENGTH: usize = 300_000;
+const BLOCK: usize = 1024;
+const UNIT: usize = 65_536;
+/// The block that is played with, in the third unit.
+const CHOSEN: usize = 150;
+
+fn index(content: &[u8], options: &IndexOptions) -> Vec<u8> {
+    encode_index(&index_bytes(content, options).expect("an index")).expect("its bytes")
+}
+
+fn options() -> IndexOptions {
+    IndexOptions { block_size: BLOCK as u32, ..IndexOptions::default() }
+}
+
+/// The content, and a seed that has other bytes where the chosen block should be.
+fn versions() -> (Vec<u8>, Vec<u8>) {
+    let content = noise(LENGTH);
+    let mut other = content.clone();
+    other[CHOSEN * BLOCK..][..BLOCK].iter_mut().for_each(|byte| *byte = !*byte);
+    (content, other)
+}
+
+/// The index of the content, which says of the chosen block what is right for the seed. Its group's check is made anew, as
+/// docs/format.md says: whoever makes up an index can do that as well.
+fn lying_index() -> Index {
+    let (content, other) = versions();
+    let (mut lie, donor) = (index(&content, &options()), index(&other, &options()));
+    let units = LENGTH.div_ceil(UNIT);
+    let count = u32::from_le_bytes(lie[12..16].try_into().expect("four bytes")) as usize;
+    let length = |section: usize| {
+        let at = 40 + 16 * section + 8;
+        u64::from_le_bytes(lie[at..at + 8].try_into().expect("eight bytes")) as usize
+    };
+    let (top, blocks) = (length(count - 2), length(count - 1));
+    assert_eq!(top, 32 * units);
+    let entry = (blocks - 4 * units) / LENGTH.div_ceil(BLOCK);
+    let start = lie.len() - blocks;
+    let unit = CHOSEN * BLOCK / UNIT;
+    let group = start + unit * (UNIT / BLOCK * entry + 4);
+    let at = group + (CHOSEN % (UNIT / BLOCK)) * entry;
+    lie[at..at + entry].copy_from_slice(&donor[at..at + entry]);
+    let value = start - top + 32 * unit;
+    let end = group + UNIT / BLOCK * entry;
+    let check = Digest::of(&[&lie[value..value + 32], &lie[group..end]].concat());
+    lie[end..end + 4].copy_from_slice(&check.as_bytes()[..4]);
+    index_from_bytes(&lie, &OpenOptions::default()).expect("an index that reads well")
+}
+
+/// Gives the content, but does something before its first answer, and then lies about some bytes as often as is wanted.
+struct Gate {
+    content: Vec<u8>,
+    before: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    lies: Mutex<u32>,
+}
+
+impl BlockingRead for Gate {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        if let Some(before) = self.before.lock().expect("a lock").take() {
+            before();
+        }
+        let count = buffer.len().min(self.content.len() - offset as usize);
+        buffer[..count].copy_from_slice(&self.content[offset as usize..][..count]);
+        let lied = (CHOSEN * BLOCK).checked_sub(offset as usize).filter(|at| *at < count);
+        if let (Some(at), lies @ 1..) = (lied, &mut *self.lies.lock().expect("a lock")) {
+            buffer[at] ^= 1;
+            *lies -= 1;
+        }
+        Ok(count)
+    }
+}
+
+fn gate(content: &[u8], lies: u32, before: impl FnOnce() + Send + 'static) -> Arc<dyn Source> {
+    let before: Box<dyn FnOnce() + Send> = Box::new(before);
+    let gate = Gate { content: content.to_vec(), before: Mutex::new(Some(before)), lies: Mutex::new(lies) };
+    Arc::new(BlockingSource::new(gate, 1).expect("a source"))
+}
+
+/// Updates from a seed. What was done, and who was blamed for something.
+fn update(index: Index, source: Arc<dyn Source>, seed: &Path) -> (Statistics, Vec<&'static str>) {
+    let blamed = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&blamed);
+    let tell = move |event: &gosync_io::Event| {
+        if event.kind.starts_with("wrong_") {
+            heard.lock().expect("a lock").push(event.kind);
+        }
+    };
+    let observer = Observer { events: Some(Arc::new(tell)), ..Observer::default() };
+    let target = seed.with_file_name("target");
+    let options = JobOptions { observer, threads: 1, ..JobOptions::default() };
+    let job = Job::new(Arc::new(index), Some(source), &target, options).expect("a job");
+    job.add_seed(seed).expect("a seed");
+    let done = job.run().expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == versions().0);
+    let blamed = blamed.lock().expect("a lock").clone();
+    (done, blamed)
+}
+
+#[test]
+fn a_hint_that_lies_costs_one_unit() {
+    let (content, other) = versions();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, other).expect("a seed");
+    let (done, blamed) = update(lying_index(), Arc::new(MemorySource::new(content)), &seed);
+    assert_eq!(blamed, ["wrong_hint"]);
+    assert_eq!((done.fetched, done.wasted), (UNIT as u64, 0), "{done:?}");
+}
+
+#[test]
+fn a_seed_that_changes_is_not_the_hint() {
+    let (content, mut other) = versions();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, &other).expect("a seed");
+    // One byte of the unit that the chosen block, which must be fetched, is in.
+    other[(CHOSEN + 1) * BLOCK + 7] ^= 1;
+    let path = seed.clone();
+    let source = gate(&content, 0, move || std::fs::write(path, other).expect("another seed"));
+    let honest = index_bytes(&content, &options()).expect("an index");
+    let (done, blamed) = update(honest, source, &seed);
+    assert_eq!(blamed, ["wrong_seed"]);
+    assert_eq!(done.fetched, (BLOCK + UNIT) as u64, "{done:?}");
+}
+
+#[test]
+fn a_source_that_lies_is_neither() {
+    let (content, other) = versions();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, other).expect("a seed");
+    let honest = index_bytes(&content, &options()).expect("an index");
+    let (done, blamed) = update(honest, gate(&content, 1, || {}), &seed);
+    assert_eq!(blamed, ["wrong_source"]);
+    assert_eq!(done.fetched, (BLOCK + UNIT) as u64, "{done:?}");
+}
+
+#[test]
+fn a_legacy_index_has_no_hints_that_could_lie() {
+    let (content, mut other) = versions();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, &other).expect("a seed");
+    other[(CHOSEN + 1) * BLOCK + 7] ^= 1;
+    let path = seed.clone();
+    let source = gate(&content, 1, move || std::fs::write(path, other).expect("another seed"));
+    let legacy = index_bytes(&content, &IndexOptions { format: Format::Legacy, ..options() }).expect("an index");
+    // Its blocks are proven when they are found, so the change comes too late.
+    let (done, blamed) = update(legacy, source, &seed);
+    assert_eq!(blamed, ["wrong_source"]);
+    assert_eq!(done.fetched, 2 * BLOCK as u64, "{done:?}");
+}
