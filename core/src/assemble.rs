@@ -31,6 +31,16 @@ impl<'a> Verified<'a> {
         level.is(block, bytes).then(|| Verified { offset: level.range(block).offset, bytes })
     }
 
+    /// These bytes and those of `next` as one, if they follow each other in the target as they do in `data`, where both
+    /// lie: they can be written in one go.
+    pub fn joined(self, next: Verified<'_>, data: &'a [u8]) -> Option<Verified<'a>> {
+        let position = |bytes: &[u8]| (bytes.as_ptr() as usize).checked_sub(data.as_ptr() as usize);
+        let (start, middle) = (position(self.bytes)?, position(next.bytes)?);
+        let follows = start + self.bytes.len() == middle && self.offset + self.bytes.len() as u64 == next.offset;
+        let bytes = data.get(start..middle + next.bytes.len())?;
+        follows.then_some(Verified { offset: self.offset, bytes })
+    }
+
     /// Where in the target the bytes belong.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -57,15 +67,16 @@ impl Ledger {
         Ledger { unit_size: index.unit_size(), written }
     }
 
-    /// Notes that verified bytes have been written; whether they are the first for any of their units.
-    pub fn note(&self, verified: &Verified<'_>) -> bool {
-        let end = verified.offset + verified.bytes.len() as u64;
-        let units = (verified.offset / self.unit_size) as usize..end.div_ceil(self.unit_size) as usize;
-        let mut is_new = false;
-        for written in self.written.get(units).unwrap_or_default() {
-            is_new |= !written.swap(true, Ordering::AcqRel);
+    /// Notes that verified bytes have been written; how many of them are the first for their unit.
+    pub fn note(&self, verified: &Verified<'_>) -> u64 {
+        let size = self.unit_size;
+        let (start, end) = (verified.offset, verified.offset + verified.bytes.len() as u64);
+        let mut new = 0;
+        for unit in start / size..end.div_ceil(size) {
+            let is_new = self.written.get(unit as usize).is_some_and(|written| !written.swap(true, Ordering::AcqRel));
+            new += if is_new { (unit + 1).saturating_mul(size).min(end) - unit * size } else { 0 };
         }
-        is_new
+        new
     }
 
     /// Whether verified bytes for this unit have been written.

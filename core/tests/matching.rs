@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::BuildOptions;
+use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Flow, Found, Observe, Options};
 use gosync_core::{Error, Index, Origin, ReadAt, Result, weak};
 
@@ -17,8 +17,8 @@ struct Counts {
 }
 
 impl Observe for Counts {
-    fn unit(&self, _: u64, _: Verified<'_>) -> Result<()> {
-        self.units.fetch_add(1, Ordering::Relaxed);
+    fn unit(&self, _: u64, bytes: Verified<'_>) -> Result<()> {
+        self.units.fetch_add((bytes.bytes().len() as u64).div_ceil(UNIT), Ordering::Relaxed);
         Ok(())
     }
     fn scanned(&self, bytes: u64) -> Result<()> {
@@ -360,4 +360,64 @@ impl Observe for Quiet {
         Ok(())
     }
     fn unreadable(&self, _: u32, _: Error) {}
+}
+
+/// Compares what it is told with the target.
+struct Compare<'a> {
+    target: &'a [u8],
+    calls: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Observe for Compare<'_> {
+    fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
+        let at = bytes.offset() as usize;
+        assert_eq!(at as u64, unit * UNIT);
+        assert!(self.target[at..at + bytes.bytes().len()] == *bytes.bytes(), "unit {unit} is not what it is called");
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes.bytes().len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+    fn scanned(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+    fn unreadable(&self, _: u32, _: Error) {}
+}
+
+#[test]
+fn what_moved_a_little_is_found_by_whole_units() {
+    let old = noise(24 << 20, 5);
+    // 300 bytes more in front, and an edit in each 2 MiB: in place, more, less.
+    let mut new = [noise(300, 6), old.clone()].concat();
+    for (number, at) in (1_000_000..new.len() - 1_000_000).step_by(2 << 20).enumerate() {
+        match number % 3 {
+            0 => new[at..at + 100].fill(7),
+            1 => drop(new.splice(at..at, noise(150, at as u64))),
+            _ => drop(new.drain(at..at + 120)),
+        }
+    }
+    let index = index_of(&new, 2048);
+    let compare = Compare { target: &new, calls: AtomicU64::default(), bytes: AtomicU64::default() };
+    let found = matching::find(&index, &[&old], &Options::default(), &compare).unwrap();
+    let edits = 11 + 1;
+    assert!(found.missing_blocks() <= 2 * edits, "{} blocks are missing", found.missing_blocks());
+    let work = found.work();
+    assert!(work.scanned < old.len() as u64 / 8, "{} bytes were scanned", work.scanned);
+    // All units but those with an edit, and those that lie next to each other in one go.
+    let (calls, bytes) = (compare.calls.into_inner(), compare.bytes.into_inner());
+    assert!(bytes >= new.len() as u64 - 2 * edits * UNIT, "{bytes} bytes were told");
+    assert!(calls < bytes / UNIT / 4, "{calls} calls for {} units", bytes / UNIT);
+}
+
+#[test]
+fn equal_units_are_found_once_and_known_everywhere() {
+    // Zeros in long runs, shifted, so that nothing is at its own place.
+    let parts: Vec<Vec<u8>> =
+        (0..24).map(|part| if part % 2 == 0 { noise(700_000, part) } else { vec![0; 700_000] }).collect();
+    let new = parts.concat();
+    let old = [noise(5000, 99), new.clone()].concat();
+    let index = index_of(&new, 2048);
+    let compare = Compare { target: &new, calls: AtomicU64::default(), bytes: AtomicU64::default() };
+    let found = matching::find(&index, &[&old], &Options::default(), &compare).unwrap();
+    assert_eq!(found.missing_blocks(), 0);
 }

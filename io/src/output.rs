@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gosync_core::assemble::{Ledger, Verified};
+use gosync_core::index::UNIT;
 use gosync_core::{Error, ErrorKind, Index, Result};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -38,14 +39,22 @@ impl Output {
         Ok(Output { file, path, target, ledger: Ledger::new(index) })
     }
 
-    /// Writes verified bytes to their place; from any thread. Whether they are the first for their unit.
-    pub(crate) fn write(&self, verified: Verified<'_>) -> Result<bool> {
-        // The file was made of zeros: nothing but a hole, which stays one.
-        if !is_zero(verified.bytes()) {
-            write_all_at(&self.file, verified.bytes(), verified.offset()).map_err(|cause| {
-                Error::from_io(cause, "cannot write the new file", self.target.display())
-                    .with("offset", verified.offset())
-            })?;
+    /// Writes verified bytes to their place; from any thread. How many of them are the first for their unit.
+    pub(crate) fn write(&self, verified: Verified<'_>) -> Result<u64> {
+        let mut offset = verified.offset();
+        let same = |one: &[u8], next: &[u8]| is_zero(one) == is_zero(next);
+        let units: Vec<&[u8]> = verified.bytes().chunks(UNIT as usize).collect();
+        for units in units.chunk_by(|one, next| same(one, next)) {
+            let length: usize = units.iter().map(|unit| unit.len()).sum();
+            // The file was made of zeros: nothing but a hole, which stays one.
+            if !is_zero(units[0]) {
+                let start = (offset - verified.offset()) as usize;
+                let bytes = &verified.bytes()[start..start + length];
+                write_all_at(&self.file, bytes, offset).map_err(|cause| {
+                    Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", offset)
+                })?;
+            }
+            offset += length as u64;
         }
         Ok(self.ledger.note(&verified))
     }

@@ -9,12 +9,14 @@
 //! Sections have a fixed size and know nothing of each other, and what is decided for a seed is decided between waves
 //! of a fixed number of them, so the result does not depend on the number of threads.
 
+mod coarse;
 mod found;
 mod guard;
 mod scan;
 mod search;
 mod section;
 mod table;
+mod telling;
 mod tops;
 
 use crate::assemble::Verified;

@@ -94,6 +94,7 @@ impl Section<'_> {
                 left_out => self.pass(stop, (stop + left_out).min(inside)),
             };
         }
+        self.telling.end()?;
         self.tail(&mut outcome);
         Ok(outcome)
     }

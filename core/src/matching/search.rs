@@ -1,6 +1,7 @@
 //! Goes through seeds, wave by wave of sections. It begins along the diagonal, which needs no table; what is not there is
-//! put off to the end of the seed, when little is missing and the table is small. Where too much has to be put off, the
-//! table is made at once, and every offset is looked at from there on.
+//! put off to the end of the seed, when little is missing and the table is small. Where too much has to be put off, whole
+//! units are looked for at any offset (`coarse`); where that leaves too much, the table of blocks is made at once, and
+//! every offset is looked at from there on.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +10,8 @@ use rayon::prelude::*;
 use super::found::Found;
 use super::section::{Outcome, Section};
 use super::table::Table;
-use super::{Flow, Observe, Options};
+use super::telling::Telling;
+use super::{Flow, Observe, Options, tops};
 use crate::error::Result;
 use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
@@ -30,6 +32,10 @@ pub(super) struct Search<'a> {
     observer: &'a dyn Observe,
     pub(super) found: Found,
     table: Option<Table>,
+    /// The units, once these are looked for; only as long as there is no table of blocks.
+    units: Option<tops::Table>,
+    /// How far what was found last is from its own offset.
+    shift: u64,
     /// Room for sections, one for each thread that has needed one.
     rooms: Mutex<Vec<Room>>,
 }
@@ -55,7 +61,7 @@ impl<'a> Search<'a> {
         let block = u64::from(index.block_size());
         let most = (MOST_BLOCKS * block).max(UNIT);
         let section = (options.section.max(1) as u64).min(most).max(block);
-        Search { index, section, observer, found, table: None, rooms: Mutex::default() }
+        Search { index, section, observer, found, table: None, units: None, shift: 0, rooms: Mutex::default() }
     }
 
     /// Looks through one seed, until its end or until nothing is missing.
@@ -64,26 +70,27 @@ impl<'a> Search<'a> {
         if self.is_stale() {
             self.table = None;
         }
+        (self.units, self.shift) = (None, 0);
         let mut put_off: Vec<Stretch> = Vec::new();
         let (mut at, mut wave, mut spread_at) = (0, FIRST_WAVE, 0);
         while at < length && self.found.missing_blocks() > 0 {
             let end = at.saturating_add(wave.saturating_mul(self.section)).min(length);
             let stretches = cut(&[(at, end - at)], self.section);
-            let outcomes = self.look(seed, number, &stretches, true)?;
-            for outcome in outcomes {
-                self.take(number, &outcome);
-                for gap in outcome.gaps {
-                    put_off_more(&mut put_off, gap);
-                }
-            }
+            self.look_and_put_off(seed, number, &stretches, true, &mut put_off)?;
             at = end;
             wave = (2 * wave).min(WAVE);
-            let waiting: u64 = put_off.iter().map(|(_, length)| length).sum();
-            if waiting > at / PUT_OFF {
+            let is_too_much =
+                |put_off: &[Stretch]| put_off.iter().map(|(_, length)| length).sum::<u64>() > at / PUT_OFF;
+            if is_too_much(&put_off) && self.is_along_the_diagonal() {
+                self.units = Some(tops::Table::new(self.index.units(), &self.found));
+                let again = cut(&std::mem::take(&mut put_off), self.section);
+                self.look_and_put_off(seed, number, &again, false, &mut put_off)?;
+            }
+            if is_too_much(&put_off) {
                 self.look_again(seed, number, &mut put_off)?;
             }
             // What equals something that was found is not missing. To find it takes a look at all blocks, so not each time.
-            if self.table.is_some() && at >= 2 * spread_at {
+            if (self.table.is_some() || self.units.is_some()) && at >= 2 * spread_at {
                 self.spread();
                 spread_at = at;
                 if self.is_stale() {
@@ -100,6 +107,28 @@ impl<'a> Search<'a> {
             self.spread();
         }
         Ok(Flow::On)
+    }
+
+    /// Whether units could be looked for at any offset, and are not yet.
+    fn is_along_the_diagonal(&self) -> bool {
+        let can_be_found = self.index.units().has_identities() && self.index.unit_size() == UNIT;
+        self.table.is_none() && self.units.is_none() && can_be_found
+    }
+
+    /// Goes through stretches; what a scan may say more about is put off.
+    fn look_and_put_off(
+        &mut self,
+        seed: &dyn ReadAt,
+        number: u32,
+        stretches: &[Stretch],
+        count: bool,
+        put_off: &mut Vec<Stretch>,
+    ) -> Result<()> {
+        for outcome in self.look(seed, number, stretches, count)? {
+            self.take(number, &outcome);
+            outcome.gaps.into_iter().for_each(|gap| put_off_more(put_off, gap));
+        }
+        Ok(())
     }
 
     /// Looks at every offset of what larger blocks have not taken of a seed.
@@ -149,7 +178,7 @@ impl<'a> Search<'a> {
 
     fn make_table(&mut self) {
         // Not both at once.
-        self.table = None;
+        (self.table, self.units) = (None, None);
         let table = Table::new(self.index, &self.found);
         table.adopt(self.index, &mut self.found);
         self.table = Some(table);
@@ -159,11 +188,17 @@ impl<'a> Search<'a> {
         if let Some(table) = &self.table {
             table.spread(self.index, &mut self.found);
         }
+        if let Some(units) = &self.units {
+            units.adopt(self.index, &mut self.found);
+        }
     }
 
     fn take(&mut self, number: u32, outcome: &Outcome) {
         for run in &outcome.runs {
             self.found.add(number, run);
+        }
+        if let Some(run) = outcome.runs.last() {
+            self.shift = run.offset.wrapping_sub(run.block * u64::from(self.index.block_size()));
         }
         self.found.work.add(outcome.guard.work);
     }
@@ -199,11 +234,12 @@ impl<'a> Search<'a> {
             inside: inside as usize,
             at_end,
             found: &self.found,
-            observer: self.observer,
+            telling: Telling::new(self.observer, data),
         };
-        match &self.table {
-            Some(table) => section.scan(table, &mut room.hits),
-            None => section.diagonal(),
+        match (&self.table, &self.units) {
+            (Some(table), _) => section.scan(table, &mut room.hits),
+            (None, Some(units)) => section.coarse(units, self.shift, &mut room.hits),
+            (None, None) => section.diagonal(),
         }
     }
 

@@ -1,9 +1,9 @@
 //! A section of a seed: the steps that every way through it takes. *Follow* takes the block that is expected at a place,
 //! the whole unit where that is there; `diagonal` goes through a section by that alone, `scan` looks at every offset.
 
-use super::Observe;
 use super::found::{Found, Run};
 use super::guard::Guard;
+use super::telling::Telling;
 use crate::assemble::Verified;
 use crate::error::Result;
 use crate::index::Index;
@@ -27,7 +27,7 @@ pub(super) struct Section<'a> {
     pub(super) at_end: bool,
     /// What was found before this wave.
     pub(super) found: &'a Found,
-    pub(super) observer: &'a dyn Observe,
+    pub(super) telling: Telling<'a>,
 }
 
 /// What became of a section.
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// Goes through the section along the diagonal: whoever has an old version most likely has most blocks at their own
     /// place, and needs no table for that. What is not there is a gap.
     pub(super) fn diagonal(&self) -> Result<Outcome> {
@@ -77,6 +77,7 @@ impl Section<'_> {
             at += (step - offset % step) as usize;
         }
         outcome.gap(self.start, gap, inside);
+        self.telling.end()?;
         self.tail(&mut outcome);
         Ok(outcome)
     }
@@ -124,7 +125,7 @@ impl Section<'_> {
                 if let Some(verified) = Verified::check(self.index, unit, whole) {
                     let count = last + 1 - block;
                     outcome.push(self.index, Run { block, count, offset: self.start + at as u64, verified: true });
-                    self.observer.unit(unit, verified)?;
+                    self.telling.unit(unit, verified)?;
                     return Ok(length as usize);
                 }
                 outcome.fruitless += 1;
@@ -136,7 +137,7 @@ impl Section<'_> {
     }
 
     /// As [`Section::follow`], where each block is a unit: the hash that says what it is proves it.
-    fn follow_unit(&self, block: u64, at: usize, known: bool, bytes: &[u8], outcome: &mut Outcome) -> Result<usize> {
+    fn follow_unit(&self, block: u64, at: usize, known: bool, bytes: &'a [u8], outcome: &mut Outcome) -> Result<usize> {
         if !known && !self.has_weak(block, bytes) {
             return Ok(0);
         }
@@ -145,7 +146,7 @@ impl Section<'_> {
             return Ok(0);
         };
         outcome.push(self.index, Run { block, count: 1, offset: self.start + at as u64, verified: true });
-        self.observer.unit(block, verified)?;
+        self.telling.unit(block, verified)?;
         Ok(bytes.len())
     }
 
@@ -183,7 +184,7 @@ impl Outcome {
     }
 
     /// Adds a run, joined to the one before where they continue each other.
-    fn push(&mut self, index: &Index, run: Run) {
+    pub(super) fn push(&mut self, index: &Index, run: Run) {
         let size = u64::from(index.block_size());
         match self.runs.last_mut() {
             Some(last)
@@ -197,7 +198,7 @@ impl Outcome {
         }
     }
 
-    fn gap(&mut self, start: u64, from: usize, to: usize) {
+    pub(super) fn gap(&mut self, start: u64, from: usize, to: usize) {
         if from < to {
             self.gaps.push((start + from as u64, (to - from) as u64));
         }

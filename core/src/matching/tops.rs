@@ -4,6 +4,7 @@
 //! below it is needed.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -11,6 +12,7 @@ use super::found::{Found, Place, Run};
 use super::guard::Guard;
 use super::scan::run_of;
 use super::search::{Stretch, cut};
+use super::telling::Telling;
 use super::{Flow, Observe};
 use crate::assemble::Verified;
 use crate::error::Result;
@@ -26,14 +28,18 @@ const BLOCKS: u64 = 4;
 /// have found; and as many at first.
 const WAVE: usize = 32;
 const FIRST_WAVE: usize = 4;
-/// Bytes that are scanned at once after a break, and where nothing has been found for a while.
-const PIECE: usize = 128 << 10;
+/// Bytes that are scanned at once after a break, at least, and where nothing has been found for a while.
+const PIECE: usize = 32 << 10;
 const LARGEST: usize = 1 << 20;
+/// How far from where it is expected a block is looked for first.
+const NEAR: usize = 32 << 10;
+/// Blocks behind a missing one that are looked for so.
+const NEXT: usize = 3;
 
 /// The full blocks of a level that are missing, by weak sum, hint and number. Those that equal one that was found too.
-struct Table {
+pub(super) struct Table {
     entries: Vec<(u64, u64, u64)>,
-    filter: Filter,
+    pub(super) filter: Filter,
 }
 
 /// A block, and where in the seed it is.
@@ -56,10 +62,15 @@ pub(super) fn find(
         return Ok(Flow::On);
     }
     let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
+    // Room for sections, one for each thread that has needed one.
+    let rooms: Mutex<Vec<(Vec<u8>, Vec<Hit>)>> = Mutex::default();
+    let kept = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
     let look = |(data, hits): &mut (Vec<u8>, Vec<Hit>), (start, inside): Stretch, shift: Option<u64>| {
         let reach = (inside + level.size()).min(seed.length() - start) as usize;
-        data.resize(reach, 0);
-        let read = seed.read_at(start, data).unwrap_or_else(|error| {
+        if data.len() < reach {
+            data.resize(reach, 0);
+        }
+        let read = seed.read_at(start, &mut data[..reach]).unwrap_or_else(|error| {
             observer.unreadable(number, error);
             0
         });
@@ -67,7 +78,8 @@ pub(super) fn find(
         let at_end = start + data.len() as u64 >= seed.length();
         let guard = Guard::new(level.size() as usize);
         let spots = Vec::new();
-        let mut section = Section { level, table: &table, data, start, at_end, shift, observer, guard, spots };
+        let telling = Telling::new(observer, data);
+        let mut section = Section { level, table: &table, data, start, at_end, shift, telling, guard, spots };
         section.search(inside as usize, hits)?;
         observer.scanned(if count { inside } else { 0 })?;
         Ok((section.spots, section.guard.work))
@@ -75,7 +87,12 @@ pub(super) fn find(
     let (mut rest, mut wave, mut shift) = (&stretches[..], FIRST_WAVE, None);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(wave.min(rest.len()));
-        let outcomes = now.par_iter().map_init(Default::default, |room, stretch| look(room, *stretch, shift));
+        let outcomes = now.par_iter().map(|stretch| {
+            let mut room = kept().pop().unwrap_or_default();
+            let outcome = look(&mut room, *stretch, shift);
+            kept().push(room);
+            outcome
+        });
         for (spots, work) in outcomes.collect::<Result<Vec<_>>>()? {
             if let Some((block, offset)) = spots.last() {
                 shift = Some(offset.wrapping_sub(level.range(*block).offset));
@@ -112,7 +129,7 @@ fn is_tail_missing(level: Blocks<'_>, found: &Found) -> bool {
 }
 
 impl Table {
-    fn new(level: Blocks<'_>, found: &Found) -> Table {
+    pub(super) fn new(level: Blocks<'_>, found: &Found) -> Table {
         let full = level.index().length() / level.size();
         let missing = (0..full).filter(|block| found.has_none(first_unit(level, *block)));
         let mut entries: Vec<_> =
@@ -121,7 +138,7 @@ impl Table {
         let sums = |weak: u64| ((weak & 0xffff) as u32, (weak >> 16) as u32);
         let bits = entries.len().next_power_of_two();
         let words = (bits / 2).clamp(1 << 13, 1 << 20);
-        let mut filter = Filter::with_check(words, 2 * words, sums(level.cut_weak(u32::MAX, u32::MAX)));
+        let mut filter = Filter::with_check(words, 8 * words, sums(level.cut_weak(u32::MAX, u32::MAX)));
         for (weak, ..) in &entries {
             let (a, b) = sums(*weak);
             filter.insert(a, b);
@@ -129,9 +146,27 @@ impl Table {
         Table { entries, filter }
     }
 
-    fn with_weak(&self, weak: u64) -> &[(u64, u64, u64)] {
+    /// Number of blocks that are looked for.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Those with this weak sum, ascending by hint.
+    pub(super) fn with_weak(&self, weak: u64) -> &[(u64, u64, u64)] {
         let entries = &self.entries[self.entries.partition_point(|entry| entry.0 < weak)..];
         &entries[..entries.partition_point(|entry| entry.0 == weak)]
+    }
+
+    /// Gives units that look like one which was found that one's place; whoever puts them together checks that.
+    pub(super) fn adopt(&self, index: &Index, found: &mut Found) {
+        let per_unit = UNIT / u64::from(index.block_size());
+        for class in self.entries.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
+            let Some(place) = class.iter().find_map(|(.., unit)| found.whole(*unit as u32)) else { continue };
+            for (.., unit) in class {
+                let (block, offset) = (unit * per_unit, place.offset);
+                found.add(place.seed, &Run { block, count: per_unit, offset, verified: false });
+            }
+        }
     }
 
     /// Blocks that look like one which was found are most likely the same bytes: they are read from there once more.
@@ -179,7 +214,7 @@ struct Section<'a> {
     at_end: bool,
     /// How far what was found last is from its own offset.
     shift: Option<u64>,
-    observer: &'a dyn Observe,
+    telling: Telling<'a>,
     guard: Guard,
     spots: Vec<Spot>,
 }
@@ -189,76 +224,57 @@ impl Section<'_> {
     fn search(&mut self, inside: usize, hits: &mut Vec<Hit>) -> Result<()> {
         let size = self.level.size() as usize;
         let inside = inside.min(self.data.len());
-        let (mut at, mut piece) = (0, PIECE);
-        let mut expected = None;
-        // Most likely most is as far from its own place as what was found before, or not at all.
-        for shift in [self.shift.unwrap_or(0), 0] {
-            let target = self.start.wrapping_sub(shift);
-            let first = (target.wrapping_neg() % size as u64) as usize;
-            let block = target.wrapping_add(first as u64) / size as u64;
-            if expected.is_none()
-                && let Some((place, block)) = self.follow(block, first, inside)?
-            {
-                at = place + self.level.range(block).length as usize;
-                expected = Some(block + 1);
-            }
-            if self.shift.is_none_or(|shift| shift == 0) {
-                break;
+        let smallest = size.clamp(PIECE, 4 * PIECE);
+        let (mut at, mut piece) = (0, smallest);
+        // What is expected next; and where blocks begin, or not far from there, if nothing but a few bytes more or less
+        // are in between, and how many of these places are left to look at.
+        let (mut expected, mut near) = (None, None);
+        // Most likely most is as far from its own place as what was found before, or where that is not known, not at all.
+        let target = self.start.wrapping_sub(self.shift.unwrap_or(0));
+        let first = (target.wrapping_neg() % size as u64) as usize;
+        match self.shift {
+            Some(_) => near = Some((first, NEXT)),
+            None => {
+                let block = target.wrapping_add(first as u64) / size as u64;
+                if first < inside && self.take(block, first)? {
+                    at = first + self.level.range(block).length as usize;
+                    expected = Some(block + 1);
+                }
             }
         }
         let mut seen = HashSet::new();
         while at < inside {
-            if let Some(block) = expected.take()
-                && let Some((place, block)) = self.follow(block, at, inside)?
-            {
-                at = place + self.level.range(block).length as usize;
-                (expected, piece) = (Some(block + 1), PIECE);
-                continue;
+            if let Some(block) = expected.take() {
+                if self.take(block, at)? {
+                    at += self.level.range(block).length as usize;
+                    (expected, piece) = (Some(block + 1), smallest);
+                    continue;
+                }
+                near = Some((at + size, NEXT));
             }
             if self.data.len() - at < size {
                 break;
             }
-            let end = (at + piece).min(inside).min(self.data.len() - size + 1);
+            let last = inside.min(self.data.len() - size + 1);
+            let guess = near.map(|(place, _)| (place.saturating_sub(NEAR).max(at), (place + NEAR).min(last)));
+            let guess = guess.filter(|(from, end)| from < end);
+            near = near.filter(|(_, left)| guess.is_some() && *left > 1).map(|(place, left)| (place + size, left - 1));
+            let run = if guess.is_none() { run_of(&self.data[at..], size) } else { None };
+            // All the windows of a run are the same.
+            let (from, end) = guess.unwrap_or((at, if run.is_some() { at + 1 } else { (at + piece).min(last) }));
             hits.clear();
-            if let Some(run) = run_of(&self.data[at..], size) {
-                // All the windows of a run are the same.
-                let (a, b) = weak::sum(&self.data[at..at + size]);
-                hits.push(Hit { at: 0, a, b });
-                if let Some((place, block)) = self.first(at, hits, &mut seen)? {
-                    (at, expected) = (place + size, Some(block + 1));
-                } else {
-                    at += run + 1 - size;
-                }
+            weak::scan(&self.data[from..end + size - 1], size, &self.table.filter, hits);
+            self.guard.earn(end - from);
+            if let Some((place, block)) = self.first(from, hits, &mut seen)? {
+                (at, expected, piece, near) = (place + size, Some(block + 1), smallest, None);
                 continue;
             }
-            weak::scan(&self.data[at..end + size - 1], size, &self.table.filter, hits);
-            self.guard.earn(end - at);
-            if let Some((place, block)) = self.first(at, hits, &mut seen)? {
-                (at, expected, piece) = (place + size, Some(block + 1), PIECE);
-                continue;
+            if guess.is_none() {
+                at = run.map_or(end + Guard::left_out(hits.len(), end - at), |run| at + run + 1 - size);
+                piece = (2 * piece).min(LARGEST);
             }
-            at = end + Guard::left_out(hits.len(), end - at);
-            piece = (2 * piece).min(LARGEST);
         }
         self.tail()
-    }
-
-    /// Where `block`, which is expected at `at`, or one of the next ones is: an edit in place leaves these where they were,
-    /// and what is between need not be looked at. Those are told by their sums first, which is faster.
-    fn follow(&mut self, block: u64, at: usize, inside: usize) -> Result<Option<(usize, u64)>> {
-        let size = self.level.size() as usize;
-        if at < inside && self.take(block, at)? {
-            return Ok(Some((at, block)));
-        }
-        for (block, at) in (block..).zip((at..inside).step_by(size)).skip(1) {
-            let Some(window) = self.data.get(at..at + size) else { break };
-            let (a, b) = weak::sum(window);
-            let looks = self.level.identity(block).is_some_and(|(weak, _)| weak == self.level.cut_weak(a, b));
-            if looks && self.take(block, at)? {
-                return Ok(Some((at, block)));
-            }
-        }
-        Ok(None)
     }
 
     /// The first of the `hits`, which are relative to `from`, that is a block, and which one.
@@ -298,7 +314,7 @@ impl Section<'_> {
         let Some(bytes) = self.data.get(at..at + length).filter(|bytes| !bytes.is_empty()) else { return Ok(false) };
         match Verified::check_block(self.level, block, bytes) {
             Some(verified) => {
-                self.observer.unit(first_unit(self.level, block), verified)?;
+                self.telling.unit(first_unit(self.level, block), verified)?;
                 self.spots.push((block, self.start + at as u64));
                 Ok(true)
             }
@@ -317,7 +333,7 @@ impl Section<'_> {
         if self.at_end && length < self.level.size() as usize && length <= self.data.len() && !is_known {
             self.take(last, self.data.len() - length)?;
         }
-        Ok(())
+        self.telling.end()
     }
 }
 
@@ -362,39 +378,37 @@ impl Neighbours<'_> {
     fn look(mut self, known: &Found, stretch: std::ops::Range<u64>) -> Result<Vec<(u64, Where)>> {
         let per_unit = UNIT / u64::from(self.index.block_size());
         let place = |unit: u64| known.place((unit * per_unit) as u32).map(|place| (place.seed, place.offset));
-        // Forwards, behind what is known.
-        let mut before = stretch.start.checked_sub(1).and_then(place);
-        for unit in stretch.clone() {
-            let next = before.map(|(seed, offset)| (seed, offset + UNIT));
-            before = match next {
-                Some(spot) if self.take(unit, spot)? => Some(spot),
-                _ => self.diagonal(unit, next)?,
-            };
+        // Forwards, behind what is known; backwards, before what is known; and what is left in the middle at its own offset.
+        let (mut start, mut end) = (stretch.start, stretch.end);
+        let mut next = start.checked_sub(1).and_then(place).map(|(seed, offset)| (seed, offset + UNIT));
+        while let Some(spot) = next.filter(|_| start < end)
+            && self.take(start, spot)?
+        {
+            (start, next) = (start + 1, Some((spot.0, spot.1 + UNIT)));
         }
-        // Backwards, before what is known.
-        let mut after = if stretch.end < self.index.unit_count() { place(stretch.end) } else { None };
-        for unit in stretch.rev() {
-            if let Some((_, spot)) = self.found.iter().find(|(other, _)| *other == unit) {
-                after = Some(*spot);
-                continue;
-            }
-            after = match after.and_then(|(seed, offset)| Some((seed, offset.checked_sub(UNIT)?))) {
-                Some(spot) if self.take(unit, spot)? => Some(spot),
-                _ => None,
-            };
+        let before = |(seed, offset): Where| Some((seed, offset.checked_sub(UNIT)?));
+        let mut last = if end < self.index.unit_count() { place(end).and_then(before) } else { None };
+        while let Some(spot) = last.filter(|_| start < end)
+            && self.take(end - 1, spot)?
+        {
+            (end, last) = (end - 1, before(spot));
+        }
+        for unit in start..end {
+            let tried = [next.filter(|_| unit == start), last.filter(|_| unit + 1 == end)];
+            self.diagonal(unit, tried)?;
         }
         Ok(self.found)
     }
 
-    /// Where a unit is at its own offset, but for what was tried already.
-    fn diagonal(&mut self, unit: u64, tried: Option<Where>) -> Result<Option<Where>> {
+    /// Looks for a unit at its own offset, but for what was tried already.
+    fn diagonal(&mut self, unit: u64, tried: [Option<Where>; 2]) -> Result<()> {
         for seed in 0..self.seeds.len() as u32 {
             let spot = (seed, unit * UNIT);
-            if Some(spot) != tried && self.take(unit, spot)? {
-                return Ok(Some(spot));
+            if !tried.contains(&Some(spot)) && self.take(unit, spot)? {
+                break;
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Whether a unit is there. If so, it is told.

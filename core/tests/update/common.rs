@@ -26,7 +26,8 @@ pub(crate) struct Collect {
 
 impl Observe for Collect {
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
-        self.units.lock().unwrap().insert(unit);
+        let count = (bytes.bytes().len() as u64).div_ceil(UNIT);
+        self.units.lock().unwrap().extend(unit..unit + count);
         let at = bytes.offset() as usize;
         self.output.lock().unwrap()[at..at + bytes.bytes().len()].copy_from_slice(bytes.bytes());
         Ok(())

@@ -298,13 +298,11 @@ impl Observe for Watcher<'_> {
         if units.clone().all(|unit| output.has(unit)) {
             return Ok(());
         }
-        if !output.write(bytes)? {
-            return Ok(());
-        }
+        let new = output.write(bytes)?;
         units.for_each(|unit| site.found(unit));
         shared.meter.update(|progress| {
-            progress.from_seeds += length;
-            progress.written += length;
+            progress.from_seeds += new;
+            progress.written += new;
         });
         Ok(())
     }
