@@ -41,6 +41,9 @@ The developers' door: cargo xtask TASK
   bench --net [--quick] [--write] [--only CASE]...
                    over a slow link (as root, on Linux), beside zsync, bita and curl; --only takes the cases whose name
                    has this in it and leaves the others' results; --write renews docs/bench/net.md and net.json
+  bench --bytes [--quick] [--write] [--only CASE]...
+                   bytes of index and content as nginx counts them, beside zsync and bita; --write renews
+                   docs/bench/bytes.md and bytes.json
   bench --kernels  the vector kernels of the scan by themselves, in GB/s
   install PREFIX   builds libgosync for release and installs it: library, header, pkg-config file, CMake package
   setup            installs what the other tasks need (Debian packages, Python and Node tools under target/)

@@ -60,7 +60,7 @@ const FULL: &[Case] = &[
     made("edits", "1 GiB, 240 edits", 1024, Relation::Edits(240), Tool::ALL),
     made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::OWN),
     made("plan", "256 MiB, unrelated", 256, Relation::None, Tool::MOST),
-    made("zeros", "512 MiB, disk image", 512, Relation::Zeros, Tool::MOST),
+    made("zeros", "512 MiB, disk image", 512, Relation::Zeros(100), Tool::MOST),
     made("prefix", "512 MiB, 777 bytes before", 512, Relation::Prefix(777), Tool::MOST),
     made("moved", "512 MiB, 64 pieces moved", 512, Relation::Moved(64), Tool::MOST),
     releases("tar", "release, tar", "tar"),
@@ -80,7 +80,7 @@ const FULL: &[Case] = &[
 const QUICK: &[Case] = &[
     made("edits", "128 MiB, 30 edits", 128, Relation::Edits(30), Tool::FEW),
     made("plan", "64 MiB, unrelated", 64, Relation::None, Tool::FEW),
-    made("zeros", "64 MiB, disk image", 64, Relation::Zeros, Tool::FEW),
+    made("zeros", "64 MiB, disk image", 64, Relation::Zeros(100), Tool::FEW),
     made("prefix", "64 MiB, 777 bytes before", 64, Relation::Prefix(777), Tool::FEW),
     made("moved", "64 MiB, 16 pieces moved", 64, Relation::Moved(16), Tool::FEW),
     Case { key: "hostile", name: "hostile", kind: Kind::Hostile { length: 32 * MIB, one_block: 128 * MIB } },

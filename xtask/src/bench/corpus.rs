@@ -10,14 +10,16 @@ use std::path::Path;
 pub(super) enum Relation {
     /// So many small edits, evenly scattered: a third replace, a third insert, a third delete 1 to 200 bytes.
     Edits(u64),
+    /// As many, but of 1 to so many bytes; the same ones whatever the length.
+    LargeEdits(u64, u64),
     /// Nothing.
     None,
     /// So many hundredths of the new version are in the old one: the new one in pieces of 4 KiB to 1 MiB (as many from 4
     /// to 8 as from 512 to 1024 KiB), each of which the old one has, or has something else of 0 to 200 bytes more for. The
     /// new version is the same for every share.
     Share(u64),
-    /// A disk image: about half of it zeros in long runs, and one sector of 4 KiB in a hundred is new in the new one.
-    Zeros,
+    /// A disk image: about half of it zeros in long runs, and one sector of 4 KiB in so many is new in the new one.
+    Zeros(u64),
     /// So many new bytes, and then the old version.
     Prefix(u64),
     /// So many pieces of one size, in another order.
@@ -32,6 +34,8 @@ pub(super) struct Pair {
 }
 
 const OLD_SEED: u64 = 1;
+/// Bytes of a small edit at most.
+const SMALL: u64 = 200;
 const BUFFER: usize = 1 << 20;
 const OTHER_SEED: u64 = 0x5eed;
 /// By which the generator's state grows with each word.
@@ -48,8 +52,12 @@ impl Pair {
         let mut out = BufWriter::with_capacity(BUFFER, File::create(path)?);
         match self.relation {
             Relation::Share(share) => shared(self.length, share, &mut out)?,
-            Relation::Zeros => image(self.length, false, &mut out)?,
-            Relation::None | Relation::Edits(_) | Relation::Prefix(_) | Relation::Moved(_) => {
+            Relation::Zeros(_) => image(self.length, None, &mut out)?,
+            Relation::None
+            | Relation::Edits(_)
+            | Relation::LargeEdits(..)
+            | Relation::Prefix(_)
+            | Relation::Moved(_) => {
                 std::io::copy(&mut Noise::new(OLD_SEED).take(self.length), &mut out)?;
             }
         }
@@ -62,8 +70,9 @@ impl Pair {
             Relation::None | Relation::Share(_) => {
                 std::io::copy(&mut Noise::new(OTHER_SEED).take(self.length), &mut out)?;
             }
-            Relation::Edits(count) => edited(self.length, count, &mut out)?,
-            Relation::Zeros => image(self.length, true, &mut out)?,
+            Relation::Edits(count) => edited(self.length, count, SMALL, &mut out)?,
+            Relation::LargeEdits(count, most) => edited(self.length, count, most, &mut out)?,
+            Relation::Zeros(share) => image(self.length, Some(share), &mut out)?,
             Relation::Prefix(more) => {
                 std::io::copy(&mut Noise::new(OTHER_SEED).take(more), &mut out)?;
                 std::io::copy(&mut Noise::new(OLD_SEED).take(self.length), &mut out)?;
@@ -76,10 +85,14 @@ impl Pair {
     /// Ranges of the new version that are farther from every edit than an update looks.
     pub(super) fn untouched(&self) -> Vec<std::ops::Range<u64>> {
         const MARGIN: u64 = 96 << 10;
-        let Relation::Edits(count) = self.relation else { return Vec::new() };
+        let (count, most) = match self.relation {
+            Relation::Edits(count) => (count, SMALL),
+            Relation::LargeEdits(count, most) => (count, most),
+            _ => return Vec::new(),
+        };
         let (mut from, mut added, mut gone) = (0, 0, 0);
         let mut ranges = Vec::new();
-        for edit in edits(self.length, count) {
+        for edit in edits(self.length, count, most) {
             let at = edit.place + added - gone;
             ranges.push(from..at.saturating_sub(MARGIN));
             from = at + edit.added + MARGIN;
@@ -101,13 +114,13 @@ struct Edit {
 }
 
 /// The edits in their order.
-fn edits(length: u64, count: u64) -> Vec<Edit> {
-    let mut choice = SplitMix(length ^ count);
+fn edits(length: u64, count: u64, most: u64) -> Vec<Edit> {
+    let mut choice = SplitMix(if most == SMALL { length ^ count } else { count });
     let edit = |index| {
         // Each edit has a stretch of its own, at least three quarters of which lie before the next.
         let stretch = length / (count + 1);
         let place = (index + 1) * stretch + choice.below(stretch / 4);
-        let size = 1 + choice.below(200);
+        let size = 1 + choice.below(most);
         let seed = if index % 3 == 2 { 0 } else { choice.next() };
         Edit { place, added: if index % 3 == 2 { 0 } else { size }, gone: if index % 3 == 1 { 0 } else { size }, seed }
     };
@@ -115,10 +128,10 @@ fn edits(length: u64, count: u64) -> Vec<Edit> {
 }
 
 /// The old version with edits, as long as the old one but for what the edits add and take.
-fn edited(length: u64, count: u64, out: &mut impl Write) -> Result<()> {
+fn edited(length: u64, count: u64, most: u64, out: &mut impl Write) -> Result<()> {
     let mut old = Noise::new(OLD_SEED);
     let mut at = 0;
-    for edit in edits(length, count) {
+    for edit in edits(length, count, most) {
         std::io::copy(&mut (&mut old).take(edit.place - at), out)?;
         std::io::copy(&mut Noise::new(edit.seed).take(edit.added), out)?;
         std::io::copy(&mut (&mut old).take(edit.gone), &mut std::io::sink())?;
@@ -152,13 +165,13 @@ fn shared(length: u64, share: u64, out: &mut impl Write) -> Result<()> {
 }
 
 /// The disk image. What a sector is depends on its number alone, and on whether it is one of the new ones.
-fn image(length: u64, is_new: bool, out: &mut impl Write) -> Result<()> {
+fn image(length: u64, new: Option<u64>, out: &mut impl Write) -> Result<()> {
     const SECTOR: u64 = 4096;
     const EXTENT: u64 = 64;
     let zeros = [0; SECTOR as usize];
     for sector in 0..length.div_ceil(SECTOR) {
         let own = SplitMix(sector).next();
-        let is_changed = is_new && own.is_multiple_of(100);
+        let is_changed = new.is_some_and(|share| own.is_multiple_of(share));
         if is_changed {
             std::io::copy(&mut Noise::new(!own).take(SECTOR), out)?;
         } else if SplitMix(!(sector / EXTENT)).next().is_multiple_of(2) {
@@ -253,7 +266,7 @@ mod tests {
     fn edits_change_little_and_are_the_same_every_time() {
         let make = || {
             let mut out = Vec::new();
-            edited(1 << 20, 15, &mut out).expect("memory");
+            edited(1 << 20, 15, SMALL, &mut out).expect("memory");
             out
         };
         let mut old = Vec::new();
@@ -271,7 +284,7 @@ mod tests {
         let case = Pair { length: 8 << 20, relation: Relation::Edits(7) };
         let (mut old, mut new) = (Vec::new(), Vec::new());
         Noise::new(OLD_SEED).take(case.length).read_to_end(&mut old).expect("memory");
-        edited(case.length, 7, &mut new).expect("memory");
+        edited(case.length, 7, SMALL, &mut new).expect("memory");
         let ranges = case.untouched();
         assert_eq!(ranges.len(), 7);
         for range in ranges {
@@ -295,12 +308,12 @@ mod tests {
 
     #[test]
     fn an_image_is_half_zeros_and_changes_a_little() {
-        let make = |is_new| {
+        let make = |new| {
             let mut out = Vec::new();
-            image(16 << 20, is_new, &mut out).expect("memory");
+            image(16 << 20, new, &mut out).expect("memory");
             out
         };
-        let (old, new) = (make(false), make(true));
+        let (old, new) = (make(None), make(Some(100)));
         let sectors = || old.chunks_exact(4096).zip(new.chunks_exact(4096));
         let zeros = sectors().filter(|(old, _)| old.iter().all(|byte| *byte == 0)).count();
         let changed = sectors().filter(|(old, new)| old != new).count();

@@ -38,6 +38,7 @@ const MIB: u64 = 1 << 20;
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
     match options {
         ["--net", options @ ..] => return over_link(options),
+        ["--bytes", options @ ..] => return bytes(options),
         ["--kernels", options @ ..] => return kernels::run(options),
         _ => {}
     }
@@ -87,6 +88,17 @@ fn over_link(options: &[&str]) -> Result<bool> {
 #[cfg(not(target_os = "linux"))]
 fn over_link(_: &[&str]) -> Result<bool> {
     println!("skipped: bench --net: it needs the network namespaces of Linux");
+    Ok(true)
+}
+
+#[cfg(target_os = "linux")]
+fn bytes(options: &[&str]) -> Result<bool> {
+    net::bytes::run(options)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bytes(_: &[&str]) -> Result<bool> {
+    println!("skipped: bench --bytes: it is written for Linux");
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 //! machine: round trips, bytes on the wire, the same update without a link, a plain download.
 //! Every result is compared with the new version by digest; a wrong one ends the run.
 
+pub(super) mod bytes;
 mod cases;
 mod link;
 mod nginx;
@@ -117,7 +118,7 @@ impl<'a> Bench<'a> {
         let site = folder.join("site");
         std::fs::create_dir_all(&site)?;
         let spaces = Spaces::new(&cases::MIDDLE)?;
-        let nginx = Nginx::start(&spaces.server, &site, &folder.join("nginx"))?;
+        let nginx = Nginx::start(Some(&spaces.server), spaces::SERVER, &site, &folder.join("nginx"))?;
         let authority = nginx.authority().to_path_buf();
         let place = Place { gosync, site, old: folder.join("old.bin"), work: folder.join("run"), authority };
         Ok(Bench { tools, place, nginx, spaces, files: None, published: Vec::new() })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::spaces::{SERVER, Space};
+use super::spaces::Space;
 use crate::sh::{Result, fail, need, sh};
 
 /// What a program speaks with the server.
@@ -29,12 +29,12 @@ impl Protocol {
         }
     }
 
-    /// The URL of a file.
-    pub(super) fn url(self, name: &str) -> String {
+    /// The URL of a file on the server with this address.
+    pub(super) fn url(self, server: &str, name: &str) -> String {
         match self {
-            Protocol::Http1 => format!("http://{SERVER}:8080/{name}"),
-            Protocol::OneRange => format!("http://{SERVER}:8081/{name}"),
-            Protocol::Http2 => format!("https://{SERVER}:8443/{name}"),
+            Protocol::Http1 => format!("http://{server}:8080/{name}"),
+            Protocol::OneRange => format!("http://{server}:8081/{name}"),
+            Protocol::Http2 => format!("https://{server}:8443/{name}"),
         }
     }
 }
@@ -43,8 +43,9 @@ impl Protocol {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Count {
     pub(super) requests: u64,
-    /// Bytes of bodies.
-    pub(super) bytes: u64,
+    /// Bytes of requests and of answers, with their headers.
+    pub(super) there: u64,
+    pub(super) back: u64,
 }
 
 /// A running nginx. It ends with this value, or with this process.
@@ -55,15 +56,17 @@ pub(super) struct Nginx {
 }
 
 impl Nginx {
-    /// Serves `site` in the namespace; what it writes goes to `folder`.
-    pub(super) fn start(space: &Space, site: &Path, folder: &Path) -> Result<Nginx> {
+    /// Serves `site` at `server`, in the namespace if there is one; what it writes goes to `folder`.
+    pub(super) fn start(space: Option<&Space>, server: &str, site: &Path, folder: &Path) -> Result<Nginx> {
         std::fs::create_dir_all(folder)?;
-        certificates(folder)?;
+        certificates(server, folder)?;
         let (log, config) = (folder.join("access.log"), folder.join("nginx.conf"));
-        std::fs::write(&config, configuration(site, folder))?;
+        std::fs::write(&config, configuration(server, site, folder))?;
         std::fs::write(&log, "")?;
         let errors = folder.join("error.log");
-        let command = space.sh(need("nginx")?).arg("-p").arg(folder).arg("-c").arg(&config).arg("-e").arg(&errors);
+        let program = need("nginx")?;
+        let start = space.map_or_else(|| sh(&program), |space| space.sh(&program));
+        let command = start.arg("-p").arg(folder).arg("-c").arg(&config).arg("-e").arg(&errors);
         let (mut command, _) = command.into_command();
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut nginx = Nginx { child, log, authority: folder.join("ca.pem") };
@@ -93,10 +96,11 @@ impl Nginx {
         let mut counts = BTreeMap::<String, Count>::new();
         for line in text.lines() {
             let mut words = line.split(' ');
-            let (Some(name), Some(bytes)) = (words.next(), words.next()) else { continue };
+            let (Some(name), Some(there), Some(back)) = (words.next(), words.next(), words.next()) else { continue };
             let count = counts.entry(name.trim_start_matches('/').to_owned()).or_default();
             count.requests += 1;
-            count.bytes += bytes.parse::<u64>().unwrap_or_default();
+            count.there += there.parse::<u64>().unwrap_or_default();
+            count.back += back.parse::<u64>().unwrap_or_default();
         }
         Ok(counts)
     }
@@ -111,19 +115,19 @@ impl Drop for Nginx {
 }
 
 /// Debian's settings, where they matter here; but one process, which is ended more surely than a family.
-fn configuration(site: &Path, folder: &Path) -> String {
+fn configuration(server: &str, site: &Path, folder: &Path) -> String {
     format!(
         "daemon off; master_process off; pid {folder}/nginx.pid;\n\
          events {{ worker_connections 768; }}\n\
          http {{\n\
          sendfile on; tcp_nopush on; default_type application/octet-stream;\n\
-         log_format counts '$uri $body_bytes_sent'; access_log {folder}/access.log counts;\n\
+         log_format counts '$uri $request_length $bytes_sent'; access_log {folder}/access.log counts;\n\
          client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n\
          uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
          root {site};\n\
-         server {{ listen {SERVER}:8080; }}\n\
-         server {{ listen {SERVER}:8081; max_ranges 1; }}\n\
-         server {{ listen {SERVER}:8443 ssl http2; ssl_certificate {folder}/server.pem;\n\
+         server {{ listen {server}:8080; }}\n\
+         server {{ listen {server}:8081; max_ranges 1; }}\n\
+         server {{ listen {server}:8443 ssl http2; ssl_certificate {folder}/server.pem;\n\
          ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.2 TLSv1.3; }}\n\
          }}\n",
         folder = folder.display(),
@@ -132,11 +136,11 @@ fn configuration(site: &Path, folder: &Path) -> String {
 }
 
 /// A certificate authority of our own and a certificate for the server.
-fn certificates(folder: &Path) -> Result<()> {
+fn certificates(server: &str, folder: &Path) -> Result<()> {
     let config = format!(
         "[req]\nprompt=no\ndistinguished_name=name\n[name]\nCN=gosync benchmark\n\
          [ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n\
-         [server]\nbasicConstraints=CA:FALSE\nsubjectAltName=IP:{SERVER}\nextendedKeyUsage=serverAuth\n"
+         [server]\nbasicConstraints=CA:FALSE\nsubjectAltName=IP:{server}\nextendedKeyUsage=serverAuth\n"
     );
     std::fs::write(folder.join("openssl.conf"), config)?;
     let make = |words: &str| {

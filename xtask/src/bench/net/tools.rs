@@ -83,7 +83,7 @@ impl Place<'_> {
         match tool {
             Tool::Gosync => sh(self.gosync).args("index --quiet -o").arg(output).arg(new).quiet().run(),
             Tool::Zsync => {
-                let url = Protocol::Http1.url(CONTENT);
+                let url = Protocol::Http1.url(SERVER, CONTENT);
                 sh(need("zsyncmake")?).arg("-o").arg(output).arg("-u").arg(url).arg(new).quiet().run()
             }
             Tool::Bita => sh(need("bita")?).args("compress --force-create -i").arg(new).arg(output).quiet().run(),
@@ -110,7 +110,7 @@ impl Place<'_> {
 
     /// The update over the link; `options` are for gosync.
     pub(super) fn update(&self, tool: Tool, protocol: Protocol, client: &Space, options: &[&str]) -> Result<Sh> {
-        let url = protocol.url(published(tool));
+        let url = protocol.url(SERVER, published(tool));
         let limited = || client.sh("timeout").args("--foreground --kill-after=5").arg(LIMIT);
         let run = |program: &Path| limited().arg(program).env("no_proxy", SERVER);
         Ok(match tool {
