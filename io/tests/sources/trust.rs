@@ -8,6 +8,7 @@ use gosync_io::{
     index_from_bytes, open_index,
 };
 
+use crate::parts::lengthened;
 use crate::server::{Answer, Asked, Server, good};
 use crate::sink::noise;
 
@@ -151,7 +152,7 @@ fn a_newer_index_is_believed_only_if_it_is_signed_where_a_key_is_given() {
 fn an_index_that_is_read_in_part_or_kept_must_be_signed_too() {
     let publisher = Publisher::new();
     let content = noise(70_000_000);
-    let (signed, unsigned) = (publisher.signed(&content), indexed(&content).encode());
+    let (signed, unsigned) = (lengthened(&publisher.signed(&content)), indexed(&content).encode());
     let folder = tempfile::tempdir().expect("a folder");
     let cache = || Some(folder.path().join("kept"));
     let is_signed = Arc::new(AtomicBool::new(true));
