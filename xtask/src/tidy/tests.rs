@@ -169,7 +169,7 @@ fn foreign_words_in_public_names_are_found() {
     assert_eq!(lines(rule, "io/src/a.rs", "pub const unsafe extern \"C\" fn read_delta() {}\n"), [1]);
     assert_eq!(lines(rule, "core/src/a.rs", "pub(crate) struct Chunk;\nfn span() {}\npub fn expansion() {}\n"), NONE);
     assert_eq!(lines(rule, "include/gosync.h", "/* a chunk */\nvoid gosync_manifest_free(void);\n"), [2]);
-    assert_eq!(lines(rule, "bindings/python/a.pyi", "\"\"\"Head.\"\"\"\nclass Signature: ...\n"), [2]);
+    assert_eq!(lines(rule, "bindings/python/a.pyi", "\"\"\"Head.\"\"\"\nclass Manifest: ...\n"), [2]);
 }
 
 #[test]
