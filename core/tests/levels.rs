@@ -268,3 +268,29 @@ proptest! {
         search(&target, &[&target], 1 << log2, 1 << top_log2);
     }
 }
+
+#[test]
+fn whole_tops_between_deletions_are_all_found() {
+    const TOP: u64 = 1 << 18;
+    let old = noise(3, 24 << 20);
+    // Each deletion moves what is behind it, so that the beginnings of tops wander over those of the sections.
+    let (mut new, mut edits, mut at) = (Vec::new(), Vec::new(), 215_000);
+    for number in 0.. {
+        let step = 700_000 + number * 31_337 % 300_000;
+        if at + step + 8000 > old.len() {
+            break;
+        }
+        new.extend_from_slice(&old[at..at + step]);
+        edits.extend([new.len() as u64 - 1, new.len() as u64]);
+        at += step + 3000 + (number * 977) % 4000;
+    }
+    new.extend_from_slice(&old[at..]);
+    let options = BuildOptions { block_size: 2048, top_size: TOP as u32, ..BuildOptions::default() };
+    let index = Index::build(&new, &options, &|_| Ok(())).unwrap();
+    let (found, _) = matching::find_tops(&index, &[&old as &dyn ReadAt], &Output::new(&new)).unwrap();
+    let edited: BTreeSet<u64> = edits.iter().map(|edit| edit / TOP).collect();
+    let lost: Vec<u64> = (0..index.top_count())
+        .filter(|top| !edited.contains(top) && index.top_units(*top).any(|unit| found.has_none(unit)))
+        .collect();
+    assert!(lost.is_empty(), "tops {lost:?} are whole and were not found");
+}

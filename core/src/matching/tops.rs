@@ -233,7 +233,9 @@ impl Section<'_> {
         let target = self.start.wrapping_sub(self.shift.unwrap_or(0));
         let first = (target.wrapping_neg() % size as u64) as usize;
         match self.shift {
-            Some(_) => near = Some((first, NEXT)),
+            // The one before may have been moved into the section.
+            Some(_) if first + NEAR > size => near = Some((first as i64 - size as i64, NEXT + 1)),
+            Some(_) => near = Some((first as i64, NEXT)),
             None => {
                 let block = target.wrapping_add(first as u64) / size as u64;
                 if first < inside && self.take(block, first)? {
@@ -250,15 +252,17 @@ impl Section<'_> {
                     (expected, piece) = (Some(block + 1), smallest);
                     continue;
                 }
-                near = Some((at + size, NEXT));
+                near = Some(((at + size) as i64, NEXT));
             }
             if self.data.len() - at < size {
                 break;
             }
             let last = inside.min(self.data.len() - size + 1);
-            let guess = near.map(|(place, _)| (place.saturating_sub(NEAR).max(at), (place + NEAR).min(last)));
-            let guess = guess.filter(|(from, end)| from < end);
-            near = near.filter(|(_, left)| guess.is_some() && *left > 1).map(|(place, left)| (place + size, left - 1));
+            let around = |place: i64| (place - NEAR as i64).max(at as i64)..(place + NEAR as i64).min(last as i64);
+            let guess = near.map(|(place, _)| around(place)).filter(|guess| !guess.is_empty());
+            let guess = guess.map(|guess| (guess.start as usize, guess.end as usize));
+            let next = |(place, left): (i64, usize)| (place + size as i64, left - 1);
+            near = near.filter(|(_, left)| guess.is_some() && *left > 1).map(next);
             let run = if guess.is_none() { run_of(&self.data[at..], size) } else { None };
             // All the windows of a run are the same.
             let (from, end) = guess.unwrap_or((at, if run.is_some() { at + 1 } else { (at + piece).min(last) }));
