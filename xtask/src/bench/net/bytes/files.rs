@@ -11,8 +11,10 @@ use crate::bench::corpus::{Pair, Relation};
 use crate::demo::package::{self, Package};
 use crate::sh::{Result, need, sh};
 
-/// Two adjacent releases of a compiled application: one program of 30 MB and little else.
-const COMPILED: Package = Package { name: "ruff", old: "0.17.4", new: "0.17.5" };
+/// Two adjacent releases of compiled libraries, those that they need, and some sources: 117 MB.
+const COMPILED: Package = Package { name: "scipy", old: "1.16.1", new: "1.16.2" };
+/// One compiled program of 30 MB and little else: most of it differs, if only by addresses.
+const PROGRAM: Package = Package { name: "ruff", old: "0.17.4", new: "0.17.5" };
 
 /// What is larger does not lie in memory, and only its index is made for peers.
 const LARGE: u64 = 2048 * MIB;
@@ -75,7 +77,8 @@ pub(super) fn all(is_quick: bool) -> Vec<Case> {
         made("512 MiB in 64 shuffled pieces", 512, Relation::Moved(64), Goal::Bytes(450_000), ALL),
         made("512 MiB, half zeros, 1 % of the sectors new", 512, Relation::Zeros(111), Goal::Bytes(5_800_000), ALL),
         released("release of interpreted sources, tar", RELEASES),
-        released("release of a compiled application, tar", COMPILED),
+        released("release of compiled libraries, tar", COMPILED),
+        released("release of one compiled program, tar", PROGRAM),
     ]
 }
 
