@@ -43,7 +43,7 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
     let results = kept::folder(report::folder_name(is_quick), only.is_empty())?;
     for case in chosen {
         println!("\n=== {}", case.name);
-        let folder = if case.is_large() { crate::paths::fresh("bench/bytes")? } else { room("bytes")? };
+        let folder = if case.is_large() { crate::paths::fresh("bench/bytes-on-disk")? } else { room("bytes")? };
         let outcome = Place::new(&gosync, &folder).and_then(|place| measure(&place, case, &tools));
         std::fs::remove_dir_all(&folder)?;
         if let Some(points) = outcome? {
