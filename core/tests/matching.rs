@@ -225,6 +225,12 @@ fn hostile(length: usize) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         pairs.push((name, all.clone(), broken(all.clone(), 700)));
         pairs.push((name, broken(all.clone(), 700), all.clone()));
         pairs.push((name, all.clone(), all[7..].to_vec()));
+        // Every second block is there, so that little gaps are left all over.
+        let mut half = all.clone();
+        for (number, block) in (1..).zip(half.chunks_exact_mut(BLOCK)).step_by(2) {
+            with_the_same_sums(block, number);
+        }
+        pairs.push((name, half, all));
     }
     pairs
 }

@@ -22,8 +22,7 @@ const MOST_EQUAL: usize = 16;
 impl Section<'_> {
     /// Finds runs of blocks that start in this section. Most likely they are `shift` away from their own offset.
     pub(super) fn coarse(&self, units: &Table, shift: u64, hits: &mut Vec<Hit>) -> Result<Outcome> {
-        let mut outcome = Outcome::new(self.index);
-        outcome.guard = Guard::new(UNIT as usize);
+        let mut outcome = self.outcome(UNIT as usize);
         let inside = self.inside.min(self.data.len());
         let (mut at, mut gap, mut piece) = (0, 0, PIECE);
         // What is expected next; and where a unit begins, or not far from there, if nothing but a few bytes more or less

@@ -8,8 +8,11 @@ use super::Work;
 const REFILL: i64 = 4;
 /// What each step of looking for a weak sum in vain costs, in the same money: reads all over the index.
 const LOOK: i64 = 256;
-/// What a section begins with, and what can be saved up, in blocks.
+/// What a stretch begins with, and what can be saved up, in blocks: a short one this, a long one up to that. Of large
+/// blocks there are fewer, for so many bytes.
+const LEAST: i64 = 4;
 const RESERVE: i64 = 64;
+const RESERVE_BYTES: i64 = 1 << 20;
 /// Where more than one offset in so many passes the filter, and nothing comes of it, the scan itself is slower than on
 /// other data: it has to leave out some of what follows.
 const DENSE: usize = 8;
@@ -19,20 +22,24 @@ const LEFT_OUT: usize = 8;
 /// The means of one section, and what it has cost.
 pub(super) struct Guard {
     block_size: i64,
+    reserve: i64,
     means: i64,
     pub(super) work: Work,
 }
 
 impl Guard {
-    pub(super) fn new(block_size: usize) -> Guard {
+    /// For a stretch of so many bytes. There may be one for each second block of a seed.
+    pub(super) fn new(block_size: usize, inside: usize) -> Guard {
         let block_size = block_size as i64;
-        Guard { block_size, means: RESERVE * block_size, work: Work::default() }
+        let (least, most) = (LEAST * block_size, (RESERVE * block_size).min(RESERVE_BYTES));
+        let reserve = (REFILL * inside as i64).min(most).max(least);
+        Guard { block_size, reserve, means: reserve, work: Work::default() }
     }
 
     /// So many offsets have been scanned.
     pub(super) fn earn(&mut self, offsets: usize) {
         self.work.scanned += offsets as u64;
-        let most = RESERVE * self.block_size + REFILL * offsets as i64;
+        let most = self.reserve + REFILL * offsets as i64;
         self.means = (self.means + REFILL * offsets as i64).min(most);
     }
 

@@ -26,8 +26,8 @@ enum Expected {
 impl Section<'_> {
     /// Finds the runs of blocks that start in this section.
     pub(super) fn scan(&self, table: &Table, hits: &mut Vec<Hit>) -> Result<Outcome> {
-        let mut outcome = Outcome::new(self.index);
         let size = self.index.block_size() as usize;
+        let mut outcome = self.outcome(size);
         let inside = self.inside.min(self.data.len());
         let smallest = PIECE.max(2 * size);
         let (mut at, mut piece) = (0, smallest);

@@ -83,8 +83,12 @@ impl<'a> Search<'a> {
                 |put_off: &[Stretch]| put_off.iter().map(|(_, length)| length).sum::<u64>() > at / PUT_OFF;
             if is_too_much(&put_off) && self.is_along_the_diagonal() {
                 self.units = Some(tops::Table::new(self.index.units(), &self.found));
-                let again = cut(&std::mem::take(&mut put_off), self.section);
-                self.look_and_put_off(seed, number, &again, false, &mut put_off)?;
+                // What is shorter than a unit lies between things that were found: no unit has been put there.
+                let (again, short) =
+                    std::mem::take(&mut put_off).into_iter().partition::<Vec<_>, _>(|(_, length)| *length >= UNIT);
+                self.look_and_put_off(seed, number, &cut(&again, self.section), false, &mut put_off)?;
+                put_off.extend(short);
+                put_off.sort_unstable();
             }
             if is_too_much(&put_off) {
                 self.look_again(seed, number, &mut put_off)?;

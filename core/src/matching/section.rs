@@ -41,18 +41,22 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(index: &Index) -> Outcome {
-        let guard = Guard::new(index.block_size() as usize);
+    fn new(guard: Guard) -> Outcome {
         Outcome { runs: Vec::new(), gaps: Vec::new(), guard, fruitless: 0 }
     }
 }
 
 impl<'a> Section<'a> {
+    /// Nothing yet; the guard is for checks of blocks of this size.
+    pub(super) fn outcome(&self, size: usize) -> Outcome {
+        Outcome::new(Guard::new(size, self.inside))
+    }
+
     /// Goes through the section along the diagonal: whoever has an old version most likely has most blocks at their own
     /// place, and needs no table for that. What is not there is a gap.
     pub(super) fn diagonal(&self) -> Result<Outcome> {
-        let mut outcome = Outcome::new(self.index);
         let size = self.index.block_size() as usize;
+        let mut outcome = self.outcome(size);
         let inside = self.inside.min(self.data.len());
         let (mut at, mut gap, mut misses) = (0, 0, 0);
         while at < inside {

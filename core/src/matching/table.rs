@@ -43,7 +43,7 @@ fn filter(index: &Index, blocks: usize) -> Filter {
     let bits = (blocks - blocks / 4).next_power_of_two();
     let (words, check_words) = match blocks {
         0..=8192 => (1 << 13, 1 << 14),
-        8193..=131_072 => (1 << 17, 2 * bits),
+        8193..=131_072 => (1 << 17, bits),
         131_073..=1_048_576 => (1 << 19, bits),
         _ => (bits / 4, bits),
     };

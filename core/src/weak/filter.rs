@@ -4,8 +4,8 @@
 const MAX_WORDS: usize = 1 << 26;
 
 /// A bit for each weak sum that is looked for; others may share it. Low bits of B choose the word, of A the bit:
-/// no multiplication, since every offset pays for it. What passes is tested once more by a second, larger set of bits,
-/// placed by all bits of the sums that are known.
+/// no multiplication, since every offset pays for it. What passes is tested twice more in a second, larger set of bits,
+/// placed by all bits of the sums that are known (a Bloom filter of two hashes).
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// Their number is a power of two.
@@ -24,8 +24,9 @@ pub(super) struct Check {
     pub(super) kept: (u32, u32),
 }
 
-/// Spreads the sums over the high bits of a word (Fibonacci hashing).
+/// Spreads the sums over the high bits of a word (Fibonacci hashing): for the first bit, and for the second one.
 pub(super) const SPREAD: u32 = 0x9E37_79B9;
+const SPREAD_AGAIN: u32 = 0x85EB_CA6B;
 
 impl Filter {
     /// An empty filter of one step: `words` words, which is rounded up to a power of two (2^26 at most).
@@ -49,8 +50,10 @@ impl Filter {
     pub fn insert(&mut self, a: u32, b: u32) {
         let mask = self.words.len() - 1;
         self.words[b as usize & mask] |= 1 << (a & 31);
-        let slot = self.check.slot(a, b);
-        self.check.words[slot as usize >> 5] |= 1 << (slot & 31);
+        for spread in [SPREAD, SPREAD_AGAIN] {
+            let slot = self.check.slot(a, b, spread);
+            self.check.words[slot as usize >> 5] |= 1 << (slot & 31);
+        }
     }
 
     /// Whether a window with these sums is let through.
@@ -62,14 +65,24 @@ impl Filter {
 }
 
 impl Check {
-    /// The number of the bit for these sums.
-    fn slot(&self, a: u32, b: u32) -> u32 {
+    /// The number of a bit for these sums.
+    fn slot(&self, a: u32, b: u32, spread: u32) -> u32 {
         let key = (a & self.kept.0) ^ (b & self.kept.1).rotate_left(16);
-        key.wrapping_mul(SPREAD) >> self.shift
+        key.wrapping_mul(spread) >> self.shift
     }
 
     fn has(&self, a: u32, b: u32) -> bool {
-        let slot = self.slot(a, b);
+        self.has_bit(a, b, SPREAD) && self.has_second(a, b)
+    }
+
+    /// What the vector kernels leave to be asked one by one: few come so far.
+    #[inline]
+    pub(super) fn has_second(&self, a: u32, b: u32) -> bool {
+        self.has_bit(a, b, SPREAD_AGAIN)
+    }
+
+    fn has_bit(&self, a: u32, b: u32, spread: u32) -> bool {
+        let slot = self.slot(a, b, spread);
         self.words.get(slot as usize >> 5).is_some_and(|bits| (bits >> (slot & 31)) & 1 != 0)
     }
 }

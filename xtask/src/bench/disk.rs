@@ -1,7 +1,8 @@
 //! One large file on the disk. For want of room there is only one whole file at a time for index and plan, and two for the
 //! update: the new version is only described, and afterwards has holes where the update does not read it, the middle
 //! between the edits. A result that took something from there would be wrong. Where there is no room for two, the update
-//! is of a smaller file.
+//! is of a smaller file. What is read in a run is on the disk only: of a file of this size some, all or nothing of what
+//! was written last is still in memory, and who finds it there is measured against who does not.
 
 use std::path::Path;
 
@@ -50,10 +51,12 @@ fn describe(bench: &Bench<'_>, length: u64, folder: &Path) -> Result<Vec<Value>>
     let turn = |tool, action| turn(&place, tool, action, (length, false), "");
     let mut points = Vec::new();
     for tool in [Tool::B3sum, Tool::Gosync] {
+        forget(&place.new_version())?;
         points.extend(bench.take_turns(&[turn(tool, Action::Index)])?);
     }
     std::fs::remove_file(place.new_version())?;
     case.write_old(&place.old)?;
+    forget(&place.old)?;
     points.extend(bench.take_turns(&[turn(Tool::Gosync, Action::Plan)])?);
     std::fs::remove_dir_all(folder)?;
     Ok(points)
@@ -66,6 +69,7 @@ fn update(bench: &Bench<'_>, length: u64, is_part: bool, folder: &Path) -> Resul
     let expected = digest(&place.new_version())?;
     let turn = |tool| turn(&place, tool, Action::Update, (length, is_part), &expected);
     place.command(Tool::Gosync, Action::Index)?.quiet().run()?;
+    forget(&place.new_version())?;
     let mut points = bench.take_turns(&[turn(Tool::Cp)])?;
     place.clear()?;
     for hole in case.untouched() {
@@ -74,9 +78,17 @@ fn update(bench: &Bench<'_>, length: u64, is_part: bool, folder: &Path) -> Resul
         punch.arg(place.new_version()).quiet().run()?;
     }
     case.write_old(&place.old)?;
-    sh("sync").quiet().run()?;
+    forget(&place.old)?;
     points.extend(bench.take_turns(&[turn(Tool::Local)])?);
     Ok(points)
+}
+
+/// Has all of a file written, and nothing of it kept in memory.
+fn forget(file: &Path) -> Result<()> {
+    sh("sync").quiet().run()?;
+    let mut input = std::ffi::OsString::from("if=");
+    input.push(file);
+    sh("dd").arg(input).args("iflag=nocache count=0 status=none").quiet().run()
 }
 
 fn turn<'a>(

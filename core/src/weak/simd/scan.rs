@@ -111,7 +111,9 @@ macro_rules! scan_in_vectors {
                 left = left.saturating_sub(LANES as u32);
                 while passed != 0 {
                     let lane = passed.trailing_zeros() as usize;
-                    hits.push(Hit { at: at[lane], a: a[lane], b: b[lane] });
+                    if filter.check.has_second(a[lane], b[lane]) {
+                        hits.push(Hit { at: at[lane], a: a[lane], b: b[lane] });
+                    }
                     passed &= passed - 1;
                 }
             }
