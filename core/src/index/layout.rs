@@ -14,8 +14,8 @@ const UNIT_LOG2: u8 = UNIT.trailing_zeros() as u8;
 
 /// Content of up to two to this power of bytes has an index that one answer brings whole: no top to look for in it.
 const WHOLE_LOG2: u32 = 23;
-/// Content has no more than two to this power of top blocks, as long as these may grow.
-const TOPS_LOG2: u32 = 10;
+/// The size of the top's blocks is best for two to this power of changed places.
+const PLACES_LOG2: u32 = 8;
 
 /// Bytes of the check at the end of a group of a level with identities.
 pub(super) const GROUP_CHECK: usize = 4;
@@ -200,9 +200,11 @@ fn default_log2(length: u64) -> u8 {
     }
 }
 
-/// Large enough that one answer brings the whole top, as long as that does not make what lies below a missing one dear.
+/// Everybody reads the top, and an entry for each unit of a top block that something changed in: together fewest where the
+/// block's size squared is `length * UNIT / places`. The logarithm is rounded up.
 fn default_top_log2(length: u64) -> u8 {
-    (log2_ceil(length).saturating_sub(TOPS_LOG2)).clamp((*TOP_LOG2.start()).into(), (*TOP_LOG2.end()).into()) as u8
+    let twice = length.max(1).ilog2() + u32::from(UNIT_LOG2) - PLACES_LOG2;
+    twice.div_ceil(2).clamp((*TOP_LOG2.start()).into(), (*TOP_LOG2.end()).into()) as u8
 }
 
 /// The smallest `k` with two to the power of `k` at least `length`.
@@ -246,11 +248,13 @@ mod tests {
         assert_eq!(levels(4 << 20), (units, (1024, 4, 2)));
         assert_eq!(levels(8 << 20), (units, (1024, 4, 2)));
         assert_eq!(levels((8 << 20) + 1), ((65_536, 4, 2), (1024, 4, 2)));
-        assert_eq!(levels(64 << 20), ((65_536, 4, 2), (1024, 4, 2)));
-        assert_eq!(levels((64 << 20) + 1), ((131_072, 4, 2), (1024, 4, 2)));
+        assert_eq!(levels((32 << 20) - 1), ((65_536, 4, 2), (1024, 4, 2)));
+        assert_eq!(levels(32 << 20), ((131_072, 4, 2), (1024, 4, 2)));
         assert_eq!(levels((128 << 20) + 1), ((262_144, 4, 2), (2048, 4, 2)));
+        assert_eq!(levels((512 << 20) - 1), ((262_144, 4, 2), (2048, 4, 2)));
         assert_eq!(levels(512 << 20), ((524_288, 4, 2), (2048, 4, 2)));
-        assert_eq!(levels(1 << 30), ((1 << 20, 4, 2), (2048, 4, 3)));
+        assert_eq!(levels(1 << 30), ((524_288, 4, 2), (2048, 4, 3)));
+        assert_eq!(levels(2 << 30), ((1 << 20, 4, 2), (2048, 4, 3)));
         assert_eq!(levels(8 << 30), ((1 << 20, 5, 2), (2048, 5, 2)));
         assert_eq!(levels(1 << 40), ((1 << 20, 5, 3), (4096, 5, 4)));
     }
