@@ -23,7 +23,7 @@ const EVERYTHING: Range = Range::new(0, Range::TO_END);
 /// Where everything is asked for by ranges, the first one's length.
 const BEGINNING: u64 = 128 * 1024;
 /// As much where nothing but the beginning is wanted: what a new connection brings in two round trips (10 segments, then 20),
-/// and the top of an index of up to 1 GiB.
+/// and the top of an index of less than 1 GiB. What is longer is asked for then, and arrives in the third.
 const HEAD: u64 = 40 * 1024;
 /// The length of the others, at least.
 const LEAST: u64 = 64 * 1024;
