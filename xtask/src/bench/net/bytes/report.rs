@@ -53,7 +53,11 @@ fn page(versions: &[String], remarks: &[String], tables: &str) -> String {
          Each result was compared with the new version by digest. How the files are made: `xtask/src/bench/corpus.rs` and \
          `xtask/src/bench/net/bytes/files.rs`; an edit replaces, inserts or deletes 1 to 12 500 bytes, 1.05 MB of new bytes in \
          all. bita compresses the content, the others send it as it is; its archive is index and content in one. Of 8 GiB \
-         only the index was made for zsync.\n\n{tables}",
+         only the index was made for zsync.\n\n\
+         **The compiled program** is one executable, linked anew: code moved, and with it the addresses in most blocks of any size. Of \
+         its 25 MB, blocks of 2 KiB find 3.5 MB in the version before, of 1 KiB 3.8 MB, of 512 bytes 4.3 MB, and these double \
+         the index: 0.97 × zsync at best. Bytes that are sent as they are can hardly be fewer; bita shows what compressing them is \
+         worth. Libraries of which most were not linked anew are the other compiled pair.\n\n{tables}",
         versions.join("; "),
     )
 }
