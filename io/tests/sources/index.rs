@@ -373,11 +373,12 @@ fn a_long_index_is_read_over_all_connections_and_in_one_go_where_they_differ() {
         if differ {
             assert_eq!(log.last().and_then(|asked| asked.header("range")), None);
         } else {
-            // The beginning, and a part for each connection, the last with a bit of another; parts that touch may go as one.
-            assert!((3..=5).contains(&log.len()), "{} requests", log.len());
-            assert!(server.most_at_once() <= 4, "{} at once", server.most_at_once());
+            // The beginning, and a part for each of six connections at most, the last with a bit of another; parts that
+            // touch may go as one.
+            assert!((3..=7).contains(&log.len()), "{} requests", log.len());
+            assert!(server.most_at_once() <= 6, "{} at once", server.most_at_once());
             // The next requests may go out before the first one's connection is known to be free again.
-            assert!(server.connections() <= 5, "{} connections", server.connections());
+            assert!(server.connections() <= 7, "{} connections", server.connections());
             let ranges = log.iter().flat_map(Asked::ranges);
             let asked: u64 = ranges.map(|(first, last)| last.unwrap() - first + 1).sum();
             assert_eq!(asked, bytes.len() as u64);
