@@ -86,8 +86,9 @@ fn read_cached(source: &Arc<HttpSource>, url: &Url, path: &Path, options: &OpenO
         options.observer.event(Level::Info, "index_unchanged", text, &[("url", &name), ("path", &shown_path)]);
         return Ok(index);
     }
+    // What is refused does not take the place of what is kept.
+    let index = trust::accept(Index::decode(&bytes)?, options)?;
     // Kept as they came: they may say more than this version understands.
-    let index = Index::decode(&bytes)?;
     let written = cache::write(path, url, &source.validators().unwrap_or_default(), &bytes);
     written.map(drop).unwrap_or_else(warn);
     let size = bytes.len();

@@ -174,7 +174,9 @@ fn an_index_that_is_read_in_part_or_kept_must_be_signed_too() {
         assert_eq!(result.expect_err("an index that nobody signed").kind(), ErrorKind::Mismatch);
     };
     refused(open(None));
+    let before = std::fs::read(folder.path().join("kept")).expect("what is kept");
     refused(open(cache()));
+    assert_eq!(std::fs::read(folder.path().join("kept")).expect("what is kept"), before);
     // What is kept, because somebody read it who did not ask for a signature, is not believed either.
     open_index(&url, &OpenOptions { index_cache: cache(), ..OpenOptions::default() }).expect("an index");
     refused(open(cache()));

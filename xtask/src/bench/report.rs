@@ -63,7 +63,7 @@ fn page(results: &[Value], versions: &[String], remarks: &[String], goals: &str,
     format!(
         "# Benchmark\n\nWritten by `cargo xtask bench --write` (as JSON: `results.json`), or case by case with `--only CASE` and \
          then `--resume --write`: the programs take turns, and of three runs the middle one counts (one that took more than \
-         10 s ran once). Where the time goes: `profile.md`.\n\n\
+         10 s ran once; one that took less than 1 s nine times). Where the time goes: `profile.md`.\n\n\
          Machine: {}. Commit: {}. Date: {}. Files: {medium}, unless a case says otherwise. Versions: {}.{absent}\n\n\
          Over HTTP means from one server on loopback, which counts. The result of each update was compared with the new \
          version by digest. Peak memory is that of the largest process. How the files are made: \
