@@ -73,7 +73,14 @@ fn index(all: &Points<'_>, goals: &mut Vec<Goal>) {
 fn updates(all: &Points<'_>, goals: &mut Vec<Goal>) {
     let own = |key| all.seconds(key, "update", "gosync, local");
     let update = |key| format!("update, source local: {}", all.name(key));
-    at_most(goals, update("edits"), 1.6, "cp", (own("edits"), all.seconds("edits", "update", "cp")));
+    // Like with like: an update that replaces the old version, and one that writes a new file beside it.
+    at_most(goals, update("edits"), 1.6, "cp, mv", (own("edits"), all.seconds("edits", "update", "cp, mv")));
+    let beside = |program: &str| {
+        let mut points = all.list("growth").iter().filter(|point| point["length"] == 1024 * MIB);
+        points.find(|point| point["action"] == "update" && point["program"] == program)?["seconds"].as_f64()
+    };
+    let what = "update, source local: 1 GiB, beside the old version".to_owned();
+    at_most(goals, what, 1.6, "cp", (beside("gosync, local"), beside("cp")));
     for key in ["edits", "zeros", "prefix", "moved"] {
         at_most(goals, update(key), 1.0, "rsync", (own(key), all.seconds(key, "update", "rsync")));
     }

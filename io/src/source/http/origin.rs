@@ -53,8 +53,9 @@ struct Facts {
     meter: Meter,
 }
 
-/// Throughput of late: what the better part of recent samples had. Not the best of them, because what a lost packet held
-/// up comes all at once. Time counts while a body is under way: the way of a request says nothing about the rate.
+/// Throughput of late: what the better part of the bytes had that came in recent samples. Not the best of them, because
+/// what a lost packet held up comes all at once; and by bytes, because short answers, and a connection that begins, bring
+/// few and say little. Time counts while a body is under way: the way of a request says nothing about the rate.
 #[derive(Clone, Debug, Default)]
 struct Meter {
     /// Bodies that are under way, and since when there is one.
@@ -66,8 +67,8 @@ struct Meter {
     time: Duration,
     bytes: u64,
     before: (Duration, u64),
-    /// Bytes per second, the latest last.
-    samples: VecDeque<u64>,
+    /// Bytes per second, and how many bytes, the latest last.
+    samples: VecDeque<(u64, u64)>,
 }
 
 impl Meter {
@@ -110,17 +111,20 @@ impl Meter {
         if self.samples.len() == SAMPLES {
             self.samples.pop_front();
         }
-        self.samples.push_back((bytes as f64 / time.as_secs_f64()) as u64);
+        self.samples.push_back(((bytes as f64 / time.as_secs_f64()) as u64, bytes));
     }
 
-    /// The sample that three out of ten are better than; of few samples the best, because a connection begins slowly:
-    /// it takes about ten round trips until it knows its way.
+    /// The rate of the sample up to which, from the best one on, three out of ten bytes came.
     fn rate(&self) -> Option<u64> {
-        let mut samples: Vec<u64> = self.samples.iter().copied().collect();
-        samples.sort_unstable();
-        let best = samples.len().saturating_sub(1);
-        let place = if samples.len() < SAMPLES / 2 { best } else { (best * 7).div_ceil(10) };
-        samples.get(place).copied().filter(|rate| *rate > 0)
+        let mut samples: Vec<(u64, u64)> = self.samples.iter().copied().collect();
+        samples.sort_unstable_by(|a, b| b.cmp(a));
+        let all: u64 = samples.iter().map(|(_, bytes)| bytes).sum();
+        let mut better = 0;
+        let found = samples.into_iter().find(|(_, bytes)| {
+            better += bytes;
+            better * 10 >= all * 3
+        });
+        found.map(|(rate, _)| rate).filter(|rate| *rate > 0)
     }
 }
 
