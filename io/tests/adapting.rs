@@ -144,21 +144,26 @@ fn a_link_faster_than_the_search_is_kept_busy() {
 }
 
 #[test]
-fn a_slow_link_waits_for_the_search() {
+fn a_slow_link_waits_for_the_search_where_things_were_moved() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("target");
-    let new = noise(48 << 20, 1);
+    let new = noise(96 << 20, 1);
     let index = index_of(&new);
-    let old = changed(&new, 50);
-    fs::write(&target, &old).unwrap();
-    let link = Link { rate: Some(10_000), ..slow() };
-    let source = Told::good(&new, link);
-    let statistics = run(&index, &source, &target, JobOptions { threads: 1, ..JobOptions::default() }).unwrap();
-    assert!(fs::read(&target).unwrap() == new);
-    let log = source.log.lock().unwrap();
-    assert!(log.iter().position(|entry| entry == "planned") < log.iter().position(|entry| entry == "fetch"));
-    // What could be found was not fetched: half of it, in blocks that reach over the edges of the pieces.
-    assert!(statistics.fetched < 26 << 20, "{statistics:?}");
+    for is_moved in [false, true] {
+        let mut old = changed(&new, 50);
+        if is_moved {
+            old.rotate_left(40 << 20);
+        }
+        fs::write(&target, &old).unwrap();
+        let source = Told::good(&new, Link { rate: Some(10_000), ..slow() });
+        let statistics = run(&index, &source, &target, JobOptions { threads: 1, ..JobOptions::default() }).unwrap();
+        assert!(fs::read(&target).unwrap() == new);
+        let log = source.log.lock().unwrap();
+        let position = |what: &str| log.iter().position(|entry| entry == what);
+        assert_eq!(position("planned") < position("fetch"), is_moved, "{log:?}");
+        // What could be found was not fetched: half of it, in blocks that reach over the edges of the pieces.
+        assert!(statistics.fetched < 52 << 20 && statistics.wasted == 0, "{statistics:?}");
+    }
 }
 
 #[test]
@@ -232,6 +237,8 @@ fn content_that_changes_with_its_index_is_planned_anew() {
         let behave = move |told: &Told, number: usize, request: Request| match number {
             0 => told.answer(request, 2_000_000),
             1 => {
+                // What came first is in its place by then.
+                std::thread::sleep(Duration::from_millis(300));
                 *told.content.lock().unwrap() = other.clone();
                 if replaced {
                     save_index(&newer, &place).unwrap();

@@ -1,6 +1,7 @@
-//! Fetching ahead of the search: when looking through the seeds to the end first, and fetching only then, would take
-//! longer than to fetch everything at once, units that the search has passed and not found are fetched meanwhile.
-//! And when the search costs more time than what it finds saves, it ends. Bytes are saved wherever that costs no time.
+//! Fetching while the search goes on: units that it has passed and not found, where all goes to show that they will not be
+//! found later either. When looking through the seeds to the end first, and fetching only then, would take longer than to
+//! fetch everything at once, these are fetched in any case, and what comes next if nothing else is to do. And when the
+//! search costs more time than what it finds saves, it ends. Bytes are saved wherever that costs no time.
 //!
 //! Here is the decision, from figures alone; `placing` acts on it.
 
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// Before so much of the seeds has been seen, nothing is said about the rest of them.
 pub(super) const SAMPLE: u64 = 16 << 20;
+
+/// One in so many is nothing to speak of.
+const FEW: u64 = 16;
 
 /// A search under way.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,11 @@ pub(super) struct Search {
     pub(super) passed: u64,
     /// How many of them are still missing.
     pub(super) missing: u64,
+    /// How many were missing when this was asked last, and how many of these have been found since.
+    pub(super) missed: u64,
+    pub(super) late: u64,
+    /// Bytes of the target that have been found, wherever in it.
+    pub(super) found: u64,
     /// Bytes of the target.
     pub(super) total: u64,
     /// Bytes per second that the source gives.
@@ -35,7 +44,9 @@ pub(super) struct Search {
 pub(super) enum Advice {
     /// Look first, fetch then.
     Wait,
-    /// Fetch what has been passed.
+    /// Fetch what had been passed when this was asked last: it will not be found.
+    Behind,
+    /// Fetch what has been passed, and what comes next.
     Ahead,
     /// The search is not worth its time.
     Enough,
@@ -50,15 +61,23 @@ impl Search {
         let elapsed = self.elapsed.as_secs_f64();
         let rest = elapsed * (self.to_scan.saturating_sub(self.scanned) as f64 / self.scanned as f64);
         let everything = self.total as f64 / self.rate as f64;
-        let missing = self.missing as f64 / self.passed as f64;
+        let missing = 1.0 - self.found.min(self.passed) as f64 / self.passed as f64;
         if elapsed + rest + missing * everything <= everything {
-            return Advice::Wait;
+            return if self.is_in_order() { Advice::Behind } else { Advice::Wait };
         }
         // What the search saves in a second, against what arrives in one.
-        let found = (self.passed - self.missing.min(self.passed)) as f64 / elapsed.max(1e-6);
+        let found = self.found as f64 / elapsed.max(1e-6);
         let seen = self.scanned >= SAMPLE.max(self.to_scan / 16);
         let slow = rest > everything / 8.0;
         if !self.thorough && seen && slow && found < self.rate as f64 / 8.0 { Advice::Enough } else { Advice::Ahead }
+    }
+
+    /// Whether what is in the seed comes in the order that it has in the target: nothing to speak of is found later than
+    /// it should be, or ahead of what has been passed, where something else must have been before.
+    fn is_in_order(&self) -> bool {
+        let here = self.passed - self.missing.min(self.passed);
+        let elsewhere = self.found.saturating_sub(here);
+        self.missed > 0 && self.late <= self.missed / FEW && here > 0 && elsewhere <= self.found / FEW
     }
 }
 
@@ -77,7 +96,22 @@ mod tests {
     fn with(scanned: u64, missing: u64, rate: u64, thorough: bool) -> Advice {
         let elapsed = Duration::from_secs_f64(scanned as f64 / 150e6);
         let missing = scanned / 100 * missing;
-        Search { elapsed, scanned, to_scan: GIB, passed: scanned, missing, total: GIB, rate, thorough }.advice()
+        let (passed, found) = (scanned, scanned - missing);
+        let all = (GIB, GIB);
+        Search {
+            elapsed,
+            scanned,
+            to_scan: all.0,
+            passed,
+            missing,
+            missed: 0,
+            late: 0,
+            found,
+            total: all.1,
+            rate,
+            thorough,
+        }
+        .advice()
     }
 
     #[test]
@@ -100,6 +134,22 @@ mod tests {
     fn a_search_that_is_to_be_thorough_goes_on() {
         assert_eq!(with(128 * MIB, 95, 125_000_000, true), Advice::Ahead);
         assert_eq!(with(128 * MIB, 5, 125_000_000, true), Advice::Wait);
+    }
+
+    #[test]
+    fn what_is_not_found_in_its_place_is_fetched_unless_things_were_moved() {
+        let half = |missed, late, found| {
+            let elapsed = Duration::from_millis(500);
+            let (scanned, passed, missing) = (64 * MIB, 64 * MIB, 32 * MIB);
+            let (to_scan, total, rate, thorough) = (GIB, GIB, 12_500_000, false);
+            Search { elapsed, scanned, to_scan, passed, missing, missed, late, found, total, rate, thorough }.advice()
+        };
+        assert_eq!(half(16 * MIB, 0, 32 * MIB), Advice::Behind);
+        assert_eq!(half(16 * MIB, MIB, 33 * MIB), Advice::Behind);
+        // Nothing is known yet; a lot came later; a lot is further on.
+        assert_eq!(half(0, 0, 32 * MIB), Advice::Wait);
+        assert_eq!(half(16 * MIB, 4 * MIB, 32 * MIB), Advice::Wait);
+        assert_eq!(half(16 * MIB, 0, 64 * MIB), Advice::Wait);
     }
 
     #[test]

@@ -15,10 +15,11 @@ use super::work::Watcher;
 use crate::options::OpenOptions;
 use crate::parts::{self, Reading, Wanted};
 
-/// A search of which less than one in so many bytes is found goes on in smaller pieces.
-const FEW: u64 = 8;
-/// Of the units at their own places, one in so many makes it worth while to read the index in part.
-const SOME: u64 = 2;
+/// Where less of what was looked through is found as top blocks, units are asked whether the index is to be read in part.
+const MOST_TOPS: (u64, u64) = (2, 3);
+/// If less of them are at their own places, or beside what was found, it is read whole: that is little beside the content
+/// that is missing then, and one search for everything takes less time than several.
+const MOST_UNITS: (u64, u64) = (3, 4);
 
 /// What the seeds have; or nothing, if the index had better be read whole, and is by now.
 pub(super) fn search(
@@ -60,7 +61,7 @@ pub(super) fn search(
 fn is_worth_while(index: &Index, found: &Found, tops: Range<u64>) -> bool {
     let units: Vec<u64> = tops.flat_map(|top| index.top_units(top)).collect();
     let known = units.iter().filter(|unit| !found.has_none(**unit)).count() as u64;
-    known * SOME >= units.len() as u64
+    known * MOST_UNITS.1 >= units.len() as u64 * MOST_UNITS.0
 }
 
 /// Watches the search for top blocks: what was changed in place is read of the index at once, and where hardly anything is
@@ -94,7 +95,7 @@ impl Observe for Above<'_, '_, '_, '_> {
         let (scanned, all) = (self.watcher.scanned.load(Ordering::Relaxed), self.watcher.seed_bytes);
         let seen = scanned >= SAMPLE.max(all / 16).min(all);
         let known = (self.index.block_count() - found.missing_blocks()) * u64::from(self.index.block_size());
-        Ok(if seen && known < scanned / FEW { Flow::Enough } else { Flow::On })
+        Ok(if seen && known < scanned / MOST_TOPS.1 * MOST_TOPS.0 { Flow::Enough } else { Flow::On })
     }
 
     fn unreadable(&self, seed: u32, error: Error) {

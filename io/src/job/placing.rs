@@ -215,19 +215,25 @@ impl Site<'_> {
                 bytes / self.task.index.unit_size()
             }
         };
-        for unit in units(ahead.passed)..units(target) {
-            ahead.missing += if found.has_none(unit) { self.task.index.unit_range(unit).length } else { 0 };
-        }
-        ahead.passed = target.max(ahead.passed);
-        let advice = Search { passed: ahead.passed, missing: ahead.missing, ..search }.advice();
-        ahead.on = advice != Advice::Wait;
-        if ahead.on {
-            for unit in ahead.next..units(ahead.passed) {
+        let lacking = |among: std::ops::Range<u64>| -> u64 {
+            let lacking = among.filter(|unit| found.has_none(*unit));
+            lacking.map(|unit| self.task.index.unit_range(unit).length).sum()
+        };
+        let (before, missed) = (ahead.passed, ahead.missing);
+        let still = lacking(0..units(before));
+        ahead.passed = target.max(before);
+        ahead.missing = still + lacking(units(before)..units(ahead.passed));
+        let (passed, missing, late) = (ahead.passed, ahead.missing, missed.saturating_sub(still));
+        let advice = Search { passed, missing, missed, late, ..search }.advice();
+        ahead.on = matches!(advice, Advice::Ahead | Advice::Enough);
+        let end = if ahead.on { passed } else { before };
+        if advice != Advice::Wait {
+            for unit in ahead.next..units(end) {
                 if found.has_none(unit) && !self.task.output.has(unit) {
                     self.transfer.want_ahead(unit);
                 }
             }
-            ahead.next = ahead.next.max(units(ahead.passed));
+            ahead.next = ahead.next.max(units(end));
             ahead.ended = advice == Advice::Enough;
             drop(ahead);
             self.bell.ring();

@@ -259,16 +259,23 @@ impl Searching<'_> {
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
         let last = readers.iter().rposition(|reader| reader.length() > 0);
-        let start = Instant::now();
-        let watcher = Watcher { search: self, scanned: AtomicU64::new(0), work, seed_bytes, last, start };
-        let whole = || pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher));
+        // What was looked through before this search says nothing about how it is going.
+        let watcher = || {
+            let (scanned, start) = (AtomicU64::new(0), Instant::now());
+            Watcher { search: self, scanned, work, seed_bytes, last, start }
+        };
+        let whole = || {
+            let watcher = watcher();
+            pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+        };
         if self.index.is_whole() {
             return whole();
         }
+        let above = watcher();
         let mut open = self.shared.options.open.clone();
         open.observer = self.shared.observer.clone();
         let found = std::thread::scope(|scope| {
-            levels::search(pool, self.index, &readers, &watcher, &open, &mut Reading::new(scope, self.index, &open))
+            levels::search(pool, self.index, &readers, &above, &open, &mut Reading::new(scope, self.index, &open))
         })?;
         found.map_or_else(whole, Ok)
     }
@@ -319,13 +326,17 @@ impl Observe for Watcher<'_> {
         let Some((_, site)) = self.search.place.filter(|_| self.last == Some(seed as usize)) else {
             return Ok(Flow::On);
         };
-        let total = self.search.index.length();
+        let index = self.search.index;
+        let total = index.length();
         let search = Search {
             elapsed: self.start.elapsed(),
             scanned: self.scanned.load(Ordering::Relaxed),
             to_scan: self.seed_bytes,
             passed: 0,
             missing: 0,
+            missed: 0,
+            late: 0,
+            found: (index.block_count() - found.missing_blocks()) * u64::from(index.block_size()),
             total,
             rate: site.way().rate.unwrap_or(0),
             thorough: self.search.shared.options.thorough,
