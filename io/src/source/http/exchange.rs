@@ -29,6 +29,8 @@ const HEAD: u64 = 40 * 1024;
 const LEAST: u64 = 64 * 1024;
 /// The length of one that is there to be tried together with another.
 const TRIAL: u64 = 4096;
+/// A connection that has brought some bytes brings so many times as many in its next round trip.
+const SOON: u64 = 2;
 
 impl Shared {
     /// Asks for ranges (ascending, apart from each other) in one exchange and supplies what comes.
@@ -141,12 +143,21 @@ impl Shared {
                     Ok(())
                 }
                 Some((mut incoming, body)) => {
+                    // What is to be asked for once this connection is free again.
+                    let mut next = None;
                     let length = match body {
                         Body::Range(answered) if as_range && answered.offset == 0 => {
                             // Without the length of everything, whoever wants more could not ask for it.
                             let behind = self.total().map(|total| total.saturating_sub(answered.length));
                             if head.zip(behind).is_none_or(|(little, behind)| behind <= little) {
-                                self.rest(&part, answered.length);
+                                let (_, is_one_connection) = self.target().origin.slots();
+                                match head.and(behind) {
+                                    // It comes sooner over this connection than over one that has yet to be made.
+                                    Some(behind) if !is_one_connection && behind <= SOON * answered.length => {
+                                        next = Some(answered.length);
+                                    }
+                                    _ => self.rest(&part, answered.length, false),
+                                }
                             }
                             lock(&self.state).head = None;
                             Some(answered.length)
@@ -158,6 +169,7 @@ impl Shared {
                         supply(&part.pending, end, &data).await?;
                         end += data.len() as u64;
                     }
+                    next.into_iter().for_each(|from| self.rest(&part, from, true));
                     self.check_end(end, length.or_else(|| self.total()))
                 }
             }
@@ -167,15 +179,15 @@ impl Shared {
     }
 
     /// What follows the beginning of everything is asked for over all connections: that takes no longer, and leaves all
-    /// of them warm for the content. On the way, if it is long enough for that, a pair shows whether several ranges are
+    /// of them warm for the content; or `in_one`, over the one that has just brought the beginning. On the way, if it is long enough for that, a pair shows whether several ranges are
     /// answered; where they are not, it is asked for again, and arrives while the others are still on their way.
-    fn rest(&self, part: &Part, from: u64) {
+    fn rest(&self, part: &Part, from: u64, in_one: bool) {
         let (slots, is_one_connection) = self.target().origin.slots();
         let end = self.total().unwrap_or(Range::TO_END);
         if from >= end {
             return;
         }
-        let share = match is_one_connection || end == Range::TO_END {
+        let share = match in_one || is_one_connection || end == Range::TO_END {
             true => end - from,
             false => (end - from).div_ceil(slots as u64).max(LEAST),
         };
