@@ -15,7 +15,8 @@ use crate::open::max_index_size;
 use crate::options::OpenOptions;
 use crate::source::HttpSource;
 
-/// What arrives in a round trip, where nothing is known of the way: 100 Mbit/s at 84 ms.
+/// What arrives in a round trip, where nothing is known of the way: 100 Mbit/s at 84 ms. It does not count as more where it
+/// is, because a round trip to a busy machine seems long.
 const LITTLE: u64 = 1 << 20;
 /// What is read needlessly to save a round trip takes less than this share of one: otherwise bytes are dearer.
 const SHARE: u64 = 4;
@@ -24,7 +25,7 @@ const SHARE: u64 = 4;
 fn round(source: &dyn Source) -> u64 {
     let link = source.link();
     match (link.round_trip, link.rate) {
-        (Some(round_trip), Some(rate)) => (rate as f64 * round_trip.as_secs_f64()) as u64,
+        (Some(round_trip), Some(rate)) => ((rate as f64 * round_trip.as_secs_f64()) as u64).min(LITTLE),
         _ => LITTLE,
     }
 }
