@@ -53,7 +53,7 @@ impl<'a> Place<'a> {
             Tool::Zchunk => "content.zck",
             Tool::Xdelta3 => "content.xdelta",
             Tool::Zstd => "content.patch.zst",
-            Tool::Rsync | Tool::Cp | Tool::CpMv | Tool::B3sum => return None,
+            Tool::Rsync | Tool::Cp | Tool::B3sum => return None,
         })
     }
 
@@ -80,8 +80,8 @@ impl<'a> Place<'a> {
         std::fs::create_dir_all(&self.work)?;
         match (tool, action) {
             (Tool::Casync, Action::Index) => remove(&self.store())?,
-            // These replace the file where it lies; the others read the old one and write another.
-            (Tool::Gosync | Tool::Local | Tool::Rsync | Tool::CpMv, Action::Update) => {
+            // The first two update the file where it lies; the others read the old one and write another.
+            (Tool::Gosync | Tool::Local | Tool::Rsync, Action::Update) => {
                 std::fs::copy(&self.old, self.result())?;
             }
             (Tool::Zchunk, Action::Update) if !self.packed_old().exists() => {
@@ -150,7 +150,7 @@ impl<'a> Place<'a> {
                 sh(need("zstd")?).args("-q -f --long=31").arg(from).arg(new).arg("-o").arg(output)
             }
             Tool::B3sum => sh(need("b3sum")?).arg(new),
-            Tool::Local | Tool::OneThread | Tool::Rsync | Tool::Cp | Tool::CpMv => {
+            Tool::Local | Tool::OneThread | Tool::Rsync | Tool::Cp => {
                 return fail(format!("{} makes no index", tool.name()));
             }
         })
@@ -192,7 +192,6 @@ impl<'a> Place<'a> {
                 sh(need("zstd")?).args("-q -d -f --long=31").arg(from).arg(index).arg("-o").arg(result)
             }
             Tool::Cp => sh("cp").arg(new).arg(result),
-            Tool::CpMv => self.script("cp \"$1\" \"$2.new\" && mv \"$2.new\" \"$2\"", new).arg(result),
             Tool::B3sum => sh(need("b3sum")?).arg(new),
             Tool::OneThread => return fail("it only plans"),
         })

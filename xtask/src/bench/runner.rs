@@ -207,7 +207,7 @@ impl Turn<'_> {
         let (index, content) = (count(published), count(CONTENT));
         let mut run = Run { usage, found: said["from_seeds"].as_u64(), ..Run::default() };
         match (*tool, *action) {
-            (Tool::Rsync | Tool::Cp | Tool::CpMv | Tool::B3sum, _) => {}
+            (Tool::Rsync | Tool::Cp | Tool::B3sum, _) => {}
             // What has all in one file: for the size of an index see the first action.
             (Tool::Bita | Tool::Zchunk | Tool::Xdelta3 | Tool::Zstd, Action::Index) => run.content_bytes = Some(size),
             (Tool::Bita | Tool::Zchunk, _) => (run.content_bytes, run.requests) = (Some(index.bytes), index.requests),

@@ -44,8 +44,6 @@ pub(super) enum Tool {
     Xdelta3,
     Zstd,
     Cp,
-    /// The same in place of the old version.
-    CpMv,
     B3sum,
 }
 
@@ -63,7 +61,6 @@ impl Tool {
         Tool::Xdelta3,
         Tool::Zstd,
         Tool::Cp,
-        Tool::CpMv,
         Tool::B3sum,
     ];
 
@@ -83,8 +80,7 @@ impl Tool {
     ];
 
     /// Those that a goal is about, but for the slowest of them.
-    pub(super) const GOALS: &[Tool] =
-        &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::CpMv, Tool::B3sum];
+    pub(super) const GOALS: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::B3sum];
 
     /// gosync and the floors.
     pub(super) const OWN: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Cp, Tool::B3sum];
@@ -107,7 +103,6 @@ impl Tool {
             Tool::Xdelta3 => "xdelta3",
             Tool::Zstd => "zstd",
             Tool::Cp => "cp",
-            Tool::CpMv => "cp, mv",
             Tool::B3sum => "b3sum",
         }
     }
@@ -131,9 +126,6 @@ impl Tool {
             }
             Tool::Zstd => "`zstd --patch-from=OLD NEW`, for this one old version, as index; `zstd -d`",
             Tool::Cp => "a floor: `cp NEW RESULT`; where only gosync is beside it, and `sync RESULT`, as gosync does",
-            Tool::CpMv => {
-                "a floor: `cp NEW RESULT.new; mv RESULT.new OLD`, which replaces the old version, as an update does"
-            }
             Tool::B3sum => "a floor: `b3sum NEW`",
         }
     }
@@ -142,7 +134,7 @@ impl Tool {
     pub(super) fn does(self, action: Action) -> bool {
         match self {
             Tool::Gosync => true,
-            Tool::Local | Tool::Rsync | Tool::Cp | Tool::CpMv => action == Action::Update,
+            Tool::Local | Tool::Rsync | Tool::Cp => action == Action::Update,
             Tool::OneThread => action == Action::Plan,
             _ => action != Action::Plan,
         }
@@ -160,7 +152,7 @@ impl Tool {
     /// The program and others that come with it.
     fn programs(self) -> &'static [&'static str] {
         match self {
-            Tool::Gosync | Tool::Local | Tool::OneThread | Tool::CpMv => &[],
+            Tool::Gosync | Tool::Local | Tool::OneThread => &[],
             Tool::Zsync => &["zsync", "zsyncmake"],
             Tool::Bita => &["bita"],
             Tool::Rsync => &["rsync"],
