@@ -9,6 +9,8 @@ pub mod c;
 pub mod conformance;
 pub mod data;
 #[cfg(target_os = "linux")]
+pub mod kill;
+#[cfg(target_os = "linux")]
 pub mod real;
 pub mod server;
 
