@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::shapes::{Shape, content_name};
-use super::victim::{Ended, IN_FLIGHT, INDEX, Point, TARGET, Victim};
+use super::victim::{Ended, Point, Victim};
 use super::{Mode, Outcome};
 use crate::conformance::random::Numbers;
+use crate::process::{IN_FLIGHT, INDEX, TARGET};
 use crate::server::Server;
 
 /// The kills of one round at the most.
@@ -158,14 +159,14 @@ impl<'a> Round<'a> {
 
     /// What may come of a run; whether it ended well.
     fn take(&mut self, name: &'static str, ended: Ended) -> Result<bool, String> {
-        let is_done = matches!(ended, Ended::Itself(true, ..));
+        let is_done = matches!(&ended, Ended::Itself(said) if said.is_well);
         match ended {
             Ended::Killed if name == "never" => return Err("killed by nobody".to_owned()),
             Ended::Killed => self.kills.push(name),
-            Ended::Itself(true, ..) => {}
+            Ended::Itself(said) if said.is_well => {}
             // Another one is at it.
-            Ended::Itself(false, kind, said) if BUSY.contains(&kind.as_str()) => self.history.push(said),
-            Ended::Itself(false, _, said) => return Err(said),
+            Ended::Itself(said) if BUSY.contains(&said.kind()) => self.history.push(said.all),
+            Ended::Itself(said) => return Err(said.all),
             Ended::Hung(said) => return Err(format!("it hangs: {said}")),
         }
         self.history.push(format!("done: {is_done}, {} bytes sent", self.sent()));
@@ -209,9 +210,10 @@ impl<'a> Round<'a> {
         let start = Instant::now();
         loop {
             match self.start(Point::Never).end(|| 0) {
-                Ended::Itself(true, ..) => break,
-                Ended::Itself(false, kind, _) if BUSY.contains(&kind.as_str()) && start.elapsed() < PATIENCE => {}
-                Ended::Itself(_, _, said) | Ended::Hung(said) => return Err(format!("the last run: {said}")),
+                Ended::Itself(said) if said.is_well => break,
+                Ended::Itself(said) if BUSY.contains(&said.kind()) && start.elapsed() < PATIENCE => {}
+                Ended::Itself(said) => return Err(format!("the last run: {}", said.all)),
+                Ended::Hung(said) => return Err(format!("the last run hangs: {said}")),
                 Ended::Killed => return Err("killed by nobody".to_owned()),
             }
         }

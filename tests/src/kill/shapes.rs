@@ -1,15 +1,10 @@
 //! Pairs of versions for the kill tests: what an update has to do differs from one to the next.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use serde_json::Value;
-
-use super::victim::{INDEX, TARGET, steady};
-use crate::conformance::program::program;
 use crate::conformance::random::Numbers;
 use crate::data::noise;
-use crate::run;
+use crate::process::{INDEX, TARGET, index, plan};
 
 const KIB: u64 = 1024;
 
@@ -124,14 +119,11 @@ pub(super) fn content_name(number: usize) -> String {
 /// Writes content and index; what a plan says is missing.
 fn publish(folder: &Path, number: usize, before: Option<&[u8]>, bytes: &[u8]) -> u64 {
     std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let (content, index, target) = (folder.join(content_name(number)), folder.join(INDEX), folder.join(TARGET));
+    let (content, described, target) = (folder.join(content_name(number)), folder.join(INDEX), folder.join(TARGET));
     std::fs::write(&content, bytes).expect("the content");
-    run(Command::new(program()).arg("index").arg(&content).arg("--quiet").arg("-o").arg(&index));
+    index(&content, &described);
     if let Some(before) = before {
         std::fs::write(&target, before).expect("the version before");
     }
-    let mut plan = Command::new(program());
-    let said = run(steady(plan.arg("plan").arg(&target).arg("--index").arg(&index)));
-    let last: Value = said.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-    last["to_fetch"].as_u64().unwrap_or_else(|| panic!("{said}"))
+    plan(&target, &described)["to_fetch"].as_u64().expect("a plan")
 }

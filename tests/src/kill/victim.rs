@@ -1,24 +1,15 @@
 //! A `gosync update` as a process of its own, which is killed: after a while, when so much has been sent, or at a system
 //! call (by strace, where the system has it).
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::conformance::program::program;
 use crate::conformance::random::Numbers;
+use crate::process::{Said, TARGET, WATCHDOG, steady};
 
-/// The name of the file that is updated.
-pub(super) const TARGET: &str = "app.bin";
-/// The name of the index.
-pub(super) const INDEX: &str = "app.gosync";
-/// What may be asked for and not yet written.
-pub(super) const IN_FLIGHT: u64 = 128 * 1024;
-/// After this time an update counts as hanging.
-const WATCHDOG: Duration = Duration::from_secs(60);
 /// How often it is looked at.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -83,8 +74,8 @@ impl Point {
 pub(super) enum Ended {
     /// By the kill.
     Killed,
-    /// By itself: whether well, the kind of error otherwise, and everything that it said.
-    Itself(bool, String, String),
+    /// By itself.
+    Itself(Said),
     /// Not at all; it was killed after a long time.
     Hung(String),
 }
@@ -94,12 +85,6 @@ pub(super) struct Victim {
     child: Child,
     point: Point,
     start: Instant,
-}
-
-/// What makes a plan and an update the same each time, whatever the machine is doing.
-pub(super) fn steady(command: &mut Command) -> &mut Command {
-    command.args(["--json", "--quiet", "--max-gap", "1", "--assume-rtt", "1ms", "--assume-rate", "5MB", "--thorough"]);
-    command.args(["--max-bytes-in-flight", &IN_FLIGHT.to_string(), "--proxy", ""])
 }
 
 impl Victim {
@@ -148,21 +133,11 @@ impl Victim {
             if self.start.elapsed() > WATCHDOG {
                 let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.child.id())]).status();
                 let output = self.child.wait_with_output();
-                return Ended::Hung(output.map(|output| said(&output)).unwrap_or_default());
+                return Ended::Hung(output.map(|output| Said::new(&output).all).unwrap_or_default());
             }
             std::thread::sleep(TICK);
         }
-        let output = self.child.wait_with_output().unwrap_or_else(|error| panic!("{error}"));
-        if output.status.signal() == Some(9) {
-            return Ended::Killed;
-        }
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let last: Value = printed.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-        let kind = last["kind"].as_str().unwrap_or_default().to_owned();
-        Ended::Itself(output.status.success(), kind, format!("{}: {}", output.status, said(&output)))
+        let said = Said::new(&self.child.wait_with_output().unwrap_or_else(|error| panic!("{error}")));
+        if said.signal == Some(9) { Ended::Killed } else { Ended::Itself(said) }
     }
-}
-
-fn said(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
