@@ -12,6 +12,8 @@ use crate::server::Server;
 
 /// The kills of one round at the most.
 const KILLS: u64 = 8;
+/// Of an answer that brings everything to the end, the server sends a few pieces more before it sees that nobody reads on.
+const ON_ITS_WAY: u64 = 64 * 1024;
 /// What a kill may be late beside the time that an update takes.
 const START: Duration = Duration::from_millis(150);
 /// For how long a run may be refused because another is still at the target.
@@ -126,7 +128,9 @@ impl<'a> Round<'a> {
     /// What may be sent: what was missing, what each kill may have caught on its way, and that once more for each version that
     /// came while another was under way.
     fn most(&self) -> u64 {
-        self.missing() + (self.kills.len() + self.current) as u64 * IN_FLIGHT
+        let is_whole = self.shape.versions.iter().any(|version| version.is_whole);
+        let caught = IN_FLIGHT + if is_whole { ON_ITS_WAY } else { 0 };
+        self.missing() + (self.kills.len() + self.current) as u64 * caught
     }
 
     fn start(&self, point: Point) -> Victim {
@@ -182,9 +186,10 @@ impl<'a> Round<'a> {
         let is_whole = is_old || versions.iter().any(|version| is(&version.bytes));
         let names = self.names();
         let beside = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).count();
-        let (parts, journals) = (beside(".gosync-part"), beside(".gosync-journal"));
+        let [parts, journals, locks] = [".gosync-part", ".gosync-journal", ".gosync-lock"].map(beside);
         self.history.push(format!("whole: {is_whole}, old: {is_old}, beside: {names:?}"));
-        if names.len() != parts + journals || parts > 1 || journals > 1 {
+        // One partial file for each version that has been published.
+        if names.len() != parts + journals + locks || parts > versions.len() || journals > 1 || locks > 1 {
             return Err(format!("{names:?} beside the target"));
         }
         if !is_whole && (self.mode == Mode::Beside || journals == 0) {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::conformance::random::Numbers;
 use crate::data::noise;
 use crate::process::{INDEX, TARGET, index, plan};
@@ -26,6 +28,8 @@ pub(super) struct Version {
     pub(super) folder: PathBuf,
     /// What the program's plan lacks, starting from the version before.
     pub(super) missing: u64,
+    /// Whether the plan fetches everything in one go.
+    pub(super) is_whole: bool,
 }
 
 /// What becomes of the version before.
@@ -102,9 +106,10 @@ pub(super) fn shapes(seed: u64, folder: &Path) -> Vec<Shape> {
         for (number, change) in changes.iter().enumerate() {
             let bytes = change(before.as_deref().unwrap_or_default(), &mut numbers);
             let folder = folder.join(format!("{} {number}", name));
-            let missing = publish(&folder, number, before.as_deref(), &bytes);
+            let plan = publish(&folder, number, before.as_deref(), &bytes);
+            let (missing, is_whole) = (plan["to_fetch"].as_u64().expect("a plan"), plan["strategy"] == "whole");
             before = Some(bytes.clone());
-            versions.push(Version { bytes, folder, missing });
+            versions.push(Version { bytes, folder, missing, is_whole });
         }
         shapes.push(Shape { name, old: has_old.then_some(old), versions });
     }
@@ -116,8 +121,8 @@ pub(super) fn content_name(number: usize) -> String {
     format!("app-{number}.bin")
 }
 
-/// Writes content and index; what a plan says is missing.
-fn publish(folder: &Path, number: usize, before: Option<&[u8]>, bytes: &[u8]) -> u64 {
+/// Writes content and index; what a plan says.
+fn publish(folder: &Path, number: usize, before: Option<&[u8]>, bytes: &[u8]) -> Value {
     std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let (content, described, target) = (folder.join(content_name(number)), folder.join(INDEX), folder.join(TARGET));
     std::fs::write(&content, bytes).expect("the content");
@@ -125,5 +130,5 @@ fn publish(folder: &Path, number: usize, before: Option<&[u8]>, bytes: &[u8]) ->
     if let Some(before) = before {
         std::fs::write(&target, before).expect("the version before");
     }
-    plan(&target, &described)["to_fetch"].as_u64().expect("a plan")
+    plan(&target, &described)
 }
