@@ -239,6 +239,11 @@ impl Shared {
         }
     }
 
+    /// Where the target really is.
+    fn real_target(&self) -> Result<PathBuf> {
+        crate::output::real_target(&self.target, self.options.refuse_symlink)
+    }
+
     /// The target, if it is there to be a seed.
     fn old_target(&self) -> Option<&Path> {
         (!self.options.ignore_target && self.target.is_file()).then_some(&*self.target)

@@ -16,7 +16,7 @@ use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::{Added, Shared, adopting, levels};
 use crate::open;
-use crate::output::{self, Lock, Output, Replacing, names};
+use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
@@ -25,7 +25,7 @@ use crate::{spool, trust, verbs};
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
-    output::real_target(&shared.target)?;
+    shared.real_target()?;
     match plan_for(shared, &shared.index) {
         Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
         outcome => outcome,
@@ -55,7 +55,7 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    let target = output::real_target(&shared.target)?;
+    let target = shared.real_target()?;
     // A target that needs no update may be where nothing can be locked.
     let lock = Lock::take(&shared.disk, &target);
     if let Ok(lock) = &lock {
@@ -65,11 +65,21 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         }
         output::tidy_up(&shared.disk, &target);
     }
-    let error = match attempt(shared, &shared.index, &lock) {
+    let goal = Goal { before: Identity::at(&target), target, lock };
+    let error = match attempt(shared, &shared.index, &goal) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
-    attempt(shared, &newer(shared, error)?, &lock)
+    attempt(shared, &newer(shared, error)?, &goal)
+}
+
+/// What an update is to replace.
+struct Goal {
+    /// Where it really is.
+    target: PathBuf,
+    /// What was there when the update began.
+    before: Option<Identity>,
+    lock: Result<Lock>,
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -97,22 +107,22 @@ fn may_be_another_version(error: &Error) -> bool {
 }
 
 /// One try at the version that `index` describes.
-fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<()> {
+fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
     let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         drop(seeds);
-        if lock.is_ok() {
-            names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &[]);
+        if goal.lock.is_ok() {
+            names::remove_parts(&shared.disk, &goal.target, &[]);
         }
         return up_to_date(shared);
     }
-    lock.as_ref().map_err(Clone::clone)?;
-    let output = Output::open(&shared.disk, &shared.target, index)?;
+    goal.lock.as_ref().map_err(Clone::clone)?;
+    let output = Output::open(&shared.disk, &goal.target, index, shared.options.keep)?;
     let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
-    names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &kept);
+    names::remove_parts(&shared.disk, &goal.target, &kept);
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
@@ -137,7 +147,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<(
         }
         return Err(error);
     }
-    publish(shared, seeds, output)
+    publish(shared, index, goal, seeds, output)
 }
 
 /// Tells what will be done.
@@ -200,7 +210,7 @@ fn up_to_date(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
+fn publish(shared: &Shared, index: &Index, goal: &Goal, seeds: Seeds, output: Output) -> Result<()> {
     // Windows replaces only what nobody holds open, the old target included.
     drop(seeds);
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
@@ -215,18 +225,41 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     };
     let options = &shared.options;
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
-    let real = output::real_target(&shared.target)?;
-    let aside = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })?;
-    names::remove_parts(&shared.disk, &real, &[]);
-    if let Some(aside) = aside {
-        let text = "the old target, which is still held, was moved aside";
-        shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+    let (part, lost) = output.finish(options.keep)?;
+    if !lost.is_empty() {
+        let text = format!("not everything of the old file could be kept: {}", lost.join(", "));
+        shared.observer.event(Level::Warning, "not_kept", text, &[("target", &target)]);
     }
+    if !is_replaced(shared, index, goal)? {
+        let how = Replacing { timeout, move_aside, cancel, waiting: &waiting };
+        if let Some(aside) = part.publish(&goal.target, &how)? {
+            let text = "the old target, which is still held, was moved aside";
+            shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+        }
+    }
+    names::remove_parts(&shared.disk, &goal.target, &[]);
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
         .meter
         .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(())
+}
+
+/// Whether somebody else has put the new version at the target meanwhile. If it was something else, that stays, and is an
+/// error. Between this look and the rename, nobody's file is safe: no system has a rename that compares.
+fn is_replaced(shared: &Shared, index: &Index, goal: &Goal) -> Result<bool> {
+    let now = Identity::at(&goal.target);
+    if now.is_none() || now == goal.before {
+        return Ok(false);
+    }
+    let is_new = FileReader::open(&goal.target, "target")
+        .and_then(|reader| verbs::is_target(&reader, index, &shared.observer))
+        .unwrap_or(false);
+    if is_new {
+        return Ok(true);
+    }
+    let error = Error::new(ErrorKind::State, "another program has put something else at the target during the update");
+    Err(error.with("path", shared.target.display()))
 }
 
 /// The bounds of the transfer, from the options.
@@ -419,7 +452,7 @@ impl Seeds {
             readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
         }
         let own_part = readers.len() as u32;
-        let target = output::real_target(&shared.target)?;
+        let target = shared.real_target()?;
         let own = names::part(&target, index)?;
         // One that cannot be read is none.
         let open = |path: &Path| FileReader::open(path, "partial file").ok();
