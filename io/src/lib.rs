@@ -14,6 +14,8 @@ mod open;
 mod options;
 mod output;
 mod parts;
+#[cfg(test)]
+mod power;
 mod random;
 mod report;
 mod seed;
