@@ -7,6 +7,7 @@ use std::time::Duration;
 use gosync_core::Digest;
 use gosync_core::index::{Format, PublicKey};
 
+use crate::output::Keep;
 use crate::report::Observer;
 
 /// How to build an index.
@@ -146,6 +147,10 @@ pub struct JobOptions {
     /// On Windows: when that time is over, move the old file aside, which works for a running program too, and put the
     /// new one in its place. What lies aside is removed at the next update. Otherwise it is an error.
     pub move_aside: bool,
+    /// What the new file has of the one that it replaces: its mode, owner and extended attributes, unless this says otherwise.
+    pub keep: Keep,
+    /// A target that is a symbolic link is an error. Otherwise what the link leads to is updated, and the link stays.
+    pub refuse_symlink: bool,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

@@ -3,6 +3,7 @@
 //! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
+mod adopting;
 mod ahead;
 mod levels;
 mod placing;
@@ -15,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
+use crate::disk::Disk;
 use crate::options::JobOptions;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::{FileReader, Kind};
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a cancelled job gets to clean up before its caller is let go.
+/// How long a cancelled job gets to end in order before its caller is let go.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// One update of one file. Thread-safe: any thread may cancel it or look at its progress.
@@ -37,6 +39,8 @@ struct Shared {
     target: PathBuf,
     options: JobOptions,
     observer: Observer,
+    /// Where it writes.
+    disk: Disk,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -52,8 +56,6 @@ struct State {
     /// The index of a newer version, if one turned out to be there.
     newer: Option<Arc<Index>>,
     statistics: Statistics,
-    /// The unfinished outputs.
-    temporary: Vec<PathBuf>,
 }
 
 /// A seed that was added.
@@ -86,8 +88,16 @@ impl Job {
         let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
-        let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
+        let disk = Disk::system();
+        let shared = Shared { index, source, target, options, observer, disk, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
+    }
+
+    /// Has the job write by `disk`, before anything else is done with it.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for the tests that put something between")]
+    pub(crate) fn set_disk(&mut self, disk: Disk) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
@@ -160,7 +170,7 @@ impl Job {
     }
 
     /// Does `work` on a thread of its own and waits for it; after a cancel, not for long: a seed on a dead network
-    /// drive must not hold the caller. The thread then ends by itself and cleans up behind it.
+    /// drive must not hold the caller. The thread then ends by itself; until then it holds the target's lock.
     fn detachable<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let cancel = &self.shared.observer.cancel;
         cancel.check()?;
@@ -190,7 +200,6 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
-                    self.shared.remove_temporary();
                     return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
                 }
             }
@@ -207,15 +216,6 @@ impl Drop for Job {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Removes the unfinished output of a thread that is no longer waited for, in case the process ends before it.
-    fn remove_temporary(&self) {
-        let paths = std::mem::take(&mut self.state().temporary);
-        for path in paths {
-            // Where this fails (Windows, an open file), the thread itself removes it when it ends.
-            let _ = std::fs::remove_file(path);
-        }
     }
 
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.
@@ -237,6 +237,11 @@ impl Shared {
             let statistics = &mut self.state().statistics;
             statistics.reason = format!("{}; {reason}", statistics.reason);
         }
+    }
+
+    /// Where the target really is.
+    fn real_target(&self) -> Result<PathBuf> {
+        crate::output::real_target(&self.target, self.options.refuse_symlink)
     }
 
     /// The target, if it is there to be a seed.
