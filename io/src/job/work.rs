@@ -9,7 +9,7 @@ use gosync_core::cost::Way;
 use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
-use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
@@ -38,10 +38,10 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
     let search = Searching { shared, index, seeds: &seeds, place: None };
     let plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool)?.cover())
+        Plan::up_to_date(index, search.run(&pool)?)
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared, index).max_gap)
+        Plan::new(index, search.run(&pool)?, &way, limits(shared, index).max_gap)
     };
     tell(shared, &plan);
     shared
@@ -100,10 +100,8 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
-        // The cover says it all from here on.
-        drop(found);
+        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
+        let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
         tell(shared, &plan);
         Ok(plan)
     });
@@ -254,10 +252,13 @@ struct Searching<'a> {
 }
 
 impl Searching<'_> {
-    fn run(&self, pool: &rayon::ThreadPool) -> Result<Found> {
+    /// The cover of the target by what they have.
+    fn run(&self, pool: &rayon::ThreadPool) -> Result<Vec<Piece>> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
+        // The cover says it all.
+        let cover = |found: Found| pool.install(|| matching::join_seams(self.index, &readers, found.cover()));
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         // What was looked through before this search says nothing about how it is going.
         let watcher = || {
@@ -269,7 +270,7 @@ impl Searching<'_> {
             pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
         };
         if self.index.is_whole() {
-            return whole();
+            return whole().map(cover);
         }
         let above = watcher();
         let mut open = self.shared.options.open.clone();
@@ -277,7 +278,7 @@ impl Searching<'_> {
         let found = std::thread::scope(|scope| {
             levels::search(pool, self.index, &readers, &above, &open, &mut Reading::new(scope, self.index, &open))
         })?;
-        found.map_or_else(whole, Ok)
+        found.map_or_else(whole, Ok).map(cover)
     }
 }
 
