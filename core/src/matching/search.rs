@@ -147,13 +147,13 @@ impl<'a> Search<'a> {
             for outcome in self.look(seed, number, wave, false)? {
                 self.take(number, &outcome);
             }
+            // What equals something that was found is not missing, and not to be fetched ahead.
+            self.spread();
             let passed = wave.last().map_or(0, |(start, length)| start + length);
             if self.observer.passed(&self.found, number, passed)? == Flow::Enough {
-                self.spread();
                 return Ok(Flow::Enough);
             }
         }
-        self.spread();
         Ok(Flow::On)
     }
 

@@ -10,7 +10,7 @@ use gosync_core::cost::Way;
 use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
-use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
@@ -40,10 +40,10 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let search = Searching { shared, index, seeds: &seeds, place: None };
     let nothing = || Found::new(index);
     let plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool, nothing())?.cover())
+        Plan::up_to_date(index, search.run(&pool, nothing())?)
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool, nothing())?.cover(), &way, limits(shared, index).max_gap)
+        Plan::new(index, search.run(&pool, nothing())?, &way, limits(shared, index).max_gap)
     };
     tell(shared, &plan);
     shared
@@ -127,10 +127,8 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
         let begun = adopting::adopt(shared, index, &output, seeds.own_part, &pool)?;
-        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
-        // The cover says it all from here on.
-        drop(found);
+        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
+        let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
         tell(shared, &plan);
         Ok(plan)
     });
@@ -305,11 +303,13 @@ struct Searching<'a> {
 }
 
 impl Searching<'_> {
-    /// Looks for what `begun` lacks.
-    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
+    /// The cover of the target by what they have. Looks for what `begun` lacks.
+    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Vec<Piece>> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
+        // The cover says it all.
+        let cover = |found: Found| pool.install(|| matching::join_seams(self.index, &readers, found.cover()));
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         // What was looked through before this search says nothing about how it is going.
         let watcher = || {
@@ -322,7 +322,7 @@ impl Searching<'_> {
             pool.install(|| matching::find_rest(self.index, &readers, &options, &watcher, begun))
         };
         if self.index.is_whole() {
-            return whole(begun);
+            return whole(begun).map(cover);
         }
         let above = watcher();
         let mut open = self.shared.options.open.clone();
@@ -331,7 +331,7 @@ impl Searching<'_> {
             let mut reading = Reading::new(scope, self.index, &open);
             levels::search(pool, self.index, &readers, &above, &open, &mut reading, begun.clone())
         })?;
-        found.map_or_else(|| whole(begun), Ok)
+        found.map_or_else(|| whole(begun), Ok).map(cover)
     }
 }
 
