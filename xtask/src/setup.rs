@@ -14,6 +14,8 @@ const DEBIAN: &[(&str, &str, &str)] = &[
     ("cmake", "cmake", "the test of the installed C library"),
     ("valgrind", "valgrind", "the leak tests"),
     ("minisign", "minisign", "the tests of signatures"),
+    ("mkfs.btrfs", "btrfs-progs", "the tests on file systems that can clone"),
+    ("mkfs.xfs", "xfsprogs", "the tests on file systems that can clone"),
     ("rsync", "rsync", "the benchmark"),
     ("zsync", "zsync", "the benchmark"),
     ("b3sum", "b3sum", "the benchmark"),
@@ -42,7 +44,7 @@ pub(crate) fn run() -> Result<bool> {
 
 /// Installs the packages of the benchmark's peers.
 pub(crate) fn peers() -> Result<()> {
-    debian(&DEBIAN[6..])
+    debian(&DEBIAN[8..])
 }
 
 fn debian(list: &[(&str, &str, &str)]) -> Result<()> {
