@@ -9,6 +9,7 @@ mod keep;
 mod lock;
 pub(crate) mod names;
 mod replace;
+mod room;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -39,28 +40,48 @@ pub(crate) struct Output {
     part: Part,
     target: PathBuf,
     ledger: Ledger,
-    /// Whether it is zeros wherever nothing was written.
+    /// Whether it is a hole, and so zeros, wherever nothing was written.
     is_blank: bool,
+    /// Whether it began as a clone of the old target, with which it shares its room until it is written to.
+    is_clone: bool,
 }
 
 impl Output {
-    /// The output for `target`, of the length that `index` says: the partial file of this version, or an empty one. Whoever
-    /// asks holds the target's lock.
-    pub(crate) fn open(disk: &Disk, target: &Path, index: &Index, keep: Keep) -> Result<Output> {
+    /// The output for `target`, of the length that `index` says: the partial file of this version, or a clone of `old` where
+    /// the file system can do that, or an empty one. Whoever asks holds the target's lock.
+    pub(crate) fn open(disk: &Disk, target: &Path, index: &Index, keep: Keep, old: Option<&Path>) -> Result<Output> {
         let target = target.to_owned();
         let path = names::part(&target, index)?;
         let (file, is_blank) = open_part(disk, &path, keep.mode && target.exists()).map_err(|cause| {
             Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
         })?;
         let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(!is_blank) };
-        file.set_length(index.length())
-            .map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
-        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank })
+        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", target.display());
+        let old = old.filter(|_| is_blank).and_then(|old| fs::File::open(old).ok());
+        let is_clone = match old {
+            Some(old) => file.clone_from(&old).map_err(failed)?,
+            None => false,
+        };
+        file.set_length(index.length()).map_err(failed)?;
+        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank: is_blank && !is_clone, is_clone })
     }
 
     /// What is to be looked through because it may be right already: nothing if the output began empty.
     pub(crate) fn begun(&self) -> Result<Option<FileReader>> {
         (!self.is_blank).then(|| self.reader()).transpose()
+    }
+
+    /// Whether what it began with is the old target.
+    pub(crate) fn is_clone(&self) -> bool {
+        self.is_clone
+    }
+
+    /// Makes the output empty again: what it began with is of no use.
+    pub(crate) fn clear(&mut self, index: &Index) -> Result<()> {
+        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", self.target.display());
+        self.file.set_length(0).and_then(|()| self.file.set_length(index.length())).map_err(failed)?;
+        (self.is_blank, self.is_clone) = (true, false);
+        Ok(())
     }
 
     /// The output as it is now, to be read.

@@ -191,6 +191,13 @@ export interface UpdateOptions extends OpenOptions {
    * the next update. Otherwise it is an error.
    */
   moveAside?: boolean | undefined;
+  /**
+   * What the new file has of the one that it replaces, as far as the platform can: `none`, or any of `mode`, `owner`,
+   * `xattrs` and `times`, with commas between. Without it, `mode,owner,xattrs`.
+   */
+  keep?: string | undefined;
+  /** A symbolic link as the target is an error. Otherwise what it leads to is updated, and the link stays. */
+  refuseSymlink?: boolean | undefined;
 }
 
 /** What to verify, against what. */

@@ -43,6 +43,10 @@ pub struct JobInput {
     pub replace_timeout: Option<u32>,
     /// Move an old file aside that is held still then.
     pub move_aside: bool,
+    /// What is kept of the file that is replaced.
+    pub keep: Option<String>,
+    /// A target that is a symbolic link is an error.
+    pub refuse_symlink: bool,
 }
 
 /// A run of the target that comes from one place.
@@ -195,6 +199,8 @@ impl Order {
             thorough: given.thorough,
             replace_timeout_ms: given.replace_timeout.unwrap_or_default(),
             move_aside: given.move_aside,
+            keep: given.keep,
+            refuse_symlink: given.refuse_symlink,
             open: Some(open),
             observer,
         };

@@ -120,13 +120,14 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
         return up_to_date(shared);
     }
     goal.lock.as_ref().map_err(Clone::clone)?;
-    let output = Output::open(&shared.disk, &goal.target, index, shared.options.keep)?;
+    let mut output = Output::open(&shared.disk, &goal.target, index, shared.options.keep, shared.old_target())?;
     let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
     names::remove_parts(&shared.disk, &goal.target, &kept);
+    let begun = adopting::adopt(shared, index, &mut output, seeds.own_part, &pool)?;
+    output.reserve(index)?;
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let begun = adopting::adopt(shared, index, &output, seeds.own_part, &pool)?;
         let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
         let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
         // The cover says it all from here on.

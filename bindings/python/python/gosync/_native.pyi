@@ -426,6 +426,7 @@ def plan(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
+    keep: str | None = None, refuse_symlink: bool = False,
     max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
@@ -442,6 +443,7 @@ def update(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
+    keep: str | None = None, refuse_symlink: bool = False,
     max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
@@ -470,6 +472,9 @@ def update(
     - `replace_timeout`: on Windows, how long a target that another program holds is waited for, in seconds (30).
       `move_aside`: when that time is over, move the old file aside, which works for a running program too, and remove it
       at the next update; otherwise it is an error.
+    - `keep`: what the new file has of the one that it replaces, as far as the platform can: "none", or any of "mode",
+      "owner", "xattrs" and "times", with commas between ("mode,owner,xattrs").
+    - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated, and the link stays.
     """
 
 def verify(
