@@ -118,7 +118,8 @@ fn with_failing(call: &str, error: &str, when: &str, kind: &str) -> Published {
     let said = published.run(published.update(&target, &before, &[]), 0, || {});
     failed(&said, kind, &target, &published.old);
     beside(folder.path());
-    then_it_goes_well(&published, &target, 1);
+    // What is in flight may be asked for once more between the failure and the end.
+    then_it_goes_well(&published, &target, 2);
     published
 }
 
@@ -245,15 +246,13 @@ fn a_target_that_somebody_else_replaces_or_removes_midway() {
     beside(folder.path());
     // Asked once more, it is wanted.
     then_it_goes_well(&published, &target, 1);
-    // And one that is gone.
+    // One that is gone is nobody's: what was asked for takes its place.
     let published = self::published(4_000_000);
     let target = old_version(folder.path(), &published);
     let said = published.run(published.update(&target, &[], &[]), MIB as u64 / 2, || {
         fs::remove_file(&target).expect("removed");
     });
-    assert!(!said.is_well && said.kind() == "STATE" && !target.exists(), "{}", said.all);
-    let old = published.run(published.update(&target, &[], &[]), 0, || {});
-    assert!(old.is_well && fs::read(&target).expect("the target") == published.new, "{}", old.all);
+    assert!(said.is_well && fs::read(&target).expect("the target") == published.new, "{}", said.all);
     assert_eq!(beside(folder.path()), [""; 0]);
 }
 

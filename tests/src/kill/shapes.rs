@@ -107,7 +107,8 @@ pub(super) fn shapes(seed: u64, folder: &Path) -> Vec<Shape> {
             let bytes = change(before.as_deref().unwrap_or_default(), &mut numbers);
             let folder = folder.join(format!("{} {number}", name));
             let plan = publish(&folder, number, before.as_deref(), &bytes);
-            let (missing, is_whole) = (plan["to_fetch"].as_u64().expect("a plan"), plan["strategy"] == "whole");
+            let missing = plan["to_fetch"].as_u64().expect("a plan");
+            let is_whole = plan["strategy"] == "whole" || missing == bytes.len() as u64;
             before = Some(bytes.clone());
             versions.push(Version { bytes, folder, missing, is_whole });
         }
