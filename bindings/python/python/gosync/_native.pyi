@@ -425,10 +425,9 @@ def plan(
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
-    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
-    keep: str | None = None, refuse_symlink: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
     rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
@@ -442,10 +441,9 @@ def update(
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
-    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
-    keep: str | None = None, refuse_symlink: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
     rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
@@ -472,9 +470,9 @@ def update(
     - `replace_timeout`: on Windows, how long a target that another program holds is waited for, in seconds (30).
       `move_aside`: when that time is over, move the old file aside, which works for a running program too, and remove it
       at the next update; otherwise it is an error.
-    - `keep`: what the new file has of the one that it replaces, as far as the platform can: "none", or any of "mode",
-      "owner", "xattrs" and "times", with commas between ("mode,owner,xattrs").
-    - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated, and the link stays.
+    - `keep`: what the new file has of the one it replaces: "none", or any of "mode", "owner", "xattrs" and "times", with
+      commas between ("mode,owner,xattrs").
+    - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated.
     """
 
 def verify(
