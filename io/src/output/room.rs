@@ -62,12 +62,16 @@ impl Output {
     }
 }
 
+/// Bytes of a top block at most.
+const LARGEST: u64 = 1 << 20;
+
 /// What a block of zeros looks like in an index.
 struct Zeros(Option<(u64, u64)>);
 
 impl Zeros {
     fn of(level: Blocks<'_>) -> Zeros {
-        let is_known = level.has_identities() && level.count() > 0;
+        // A legacy index says nothing of zeros, and may have blocks of any size.
+        let is_known = level.has_identities() && level.count() > 0 && level.size() <= LARGEST;
         Zeros(is_known.then(|| (level.cut_weak(0, 0), level.hint_of(&vec![0; level.size() as usize]))))
     }
 
