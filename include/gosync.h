@@ -122,6 +122,10 @@
 // `replace_timeout_ms`, which works for a running program too. What lies aside is removed at the next update.
 #define GOSYNC_JOB_MOVE_ASIDE 8
 
+// Flag of gosync_job_options: a target that is a symbolic link is an error. Otherwise what the link leads to is updated, and
+// the link stays.
+#define GOSYNC_JOB_REFUSE_SYMLINK 16
+
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
 
@@ -387,7 +391,8 @@ typedef struct {
     int32_t retries;
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
-    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH and GOSYNC_JOB_MOVE_ASIDE, or 0.
+    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE and
+    // GOSYNC_JOB_REFUSE_SYMLINK, or 0.
     uint32_t flags;
     // On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     // milliseconds. 0 means 30000.
@@ -404,6 +409,10 @@ typedef struct {
     double assume_rtt_ms;
     // Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
     uint64_t assume_rate;
+    // What the new file has of the one that it replaces, as far as the platform can: "none", or any of "mode" (with access
+    // control lists; on Windows the read-only mark), "owner", "xattrs" and "times", with commas between. NULL means
+    // "mode,owner,xattrs".
+    const char *keep;
 } gosync_job_options;
 
 // What a job has done.

@@ -125,6 +125,10 @@ export interface JobInput {
   replaceTimeout?: number
   /** Move an old file aside that is held still then. */
   moveAside: boolean
+  /** What is kept of the file that is replaced. */
+  keep?: string
+  /** A target that is a symbolic link is an error. */
+  refuseSymlink: boolean
 }
 
 /** An error kind. */

@@ -319,7 +319,8 @@ fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Part)> {
     let folder = folder_of(target);
     let failed = |cause| Error::from_io(plain(cause), "cannot write in the target's folder", folder.display());
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".gosync-part");
+    builder.prefix(&prefix).suffix(names::PART);
+    names::remove_stale(disk, target, &prefix);
     let made = builder.make_in(folder, |path| disk.create(path, &mut options)).map_err(failed)?;
     let (file, path) = made.into_parts();
     // From here on it is removed by us, if at all.

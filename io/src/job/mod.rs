@@ -7,6 +7,7 @@ mod adopting;
 mod ahead;
 mod levels;
 mod placing;
+mod seeds;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -95,7 +96,6 @@ impl Job {
 
     /// Has the job write by `disk`, before anything else is done with it.
     #[cfg(test)]
-    #[allow(dead_code, reason = "for the tests that put something between")]
     pub(crate) fn set_disk(&mut self, disk: Disk) {
         Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
     }

@@ -18,7 +18,8 @@ use gosync_core::transfer::Transfer;
 use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source};
 
 use super::ahead::{Advice, Search};
-use super::work::{self, Seeds};
+use super::seeds::Seeds;
+use super::work;
 use super::{Shared, TICK};
 use crate::output::Output;
 use crate::random::random;

@@ -14,13 +14,14 @@ use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared, adopting, levels};
+use super::seeds::Seeds;
+use super::{Shared, adopting, levels};
 use crate::open;
 use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
-use crate::seed::{FileReader, Kind};
-use crate::{spool, trust, verbs};
+use crate::seed::FileReader;
+use crate::{trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
@@ -402,85 +403,5 @@ impl Observe for Watcher<'_> {
     fn unreadable(&self, seed: u32, error: Error) {
         let text = format!("a part of a seed cannot be read and is left out: {error}");
         self.search.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
-    }
-}
-
-/// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
-/// next run of the same job.
-fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
-    if let Some(spooled) = seed.spooled {
-        return Ok(spooled);
-    }
-    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
-    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
-    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
-        kept.spooled = Some(Arc::clone(&reader));
-    }
-    Ok(reader)
-}
-
-/// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
-/// file of this version, or nothing, and the newest one of another version, if there is any.
-pub(super) struct Seeds {
-    pub(super) readers: Vec<Arc<dyn ReadAt>>,
-    has_target: bool,
-    /// The number of the partial file of this version.
-    own_part: u32,
-    /// The paths of the partial files that are among them.
-    parts: Vec<PathBuf>,
-}
-
-impl Seeds {
-    /// The target, the seeds that were added, and what earlier tries left behind.
-    fn open(shared: &Shared, index: &Index) -> Result<Seeds> {
-        let target = shared.old_target();
-        let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
-            Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
-            Err(error) => {
-                let text = format!("the old target cannot be read and is left out: {error}");
-                shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &0)]);
-                None
-            }
-        });
-        let has_target = own.is_some();
-        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
-        let mut readers = vec![own.unwrap_or_else(nothing)];
-        // Not in the loop's head, where the lock would be held while files are opened.
-        let seeds = shared.state().seeds.clone();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            // The target given once more as a seed has nothing new to say.
-            let is_target = has_target && open::same_file(&seed.path, &shared.target);
-            readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
-        }
-        let own_part = readers.len() as u32;
-        let target = shared.real_target()?;
-        let own = names::part(&target, index)?;
-        // One that cannot be read is none.
-        let open = |path: &Path| FileReader::open(path, "partial file").ok();
-        let mut parts = Vec::new();
-        let mut add = |path: PathBuf, reader: Option<FileReader>| {
-            let reader = reader.map(|reader| Arc::new(reader) as Arc<dyn ReadAt>);
-            parts.extend(reader.is_some().then_some(path));
-            readers.push(reader.unwrap_or_else(nothing));
-        };
-        let reader = open(&own);
-        add(own.clone(), reader);
-        if let Some(other) = names::parts(&target).into_iter().find(|path| *path != own) {
-            let reader = open(&other);
-            add(other, reader);
-        }
-        Ok(Seeds { readers, has_target, own_part, parts })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.length()).sum()
-    }
-
-    /// Whether the target is the new version already.
-    fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
-        match self.readers.first() {
-            Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
-            _ => Ok(false),
-        }
     }
 }

@@ -191,8 +191,8 @@ impl<'a> Round<'a> {
         let beside = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).count();
         let [parts, journals, locks] = [".gosync-part", ".gosync-journal", ".gosync-lock"].map(beside);
         self.history.push(format!("whole: {is_whole}, old: {is_old}, beside: {names:?}"));
-        // One partial file for each version that has been published.
-        if names.len() != parts + journals + locks || parts > versions.len() || journals > 1 || locks > 1 {
+        // The partial file of the version that is wanted, and one of another.
+        if names.len() != parts + journals + locks || parts > 2.min(versions.len()) || journals > 1 || locks > 1 {
             return Err(format!("{names:?} beside the target"));
         }
         if !is_whole && (self.mode == Mode::Beside || journals == 0) {
