@@ -6,6 +6,7 @@
 mod cache;
 mod cancel;
 mod collect;
+mod disk;
 mod gather;
 mod job;
 mod location;

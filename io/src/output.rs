@@ -3,7 +3,7 @@
 
 mod replace;
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use gosync_core::assemble::{Ledger, Verified};
 use gosync_core::index::UNIT;
 use gosync_core::{Error, ErrorKind, Index, Result};
-use tempfile::{NamedTempFile, TempPath};
 
 use crate::cancel::Cancel;
+use crate::disk::{Disk, DiskFile};
 
 pub(crate) use replace::{Replacing, tidy_up};
 
@@ -22,19 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A result in the making. Dropping it unpublished removes it.
 pub(crate) struct Output {
-    file: File,
-    path: TempPath,
+    file: DiskFile,
+    path: Temporary,
     target: PathBuf,
     ledger: Ledger,
 }
 
 impl Output {
     /// Makes an empty output for `target`, of the length that `index` says.
-    pub(crate) fn create(target: &Path, index: &Index) -> Result<Output> {
+    pub(crate) fn create(disk: &Disk, target: &Path, index: &Index) -> Result<Output> {
         let target = real_target(target)?;
-        let temporary = temporary_beside(&target)?;
-        let (file, path) = temporary.into_parts();
-        file.set_len(index.length())
+        let (file, path) = temporary_beside(disk, &target)?;
+        file.set_length(index.length())
             .map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
         Ok(Output { file, path, target, ledger: Ledger::new(index) })
     }
@@ -50,7 +49,7 @@ impl Output {
             if !is_zero(units[0]) {
                 let start = (offset - verified.offset()) as usize;
                 let bytes = &verified.bytes()[start..start + length];
-                write_all_at(&self.file, bytes, offset).map_err(|cause| {
+                self.file.write_all_at(bytes, offset).map_err(|cause| {
                     Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", offset)
                 })?;
             }
@@ -61,7 +60,7 @@ impl Output {
 
     /// Where the bytes are until they are published.
     pub(crate) fn temporary(&self) -> &Path {
-        &self.path
+        &self.path.path
     }
 
     /// Whether this unit has been written.
@@ -75,9 +74,7 @@ impl Output {
         if !self.ledger.is_complete() {
             return Err(Error::new(ErrorKind::Internal, "the new file was to be published before it was complete"));
         }
-        self.file
-            .sync_all()
-            .map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
+        self.file.sync().map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
         // Windows renames only what nobody holds open.
         drop(self.file);
         persist(self.path, &self.target, how)
@@ -86,16 +83,24 @@ impl Output {
 
 /// Writes what `give` hands over, piece by piece, to `path`: beside it first, then by one rename.
 pub(crate) fn write_file(
+    disk: &Disk,
     path: &Path,
     give: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
     let target = real_target(path)?;
-    let mut temporary = temporary_beside(&target)?;
+    let (file, temporary) = temporary_beside(disk, &target)?;
     let failed = |cause| Error::from_io(cause, "cannot write", target.display());
-    give(&mut |bytes| io::Write::write_all(&mut temporary, bytes).map_err(failed))?;
-    temporary.as_file().sync_all().map_err(failed)?;
+    let mut length = 0;
+    give(&mut |bytes| {
+        file.write_all_at(bytes, length).map_err(failed)?;
+        length += bytes.len() as u64;
+        Ok(())
+    })?;
+    file.sync().map_err(failed)?;
+    // Windows renames only what nobody holds open.
+    drop(file);
     let how = Replacing { timeout: PATIENCE, move_aside: false, cancel: &Cancel::new(), waiting: &|_| () };
-    persist(temporary.into_temp_path(), &target, &how).map(drop)
+    persist(temporary, &target, &how).map(drop)
 }
 
 /// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
@@ -129,8 +134,23 @@ fn folder_of(target: &Path) -> &Path {
     }
 }
 
+/// A file that is removed when this is dropped.
+struct Temporary {
+    disk: Disk,
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
 /// A temporary file in the target's folder, with the access rights that the target has or would get.
-fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
+fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Temporary)> {
     let name = target
         .file_name()
         .ok_or_else(|| Error::new(ErrorKind::Argument, "the target has no file name").with("path", target.display()))?;
@@ -138,21 +158,25 @@ fn temporary_beside(target: &Path) -> Result<NamedTempFile> {
     let prefix: String = name.to_string_lossy().chars().take(40).collect();
     let prefix = format!(".{prefix}.");
     let old = fs::metadata(target).ok();
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".gosync-part");
+    let mut options = OpenOptions::new();
     #[cfg(unix)]
     // Nobody is to open it in the moment before it gets the old file's mode.
-    let mode = if old.is_some() { 0o600 } else { 0o666 };
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-    let temporary = builder.tempfile_in(folder_of(target)).map_err(|cause| {
-        Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(target).display())
-    })?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if old.is_some() { 0o600 } else { 0o666 });
+    let folder = folder_of(target);
+    let failed = |cause| Error::from_io(plain(cause), "cannot write in the target's folder", folder.display());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".gosync-part");
+    let made = builder.make_in(folder, |path| disk.create(path, &mut options)).map_err(failed)?;
+    let (file, path) = made.into_parts();
+    // From here on it is removed by us, if at all.
+    let path =
+        path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
+    let temporary = Temporary { disk: disk.clone(), path, is_kept: false };
     if let Some(about) = old {
-        let kept = temporary.as_file().set_permissions(about.permissions());
+        let kept = file.set_permissions(about.permissions());
         kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
     }
-    Ok(temporary)
+    Ok((file, temporary))
 }
 
 /// The error without the temporary name that tempfile adds to it: it would mean nothing to anybody.
@@ -166,56 +190,17 @@ fn plain(cause: io::Error) -> io::Error {
     }
 }
 
-fn persist(path: TempPath, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
-    let path =
-        path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
-    let aside = replace::replace(&path, target, how).inspect_err(|_| {
-        let _ = fs::remove_file(&path);
-    })?;
-    sync_folder(folder_of(target))?;
+fn persist(mut temporary: Temporary, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+    let disk = temporary.disk.clone();
+    let aside = replace::replace(&disk, &temporary.path, target, how)?;
+    temporary.is_kept = true;
+    let folder = folder_of(target);
+    disk.sync_folder(folder)
+        .map_err(|cause| Error::from_io(cause, "cannot sync the target's folder", folder.display()))?;
     Ok(aside)
-}
-
-/// A rename is durable only once its folder is.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    match synced {
-        // Some file systems cannot sync a folder, and some folders may be written but not read.
-        Err(cause) => match cause.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => Ok(()),
-            _ => Err(Error::from_io(cause, "cannot sync the target's folder", folder.display())),
-        },
-        Ok(()) => Ok(()),
-    }
-}
-
-/// Windows has no such call: the rename is as durable as the file system makes it.
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> Result<()> {
-    Ok(())
 }
 
 /// Whether there is nothing but zeros: if each byte is as the one before it.
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => {
-                bytes = &bytes[count..];
-                offset += count as u64;
-            }
-        }
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use gosync_core::index::{Blocks, BuildOptions, Format, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
+use crate::disk::Disk;
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -104,7 +105,7 @@ pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
 /// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
     parts::complete(index, &OpenOptions::default())?;
-    output::write_file(path, |write| index.encode_to(write))
+    output::write_file(&Disk::system(), path, |write| index.encode_to(write))
 }
 
 /// What a verification found.

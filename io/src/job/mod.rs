@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
+use crate::disk::Disk;
 use crate::options::JobOptions;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::{FileReader, Kind};
@@ -37,6 +38,8 @@ struct Shared {
     target: PathBuf,
     options: JobOptions,
     observer: Observer,
+    /// Where it writes.
+    disk: Disk,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -86,8 +89,16 @@ impl Job {
         let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
-        let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
+        let disk = Disk::system();
+        let shared = Shared { index, source, target, options, observer, disk, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
+    }
+
+    /// Has the job write by `disk`, before anything else is done with it.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for the tests that put something between")]
+    pub(crate) fn set_disk(&mut self, disk: Disk) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
@@ -214,7 +225,7 @@ impl Shared {
         let paths = std::mem::take(&mut self.state().temporary);
         for path in paths {
             // Where this fails (Windows, an open file), the thread itself removes it when it ends.
-            let _ = std::fs::remove_file(path);
+            let _ = self.disk.remove(&path);
         }
     }
 

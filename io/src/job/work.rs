@@ -53,7 +53,7 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    output::tidy_up(&output::real_target(&shared.target)?);
+    output::tidy_up(&shared.disk, &output::real_target(&shared.target)?);
     let mut partial = None;
     let error = match attempt(shared, &shared.index, &mut partial) {
         Err(error) if may_be_another_version(&error) => error,
@@ -95,7 +95,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         return up_to_date(shared);
     }
-    let output = Output::create(&shared.target, index)?;
+    let output = Output::create(&shared.disk, &shared.target, index)?;
     shared.state().temporary.push(output.temporary().to_path_buf());
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
