@@ -105,7 +105,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
         // The cover says it all from here on.
         drop(found);
         tell(shared, &plan);
-        Ok(plan)
+        site.begin(plan)
     });
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
