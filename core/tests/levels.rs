@@ -74,7 +74,7 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
     let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
 
-    let (mut found, _) = matching::find_tops(&index, &readers, &output).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &output, Found::new(&index)).unwrap();
     let lacking = |found: &Found, units: std::ops::Range<u64>| units.into_iter().any(|unit| found.has_none(unit));
     for top in (0..index.top_count()).filter(|top| lacking(&found, index.top_units(*top))) {
         if let Some(place) = index.values_place(top) {
@@ -242,7 +242,7 @@ fn a_seed_that_cannot_be_read_is_left_out() {
     let index = Index::build(&target, &options, &|_| Ok(())).unwrap();
     let quiet = Quiet(Mutex::new(0));
     let readers: [&dyn ReadAt; 2] = [&Broken, &target];
-    let (mut found, _) = matching::find_tops(&index, &readers, &quiet).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &quiet, Found::new(&index)).unwrap();
     assert_eq!(found.missing_blocks(), 0, "the other seed has everything");
     matching::find_beside(&index, &readers[..1], &quiet, &mut found).unwrap();
     matching::find_units(&index, &readers[..1], &quiet, &mut found).unwrap();
@@ -287,7 +287,8 @@ fn whole_tops_between_deletions_are_all_found() {
     new.extend_from_slice(&old[at..]);
     let options = BuildOptions { block_size: 2048, top_size: TOP as u32, ..BuildOptions::default() };
     let index = Index::build(&new, &options, &|_| Ok(())).unwrap();
-    let (found, _) = matching::find_tops(&index, &[&old as &dyn ReadAt], &Output::new(&new)).unwrap();
+    let (found, _) =
+        matching::find_tops(&index, &[&old as &dyn ReadAt], &Output::new(&new), Found::new(&index)).unwrap();
     let edited: BTreeSet<u64> = edits.iter().map(|edit| edit / TOP).collect();
     let lost: Vec<u64> = (0..index.top_count())
         .filter(|top| !edited.contains(top) && index.top_units(*top).any(|unit| found.has_none(unit)))

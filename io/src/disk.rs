@@ -160,6 +160,11 @@ impl DiskFile {
         &self.file
     }
 
+    /// The file alone, not to be changed any more.
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
     /// Writes all of `bytes` from `offset` on.
     pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let op = Op::Write { file: self.number, offset, bytes };

@@ -1,11 +1,18 @@
-//! The output: written beside the target under a temporary name, published by one atomic rename.
+//! The output: written beside the target as a partial file, published by one atomic rename.
 //! Takes only verified bytes. What was at the target stays untouched until the rename.
+//!
+//! A partial file that an earlier update left is gone on with: it is what the output begins as. What it holds is believed
+//! only where `Job` has checked it (`adopt`). One that is not published stays for the next update, if anything in it is
+//! worth it. What is named how is in `names`; that nobody else does the same at the same time, in `lock`.
 
+mod lock;
+pub(crate) mod names;
 mod replace;
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gosync_core::assemble::{Ledger, Verified};
@@ -14,28 +21,55 @@ use gosync_core::{Error, ErrorKind, Index, Result};
 
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
+use crate::seed::FileReader;
 
+pub(crate) use lock::Lock;
+use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A result in the making. Dropping it unpublished removes it.
+/// A result in the making. Dropped unpublished, it is kept if anything was verified in it.
 pub(crate) struct Output {
     file: DiskFile,
-    path: Temporary,
+    part: Part,
     target: PathBuf,
     ledger: Ledger,
+    /// Whether it is zeros wherever nothing was written.
+    is_blank: bool,
 }
 
 impl Output {
-    /// Makes an empty output for `target`, of the length that `index` says.
-    pub(crate) fn create(disk: &Disk, target: &Path, index: &Index) -> Result<Output> {
+    /// The output for `target`, of the length that `index` says: the partial file of this version, or an empty one. Whoever
+    /// asks holds the target's lock.
+    pub(crate) fn open(disk: &Disk, target: &Path, index: &Index) -> Result<Output> {
         let target = real_target(target)?;
-        let (file, path) = temporary_beside(disk, &target)?;
+        let path = names::part(&target, index)?;
+        let (file, is_blank) = open_part(disk, &path, target.exists()).map_err(|cause| {
+            Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
+        })?;
+        let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(!is_blank) };
         file.set_length(index.length())
             .map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
-        Ok(Output { file, path, target, ledger: Ledger::new(index) })
+        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank })
+    }
+
+    /// What is to be looked through because it may be right already: nothing if the output began empty.
+    pub(crate) fn begun(&self) -> Result<Option<FileReader>> {
+        (!self.is_blank).then(|| self.reader()).transpose()
+    }
+
+    /// The output as it is now, to be read.
+    pub(crate) fn reader(&self) -> Result<FileReader> {
+        let file = self.file.file().try_clone();
+        let file = file.map_err(|cause| Error::from_io(cause, "cannot read the new file", self.target.display()))?;
+        FileReader::new(file, &self.part.path, "new file")
+    }
+
+    /// Notes that these bytes were read from the output itself, at their own place. How many are the first for their unit.
+    pub(crate) fn adopt(&self, verified: &Verified<'_>) -> u64 {
+        self.ledger.note(verified)
     }
 
     /// Writes verified bytes to their place; from any thread. How many of them are the first for their unit.
@@ -45,27 +79,37 @@ impl Output {
         let units: Vec<&[u8]> = verified.bytes().chunks(UNIT as usize).collect();
         for units in units.chunk_by(|one, next| same(one, next)) {
             let length: usize = units.iter().map(|unit| unit.len()).sum();
-            // The file was made of zeros: nothing but a hole, which stays one.
-            if !is_zero(units[0]) {
+            let written = if !is_zero(units[0]) {
                 let start = (offset - verified.offset()) as usize;
-                let bytes = &verified.bytes()[start..start + length];
-                self.file.write_all_at(bytes, offset).map_err(|cause| {
-                    Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", offset)
-                })?;
-            }
+                self.file.write_all_at(&verified.bytes()[start..start + length], offset)
+            } else if self.is_blank {
+                // Nothing but a hole, which stays one.
+                Ok(())
+            } else {
+                self.file.zero(offset, length as u64)
+            };
+            written.map_err(|cause| {
+                Error::from_io(cause, "cannot write the new file", self.target.display()).with("offset", offset)
+            })?;
             offset += length as u64;
         }
+        self.part.is_kept.store(true, Ordering::Release);
         Ok(self.ledger.note(&verified))
     }
 
     /// Where the bytes are until they are published.
-    pub(crate) fn temporary(&self) -> &Path {
-        &self.path.path
+    pub(crate) fn path(&self) -> &Path {
+        &self.part.path
     }
 
-    /// Whether this unit has been written.
+    /// Whether this unit is in its place.
     pub(crate) fn has(&self, unit: u64) -> bool {
         self.ledger.has(unit)
+    }
+
+    /// Throws the output away: it is of no use to anybody.
+    pub(crate) fn discard(self) {
+        self.part.is_kept.store(false, Ordering::Release);
     }
 
     /// Makes the result durable, then visible under the target's name, in one step. Returns where the old file is now, if
@@ -74,11 +118,94 @@ impl Output {
         if !self.ledger.is_complete() {
             return Err(Error::new(ErrorKind::Internal, "the new file was to be published before it was complete"));
         }
+        if let Ok(about) = fs::metadata(&self.target) {
+            let kept = self.file.set_permissions(about.permissions());
+            let failed = "cannot give the new file the old one's mode";
+            kept.map_err(|cause| Error::from_io(cause, failed, self.target.display()))?;
+        }
         self.file.sync().map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
         // Windows renames only what nobody holds open.
         drop(self.file);
-        persist(self.path, &self.target, how)
+        // From here on it is complete.
+        self.part.is_kept.store(true, Ordering::Release);
+        self.part.persist(&self.target, how)
     }
+}
+
+/// A file beside the target that is to take its place. Dropped, it is removed unless it is to be kept.
+struct Part {
+    disk: Disk,
+    path: PathBuf,
+    is_kept: AtomicBool,
+}
+
+impl Part {
+    /// Gives the file the name of the target.
+    fn persist(&self, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+        let aside = replace::replace(&self.disk, &self.path, target, how)?;
+        self.is_kept.store(true, Ordering::Release);
+        let folder = folder_of(target);
+        self.disk
+            .sync_folder(folder)
+            .map_err(|cause| Error::from_io(cause, "cannot sync the target's folder", folder.display()))?;
+        Ok(aside)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_kept.load(Ordering::Acquire) {
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}
+
+/// Opens the partial file at `path`, or makes it. Whether it is new.
+fn open_part(disk: &Disk, path: &Path, is_replacing: bool) -> io::Result<(DiskFile, bool)> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Nobody is to open it before it gets the old file's mode.
+        options.mode(if is_replacing { 0o600 } else { 0o666 });
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    }
+    #[cfg(windows)]
+    {
+        let _ = is_replacing;
+        // Nobody else writes to it; reading and removing it is harmless.
+        std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 1 | 4);
+    }
+    // Whoever may write in the folder could put something in the way again and again.
+    for _ in 0..3 {
+        match disk.create(path, &mut options) {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|file| (file, true)),
+        }
+        let mut options = options.clone();
+        match disk.open(path, options.create_new(false)) {
+            Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            // Whatever it is, a link for instance, it is none of ours.
+            Err(_) => {}
+        }
+        disk.remove(path)?;
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked.
+#[cfg(unix)]
+fn is_ours(file: &fs::File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let about = file.metadata()?;
+    Ok(about.is_file() && about.nlink() == 1 && about.uid() == rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn is_ours(file: &fs::File) -> io::Result<bool> {
+    Ok(file.metadata()?.is_file())
 }
 
 /// Writes what `give` hands over, piece by piece, to `path`: beside it first, then by one rename.
@@ -100,7 +227,7 @@ pub(crate) fn write_file(
     // Windows renames only what nobody holds open.
     drop(file);
     let how = Replacing { timeout: PATIENCE, move_aside: false, cancel: &Cancel::new(), waiting: &|_| () };
-    persist(temporary, &target, &how).map(drop)
+    temporary.persist(&target, &how).map(drop)
 }
 
 /// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
@@ -127,30 +254,8 @@ fn check_file(about: &fs::Metadata, path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Argument, problem).with("path", path.display()))
 }
 
-fn folder_of(target: &Path) -> &Path {
-    match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// A file that is removed when this is dropped.
-struct Temporary {
-    disk: Disk,
-    path: PathBuf,
-    is_kept: bool,
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            let _ = self.disk.remove(&self.path);
-        }
-    }
-}
-
 /// A temporary file in the target's folder, with the access rights that the target has or would get.
-fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Temporary)> {
+fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Part)> {
     let name = target
         .file_name()
         .ok_or_else(|| Error::new(ErrorKind::Argument, "the target has no file name").with("path", target.display()))?;
@@ -171,7 +276,7 @@ fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Temporary)>
     // From here on it is removed by us, if at all.
     let path =
         path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
-    let temporary = Temporary { disk: disk.clone(), path, is_kept: false };
+    let temporary = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(false) };
     if let Some(about) = old {
         let kept = file.set_permissions(about.permissions());
         kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
@@ -188,16 +293,6 @@ fn plain(cause: io::Error) -> io::Error {
         }
         _ => cause,
     }
-}
-
-fn persist(mut temporary: Temporary, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
-    let disk = temporary.disk.clone();
-    let aside = replace::replace(&disk, &temporary.path, target, how)?;
-    temporary.is_kept = true;
-    let folder = folder_of(target);
-    disk.sync_folder(folder)
-        .map_err(|cause| Error::from_io(cause, "cannot sync the target's folder", folder.display()))?;
-    Ok(aside)
 }
 
 /// Whether there is nothing but zeros: if each byte is as the one before it.

@@ -151,6 +151,11 @@ fn wrong_sources_leave_the_target_alone() {
         let expected = if matches!(name, "lie" | "other") { ErrorKind::Mismatch } else { ErrorKind::Source };
         assert_eq!(error.kind(), expected, "{name}: {error}");
         assert!(fs::read(&target).unwrap() == old, "{name}");
+        // What was right of it is kept for the next update.
+        let left = place.others(&[&target]);
+        assert_eq!(left.len(), usize::from(name == "lie"), "{name}: {left:?}");
+        run(&content, memory(&content), &target).unwrap();
+        assert!(fs::read(&target).unwrap() == content, "{name}");
         assert_eq!(place.others(&[&target]), Vec::<PathBuf>::new(), "{name}");
     }
     // A longer source that has the content is no reason to fail.

@@ -42,6 +42,7 @@ impl Part {
 
 /// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit, and as
 /// many for each further place that blocks of one unit come from.
+#[derive(Clone)]
 pub struct Found {
     length: u64,
     block_size: u64,
@@ -66,6 +67,13 @@ impl Found {
             missing: index.block_count(),
             work: Work::default(),
         }
+    }
+
+    /// Writes down that whole units of the target, `target`, were verified in `seed` at `offset`. Nobody looks for them then.
+    pub fn take(&mut self, seed: u32, target: Range, offset: u64) {
+        let block = target.offset / self.block_size;
+        let count = target.length.div_ceil(self.block_size);
+        self.add(seed, &Run { block, count, offset, verified: true });
     }
 
     /// Number of blocks that are nowhere in the seeds so far.

@@ -86,9 +86,14 @@ pub trait Observe: Sync {
 }
 
 /// Looks through the seeds, in their order, for the top blocks of the target: all that an index can say of which only the
-/// top is here. Most of what a seed has is found by that. Also, whether the observer let it come to its end.
-pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -> Result<(Found, Flow)> {
-    let mut found = Found::new(index);
+/// top is here. Most of what a seed has is found by that. `found` is what is known before. Also, whether the observer let
+/// it come to its end.
+pub fn find_tops(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    observer: &dyn Observe,
+    mut found: Found,
+) -> Result<(Found, Flow)> {
     for number in 0..seeds.len() as u32 {
         if found.missing_blocks() == 0 {
             break;
@@ -137,7 +142,18 @@ pub fn find_blocks(
 /// Looks through the seeds, in their order, each in parallel on the current rayon pool.
 /// Stops as soon as nothing is missing any more.
 pub fn find(index: &Index, seeds: &[&dyn ReadAt], options: &Options, observer: &dyn Observe) -> Result<Found> {
-    let mut search = search::Search::new(index, options, observer);
+    find_rest(index, seeds, options, observer, Found::new(index))
+}
+
+/// As [`find`], where something is known before: only what `found` lacks is looked for.
+pub fn find_rest(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    options: &Options,
+    observer: &dyn Observe,
+    found: Found,
+) -> Result<Found> {
+    let mut search = search::Search::on(index, options, observer, found);
     for (number, seed) in (0u32..).zip(seeds) {
         if search.found.missing_blocks() == 0 || search.seed(number, *seed)? == Flow::Enough {
             break;

@@ -50,10 +50,6 @@ struct Room {
 pub(super) type Stretch = (u64, u64);
 
 impl<'a> Search<'a> {
-    pub(super) fn new(index: &'a Index, options: &Options, observer: &'a dyn Observe) -> Search<'a> {
-        Search::on(index, options, observer, Found::new(index))
-    }
-
     /// A search for what `found` lacks.
     pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
         // What has been found in a section is looked through at every hit. And a block that is larger than a section would

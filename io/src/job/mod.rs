@@ -3,6 +3,7 @@
 //! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
+mod adopting;
 mod ahead;
 mod levels;
 mod placing;
@@ -22,7 +23,7 @@ use crate::seed::{FileReader, Kind};
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a cancelled job gets to clean up before its caller is let go.
+/// How long a cancelled job gets to end in order before its caller is let go.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// One update of one file. Thread-safe: any thread may cancel it or look at its progress.
@@ -55,8 +56,6 @@ struct State {
     /// The index of a newer version, if one turned out to be there.
     newer: Option<Arc<Index>>,
     statistics: Statistics,
-    /// The unfinished outputs.
-    temporary: Vec<PathBuf>,
 }
 
 /// A seed that was added.
@@ -171,7 +170,7 @@ impl Job {
     }
 
     /// Does `work` on a thread of its own and waits for it; after a cancel, not for long: a seed on a dead network
-    /// drive must not hold the caller. The thread then ends by itself and cleans up behind it.
+    /// drive must not hold the caller. The thread then ends by itself; until then it holds the target's lock.
     fn detachable<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let cancel = &self.shared.observer.cancel;
         cancel.check()?;
@@ -201,7 +200,6 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
-                    self.shared.remove_temporary();
                     return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
                 }
             }
@@ -218,15 +216,6 @@ impl Drop for Job {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Removes the unfinished output of a thread that is no longer waited for, in case the process ends before it.
-    fn remove_temporary(&self) {
-        let paths = std::mem::take(&mut self.state().temporary);
-        for path in paths {
-            // Where this fails (Windows, an open file), the thread itself removes it when it ends.
-            let _ = self.disk.remove(&path);
-        }
     }
 
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.

@@ -441,13 +441,15 @@ impl Site<'_> {
         });
     }
 
-    /// Places units until the driver says that it is over.
+    /// Places units until the driver says that it is over. What had arrived by then is placed even so: after a failure it
+    /// is kept for the next update.
     fn work(&self) {
         let mut buffer = Vec::new();
         loop {
             // Before anything is looked at, the end included: a bell that rings in between is not slept through.
             let seen = self.bell.count();
-            if self.over.load(Ordering::Acquire) || self.task.shared.observer.cancel.is_cancelled() {
+            let is_over = self.over.load(Ordering::Acquire);
+            if self.task.shared.observer.cancel.is_cancelled() {
                 return;
             }
             // A failure is noted before the unit counts as dealt with: the driver must never see the one without the other.
@@ -456,6 +458,8 @@ impl Site<'_> {
                 self.place(ready, &mut buffer).unwrap_or_else(|error| self.fail(error));
                 self.dealt();
                 self.transfer.settle(fetched);
+            } else if is_over {
+                return;
             } else if let Some(unit) = self.take_copy() {
                 self.place(self.transfer.from_seeds(unit), &mut buffer).unwrap_or_else(|error| self.fail(error));
                 self.dealt();

@@ -1,5 +1,6 @@
 //! One update, step by step: open the seeds, match, transfer and place, publish.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -13,9 +14,9 @@ use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared, levels};
+use super::{Added, Shared, adopting, levels};
 use crate::open;
-use crate::output::{self, Output, Replacing};
+use crate::output::{self, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
@@ -32,16 +33,17 @@ pub(super) fn plan(shared: &Shared) -> Result<Plan> {
 }
 
 fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
-    let seeds = Seeds::open(shared, None)?;
+    let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
     let search = Searching { shared, index, seeds: &seeds, place: None };
+    let nothing = || Found::new(index);
     let plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool)?.cover())
+        Plan::up_to_date(index, search.run(&pool, nothing())?.cover())
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared, index).max_gap)
+        Plan::new(index, search.run(&pool, nothing())?.cover(), &way, limits(shared, index).max_gap)
     };
     tell(shared, &plan);
     shared
@@ -53,13 +55,21 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    output::tidy_up(&shared.disk, &output::real_target(&shared.target)?);
-    let mut partial = None;
-    let error = match attempt(shared, &shared.index, &mut partial) {
+    let target = output::real_target(&shared.target)?;
+    // A target that needs no update may be where nothing can be locked.
+    let lock = Lock::take(&shared.disk, &target);
+    if let Ok(lock) = &lock {
+        if !lock.is_real() {
+            let text = "this file system has no locks: nothing keeps another update of the target from running too";
+            shared.observer.event(Level::Warning, "no_lock", text, &[("target", &shared.target.display())]);
+        }
+        output::tidy_up(&shared.disk, &target);
+    }
+    let error = match attempt(shared, &shared.index, &lock) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
-    attempt(shared, &newer(shared, error)?, &mut partial)
+    attempt(shared, &newer(shared, error)?, &lock)
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -86,21 +96,28 @@ fn may_be_another_version(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Mismatch | ErrorKind::Source)
 }
 
-/// One try at the version that `index` describes. `partial` is what an earlier try left, and what this one leaves.
-fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) -> Result<()> {
-    let seeds = Seeds::open(shared, partial.as_ref())?;
+/// One try at the version that `index` describes.
+fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<()> {
+    let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
+        drop(seeds);
+        if lock.is_ok() {
+            names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &[]);
+        }
         return up_to_date(shared);
     }
-    let output = Output::create(&shared.disk, &shared.target, index)?;
-    shared.state().temporary.push(output.temporary().to_path_buf());
+    lock.as_ref().map_err(Clone::clone)?;
+    let output = Output::open(&shared.disk, &shared.target, index)?;
+    let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
+    names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &kept);
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
+        let begun = adopting::adopt(shared, index, &output, seeds.own_part, &pool)?;
+        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
         let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
         // The cover says it all from here on.
         drop(found);
@@ -110,18 +127,17 @@ fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) ->
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
     }
-    match placed {
-        Ok(()) => {
-            let content = FileReader::open(output.temporary(), "new file")?;
-            pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
-            drop(content);
-            publish(shared, seeds, output)
+    placed?;
+    let content = output.reader()?;
+    let checked = pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer));
+    drop(content);
+    if let Err(error) = checked {
+        if error.kind() == ErrorKind::Mismatch {
+            output.discard();
         }
-        Err(error) => {
-            *partial = Some(output);
-            Err(error)
-        }
+        return Err(error);
     }
+    publish(shared, seeds, output)
 }
 
 /// Tells what will be done.
@@ -190,7 +206,6 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
-    shared.state().temporary.clear();
     let target = shared.target.display();
     let waiting = |cause: &std::io::Error| {
         let text = format!("the target is held by another program, which is waited for: {cause}");
@@ -200,7 +215,10 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     };
     let options = &shared.options;
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
-    if let Some(aside) = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })? {
+    let real = output::real_target(&shared.target)?;
+    let aside = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })?;
+    names::remove_parts(&shared.disk, &real, &[]);
+    if let Some(aside) = aside {
         let text = "the old target, which is still held, was moved aside";
         shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
     }
@@ -254,7 +272,8 @@ struct Searching<'a> {
 }
 
 impl Searching<'_> {
-    fn run(&self, pool: &rayon::ThreadPool) -> Result<Found> {
+    /// Looks for what `begun` lacks.
+    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
@@ -264,20 +283,22 @@ impl Searching<'_> {
             let (scanned, start) = (AtomicU64::new(0), Instant::now());
             Watcher { search: self, scanned, work, seed_bytes, last, start }
         };
-        let whole = || {
+        let whole = |begun| {
             let watcher = watcher();
-            pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+            let options = matching::Options::default();
+            pool.install(|| matching::find_rest(self.index, &readers, &options, &watcher, begun))
         };
         if self.index.is_whole() {
-            return whole();
+            return whole(begun);
         }
         let above = watcher();
         let mut open = self.shared.options.open.clone();
         open.observer = self.shared.observer.clone();
         let found = std::thread::scope(|scope| {
-            levels::search(pool, self.index, &readers, &above, &open, &mut Reading::new(scope, self.index, &open))
+            let mut reading = Reading::new(scope, self.index, &open);
+            levels::search(pool, self.index, &readers, &above, &open, &mut reading, begun.clone())
         })?;
-        found.map_or_else(whole, Ok)
+        found.map_or_else(|| whole(begun), Ok)
     }
 }
 
@@ -364,15 +385,20 @@ fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<dyn Read
     Ok(reader)
 }
 
-/// The seeds of one run, open. Number 0 is the target itself, or nothing.
+/// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
+/// file of this version, or nothing, and the newest one of another version, if there is any.
 pub(super) struct Seeds {
     pub(super) readers: Vec<Arc<dyn ReadAt>>,
     has_target: bool,
+    /// The number of the partial file of this version.
+    own_part: u32,
+    /// The paths of the partial files that are among them.
+    parts: Vec<PathBuf>,
 }
 
 impl Seeds {
-    /// The target, the seeds that were added, and what an earlier try left behind.
-    fn open(shared: &Shared, partial: Option<&Output>) -> Result<Seeds> {
+    /// The target, the seeds that were added, and what earlier tries left behind.
+    fn open(shared: &Shared, index: &Index) -> Result<Seeds> {
         let target = shared.old_target();
         let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
             Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
@@ -392,10 +418,24 @@ impl Seeds {
             let is_target = has_target && open::same_file(&seed.path, &shared.target);
             readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
         }
-        if let Some(partial) = partial {
-            readers.push(Arc::new(FileReader::open(partial.temporary(), "partial file")?));
+        let own_part = readers.len() as u32;
+        let target = output::real_target(&shared.target)?;
+        let own = names::part(&target, index)?;
+        // One that cannot be read is none.
+        let open = |path: &Path| FileReader::open(path, "partial file").ok();
+        let mut parts = Vec::new();
+        let mut add = |path: PathBuf, reader: Option<FileReader>| {
+            let reader = reader.map(|reader| Arc::new(reader) as Arc<dyn ReadAt>);
+            parts.extend(reader.is_some().then_some(path));
+            readers.push(reader.unwrap_or_else(nothing));
+        };
+        let reader = open(&own);
+        add(own.clone(), reader);
+        if let Some(other) = names::parts(&target).into_iter().find(|path| *path != own) {
+            let reader = open(&other);
+            add(other, reader);
         }
-        Ok(Seeds { readers, has_target })
+        Ok(Seeds { readers, has_target, own_part, parts })
     }
 
     fn bytes(&self) -> u64 {
