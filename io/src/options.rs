@@ -146,6 +146,11 @@ pub struct JobOptions {
     /// On Windows: when that time is over, move the old file aside, which works for a running program too, and put the
     /// new one in its place. What lies aside is removed at the next update. Otherwise it is an error.
     pub move_aside: bool,
+    /// Change the target itself instead of replacing it: for targets that there is no room for twice, and for block devices.
+    /// From the first change to the last it is neither the old version nor the new one. See docs/in-place.md.
+    pub in_place: bool,
+    /// Where the journal of an update in place is. `None`: beside the target, by its name. A block device needs one.
+    pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

@@ -21,10 +21,10 @@ use gosync_core::{Error, ErrorKind, Index, Result};
 
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
-use crate::seed::FileReader;
+use crate::seed::{FileReader, Kind};
 
 pub(crate) use lock::Lock;
-use names::folder_of;
+pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
@@ -232,22 +232,31 @@ pub(crate) fn write_file(
 
 /// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
 pub(crate) fn real_target(target: &Path) -> Result<PathBuf> {
+    find_target(target, false)
+}
+
+/// As [`real_target`], where a block device will do.
+pub(crate) fn real_target_or_device(target: &Path) -> Result<PathBuf> {
+    find_target(target, true)
+}
+
+fn find_target(target: &Path, or_device: bool) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() => {
             let real = fs::canonicalize(target).map_err(failed)?;
-            check_file(&fs::metadata(&real).map_err(failed)?, target)?;
+            check_file(&fs::metadata(&real).map_err(failed)?, target, or_device)?;
             Ok(real)
         }
-        Ok(about) => check_file(&about, target).map(|()| target.to_path_buf()),
+        Ok(about) => check_file(&about, target, or_device).map(|()| target.to_path_buf()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(target.to_path_buf()),
         Err(cause) => Err(failed(cause)),
     }
 }
 
-fn check_file(about: &fs::Metadata, path: &Path) -> Result<()> {
+fn check_file(about: &fs::Metadata, path: &Path, or_device: bool) -> Result<()> {
     let problem = match () {
-        () if about.is_file() => return Ok(()),
+        () if about.is_file() || or_device && Kind::of(about) == Kind::BlockDevice => return Ok(()),
         () if about.is_dir() => "the target is a directory",
         () => "the target is not a regular file",
     };
@@ -296,6 +305,6 @@ fn plain(cause: io::Error) -> io::Error {
 }
 
 /// Whether there is nothing but zeros: if each byte is as the one before it.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }

@@ -53,7 +53,9 @@ pub(super) fn check(file: &File, path: &Path) -> Result<()> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Ok(()) };
     for process in processes.flatten() {
         let name = process.file_name();
-        let Some(number) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else { continue };
+        let Some(number) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else {
+            continue;
+        };
         let Ok(maps) = std::fs::read(process.path().join("maps")) else { continue };
         if maps.split(|byte| *byte == b'\n').any(|line| is_mapping(line, &device, about.ino(), path)) {
             return Err(in_use("the target is mapped by another program", path).with("process", number));

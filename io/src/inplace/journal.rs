@@ -136,10 +136,6 @@ impl Journal {
         FileReader::new(file, &self.path, "journal")
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The target is in order: nothing of the journal is needed.
     pub(crate) fn remove(&self) -> Result<()> {
         remove(&self.disk, &self.path)

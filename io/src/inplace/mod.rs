@@ -276,8 +276,8 @@ impl InPlace {
         self.file.sync().map_err(|cause| failed(cause, "sync", &self.path))
     }
 
-    /// Everything is at its place: the target gets its length, then the journal goes.
-    pub(crate) fn finish(&self, index: &Index) -> Result<()> {
+    /// Everything is at its place: the target gets its length.
+    pub(crate) fn set_length(&self, index: &Index) -> Result<()> {
         if !self.ledger.get().is_some_and(Ledger::is_complete) {
             return Err(Error::new(ErrorKind::Internal, "the target was to be finished before it was complete"));
         }
@@ -285,8 +285,24 @@ impl InPlace {
             let length = self.file.set_length(index.length());
             length.map_err(|cause| failed(cause, "set the length of", &self.path))?;
         }
+        Ok(())
+    }
+
+    /// The target is what it shall be: once that is on the disk, the journal goes.
+    pub(crate) fn finish(&self) -> Result<()> {
         self.sync()?;
         self.journal()?.remove()
+    }
+
+    /// The target as it is now.
+    pub(crate) fn now(&self) -> Result<FileReader> {
+        let clone = self.file.file().try_clone().map_err(|cause| failed(cause, "open", &self.path))?;
+        FileReader::new(clone, &self.path, "target")
+    }
+
+    /// Whether the target has the length of the new version, as far as it can have one.
+    pub(crate) fn may_be(&self, length: u64) -> bool {
+        if self.is_device { self.old.length() >= length } else { self.old.length() == length }
     }
 
     fn journal(&self) -> Result<&Journal> {

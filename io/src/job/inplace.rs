@@ -3,22 +3,22 @@
 //!
 //! What goes on in between is `placing`'s, what the target and the journal are is `crate::inplace`'s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gosync_core::assemble::Verified;
 use gosync_core::inplace::{self, Batch, Given};
 use gosync_core::matching::Found;
-use gosync_core::{Digest, Error, ErrorKind, Index, Piece, Plan, Range, ReadAt, Result};
+use gosync_core::{Digest, Error, ErrorKind, Index, Piece, Plan, ReadAt, Result};
 
+use super::Shared;
 use super::placing::{self, Place, Site, Task};
 use super::work::{self, Searching, Seeds};
-use super::Shared;
 use crate::inplace::{InPlace, journal};
-use crate::output;
+use crate::output::{self, names};
 use crate::report::{Level, Phase};
-use crate::seed::Kind;
+use crate::seed::{FileReader, Kind};
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
@@ -40,27 +40,64 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let target = real_target(shared)?;
-    if Kind::at(&target, "target").is_ok_and(|kind| kind == Kind::BlockDevice) {
+    if is_device(&target) {
         let text = "a block device is updated with a journal elsewhere, which must be named";
         return Err(Error::new(ErrorKind::Argument, text).with("option", "journal"));
     }
-    output::journal_beside(&target)
+    names::journal(&target)
 }
 
 /// Where the target really is.
 pub(super) fn real_target(shared: &Shared) -> Result<PathBuf> {
-    output::real_target(&shared.target, shared.options.in_place)
+    if shared.options.in_place {
+        output::real_target_or_device(&shared.target)
+    } else {
+        output::real_target(&shared.target)
+    }
 }
 
-/// Whether there is something to update in place. What is not there is made in the usual way.
-pub(super) fn is_wanted(shared: &Shared) -> Result<bool> {
-    Ok(shared.options.in_place && real_target(shared)?.exists())
+/// What is locked: the target; of a device the journal, since hardly anybody may write where devices are.
+pub(super) fn locked(shared: &Shared) -> Result<PathBuf> {
+    let target = real_target(shared)?;
+    if is_device(&target) { journal_path(shared) } else { Ok(target) }
+}
+
+fn is_device(target: &Path) -> bool {
+    Kind::at(target, "target").is_ok_and(|kind| kind == Kind::BlockDevice)
+}
+
+/// The journal that an unfinished update left, as a seed: as much of it as one has at most.
+pub(super) fn left_journal(shared: &Shared, target_length: u64) -> Result<Option<Arc<dyn ReadAt>>> {
+    let Ok(path) = journal_path(shared) else { return Ok(None) };
+    if !journal::is_there(&path)? {
+        return Ok(None);
+    }
+    let bytes = FileReader::open(&path, "journal")?;
+    let most = journal::room(target_length).end();
+    let length = bytes.length().min(most);
+    Ok(Some(Arc::new(Start { bytes: Arc::new(bytes), length })))
+}
+
+/// The target is what the index says: if it was unfinished, it no longer is.
+pub(super) fn settle(shared: &Shared) -> Result<()> {
+    let path = journal_path(shared)?;
+    if journal::look(&path).is_some() {
+        let failed = |cause| Error::from_io(cause, "cannot sync the target", shared.target.display());
+        // Windows syncs only what may be written.
+        let target = std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(&shared.target);
+        target.and_then(|target| target.sync_all()).map_err(failed)?;
+        journal::remove(&shared.disk, &path)?;
+    }
+    Ok(())
 }
 
 /// Tells if the target is neither an old version nor a new one.
-pub(super) fn tell_unfinished(shared: &Shared) -> Result<bool> {
-    let Ok(path) = journal_path(shared) else { return Ok(false) };
-    let Some(about) = journal::look(&path) else { return Ok(false) };
+pub(super) fn tell_unfinished(shared: &Shared) -> bool {
+    let Some((path, about)) =
+        journal_path(shared).ok().and_then(|path| journal::look(&path).map(|about| (path, about)))
+    else {
+        return false;
+    };
     let root = about.and_then(|about| about.root).map_or_else(|| String::from("unknown"), |root| root.to_string());
     shared.observer.event(
         Level::Warning,
@@ -68,7 +105,7 @@ pub(super) fn tell_unfinished(shared: &Shared) -> Result<bool> {
         "an update of the target in place was not finished: it is neither the old version nor the new one",
         &[("root", &root), ("journal", &path.display())],
     );
-    Ok(true)
+    true
 }
 
 /// One try at the version that `index` describes.
@@ -77,7 +114,7 @@ pub(super) fn attempt(shared: &Shared, index: &Arc<Index>) -> Result<()> {
     match attempt_once(shared, index, &in_order) {
         // Only now it turned out how the source has to be asked.
         Err(_) if in_order.load(Ordering::Acquire) => {
-            shared.restart_matching();
+            shared.begin_anew();
             attempt_once(shared, index, &in_order)
         }
         outcome => outcome,
@@ -94,7 +131,7 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
     work::begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     let start = Arc::new(Start { bytes: place.old(), length: index.length() });
-    if start.bytes.length() >= index.length() && place.is_long_enough(index.length())
+    if place.may_be(index.length())
         && !shared.options.ignore_target
         && pool.install(|| verbs::is_target(&*start, index, &shared.observer))?
     {
@@ -103,6 +140,7 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
             place.sync()?;
             journal::remove(&shared.disk, &journal)?;
         }
+        names::remove_parts(&shared.disk, &target, &[]);
         return work::up_to_date(shared);
     }
     if place.names() > 1 {
@@ -145,9 +183,10 @@ fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadP
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     place.set_length(index)?;
-    let content = Start { bytes: place.now()?, length: index.length() };
+    let content = Start { bytes: Arc::new(place.now()?), length: index.length() };
     pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
     place.finish()?;
+    names::remove_parts(&shared.disk, &real_target(shared)?, &[]);
     shared.state().unfinished = None;
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
@@ -248,7 +287,7 @@ impl InBatches<'_, '_> {
         self.place.want_last(last);
         let mut units = vec![last];
         while !self.place.has_last() {
-            self.place_batch(&units, (0, Vec::new()), None)?;
+            self.place_batch(&units)?;
             // Whoever gave it wrong may have been the first of several.
             units = self.site.take_late();
         }
@@ -314,10 +353,9 @@ impl InBatches<'_, '_> {
         Ok(())
     }
 
-    fn place_batch(&self, units: &[u64], (done, mut whole): Wanted, next: Option<()>) -> Result<()> {
-        let _ = next;
-        let more = self.site.want(&units[done..], u64::MAX)?;
-        whole.extend(more.1);
+    /// Has these units placed, which need nothing of the journal.
+    fn place_batch(&self, units: &[u64]) -> Result<()> {
+        let (_, whole) = self.site.want(units, u64::MAX)?;
         self.site.open(units, whole);
         self.site.finish(|| Ok(()))
     }
@@ -331,18 +369,18 @@ impl InBatches<'_, '_> {
             }
             self.place.sync()?;
             self.overwrite()?;
-            self.place_batch(&late, (0, Vec::new()), None)?;
+            self.place_batch(&late)?;
         }
     }
 }
 
 /// The beginning of a target, which may be longer, as a device is.
 struct Start<R> {
-    bytes: R,
+    bytes: Arc<R>,
     length: u64,
 }
 
-impl<R: std::ops::Deref<Target: ReadAt> + Send + Sync> ReadAt for Start<R> {
+impl<R: ReadAt> ReadAt for Start<R> {
     fn length(&self) -> u64 {
         self.length
     }

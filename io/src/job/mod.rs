@@ -5,6 +5,7 @@
 
 mod adopting;
 mod ahead;
+mod inplace;
 mod levels;
 mod placing;
 mod work;
@@ -56,6 +57,8 @@ struct State {
     /// The index of a newer version, if one turned out to be there.
     newer: Option<Arc<Index>>,
     statistics: Statistics,
+    /// The journal, once the target is neither the old version nor the new one.
+    unfinished: Option<PathBuf>,
 }
 
 /// A seed that was added.
@@ -200,7 +203,8 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
-                    return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+                    let error = Error::new(ErrorKind::Cancelled, "cancelled by the caller");
+                    return Err(inplace::unfinished(&self.shared, error));
                 }
             }
         }
@@ -225,6 +229,11 @@ impl Shared {
             (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
             state.newer = Some(Arc::clone(index));
         }
+        self.begin_anew();
+    }
+
+    /// Everything is looked for once more.
+    fn begin_anew(&self) {
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;
             (progress.from_seeds, progress.written) = (0, 0);
@@ -241,6 +250,8 @@ impl Shared {
 
     /// The target, if it is there to be a seed.
     fn old_target(&self) -> Option<&Path> {
-        (!self.options.ignore_target && self.target.is_file()).then_some(&*self.target)
+        let is_device = || Kind::at(&self.target, "target").is_ok_and(|kind| kind == Kind::BlockDevice);
+        let is_there = self.target.is_file() || self.options.in_place && is_device();
+        (!self.options.ignore_target && is_there).then_some(&*self.target)
     }
 }

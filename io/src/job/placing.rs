@@ -310,7 +310,9 @@ impl Site<'_> {
     }
 
     /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
-    pub(super) fn begin_batches(&self, cover: Vec<Piece>, all: bool) {
+    /// So many bytes are `there` already.
+    pub(super) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
+        self.there.store(there, Ordering::Relaxed);
         self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
         self.transfer.begin_batches(cover, all);
     }
@@ -327,7 +329,9 @@ impl Site<'_> {
                 0 => whole.push(*unit),
                 bytes => wanted += bytes,
             }
-            if wanted > 0 && let Err(error) = self.task.source {
+            if wanted > 0
+                && let Err(error) = self.task.source
+            {
                 return Err(error.clone());
             }
         }
@@ -484,7 +488,6 @@ impl Site<'_> {
     /// Puts a unit together in `buffer`, has it checked, and writes it from that very buffer.
     fn place(&self, ready: ReadyUnit, buffer: &mut Vec<u8>) -> Result<()> {
         let unit = ready.unit;
-        let range = self.task.index.unit_range(unit);
         buffer.clear();
         for part in &ready.parts {
             match part.piece.origin {

@@ -14,7 +14,7 @@ use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared, adopting, levels};
+use super::{Added, Shared, adopting, inplace, levels};
 use crate::open;
 use crate::output::{self, Lock, Output, Replacing, names};
 use crate::parts::Reading;
@@ -25,7 +25,7 @@ use crate::{spool, trust, verbs};
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
-    output::real_target(&shared.target)?;
+    inplace::real_target(shared)?;
     match plan_for(shared, &shared.index) {
         Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
         outcome => outcome,
@@ -39,12 +39,13 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
     let search = Searching { shared, index, seeds: &seeds, place: None };
     let nothing = || Found::new(index);
-    let plan = if up_to_date {
+    let mut plan = if up_to_date {
         Plan::up_to_date(index, search.run(&pool, nothing())?.cover())
     } else {
         let way = way(shared, &source(shared, index));
         Plan::new(index, search.run(&pool, nothing())?.cover(), &way, limits(shared, index).max_gap)
     };
+    plan.unfinished = inplace::tell_unfinished(shared);
     tell(shared, &plan);
     shared
         .meter
@@ -55,9 +56,10 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    let target = output::real_target(&shared.target)?;
+    let target = inplace::real_target(shared)?;
+    let in_place = shared.options.in_place && target.exists();
     // A target that needs no update may be where nothing can be locked.
-    let lock = Lock::take(&shared.disk, &target);
+    let lock = Lock::take(&shared.disk, &inplace::locked(shared)?);
     if let Ok(lock) = &lock {
         if !lock.is_real() {
             let text = "this file system has no locks: nothing keeps another update of the target from running too";
@@ -65,11 +67,17 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         }
         output::tidy_up(&shared.disk, &target);
     }
-    let error = match attempt(shared, &shared.index, &lock) {
+    inplace::tell_unfinished(shared);
+    let attempt = |index: &Arc<Index>| match &lock {
+        Ok(_) if in_place => inplace::attempt(shared, index),
+        Err(error) if in_place => Err(error.clone()),
+        _ => attempt(shared, index, &lock),
+    };
+    let error = match attempt(&shared.index) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
-    attempt(shared, &newer(shared, error)?, &lock)
+    attempt(&newer(shared, error)?)
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -105,6 +113,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<(
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         drop(seeds);
         if lock.is_ok() {
+            inplace::settle(shared)?;
             names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &[]);
         }
         return up_to_date(shared);
@@ -141,7 +150,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<(
 }
 
 /// Tells what will be done.
-fn tell(shared: &Shared, plan: &Plan) {
+pub(super) fn tell(shared: &Shared, plan: &Plan) {
     shared.observer.event(
         Level::Info,
         "planned",
@@ -169,7 +178,7 @@ pub(super) fn way(shared: &Shared, source: &Result<Arc<dyn Source>>) -> Way {
     way
 }
 
-fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
+pub(super) fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     shared.meter.update(|progress| {
         progress.phase = Phase::Matching;
         progress.cancellable = true;
@@ -185,7 +194,7 @@ fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     );
 }
 
-fn up_to_date(shared: &Shared) -> Result<()> {
+pub(super) fn up_to_date(shared: &Shared) -> Result<()> {
     let reason = gosync_core::plan::UP_TO_DATE;
     {
         let mut state = shared.state();
@@ -217,6 +226,7 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
     let real = output::real_target(&shared.target)?;
     let aside = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })?;
+    inplace::settle(shared)?;
     names::remove_parts(&shared.disk, &real, &[]);
     if let Some(aside) = aside {
         let text = "the old target, which is still held, was moved aside";
@@ -230,7 +240,7 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
 }
 
 /// The bounds of the transfer, from the options.
-fn limits(shared: &Shared, index: &Index) -> Limits {
+pub(super) fn limits(shared: &Shared, index: &Index) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
     let max_bytes = if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight };
     Limits {
@@ -244,7 +254,7 @@ fn limits(shared: &Shared, index: &Index) -> Limits {
 }
 
 /// Where missing bytes come from.
-fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
+pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     let source = match &shared.source {
         Some(source) => Arc::clone(source),
         None => named_source(shared, index)?,
@@ -263,17 +273,17 @@ fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
 }
 
 /// The search through the seeds.
-struct Searching<'a> {
-    shared: &'a Shared,
-    index: &'a Index,
-    seeds: &'a Seeds,
+pub(super) struct Searching<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: &'a Index,
+    pub(super) seeds: &'a Seeds,
     /// Where whole units are written as they are found, and what may be fetched meanwhile; a plan does neither.
-    place: Option<(&'a Output, &'a Site<'a>)>,
+    pub(super) place: Option<(&'a Output, &'a Site<'a>)>,
 }
 
 impl Searching<'_> {
     /// Looks for what `begun` lacks.
-    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
+    pub(super) fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
@@ -394,11 +404,13 @@ pub(super) struct Seeds {
     own_part: u32,
     /// The paths of the partial files that are among them.
     parts: Vec<PathBuf>,
+    /// The number of the journal that an unfinished update in place left.
+    pub(super) journal: Option<u32>,
 }
 
 impl Seeds {
     /// The target, the seeds that were added, and what earlier tries left behind.
-    fn open(shared: &Shared, index: &Index) -> Result<Seeds> {
+    pub(super) fn open(shared: &Shared, index: &Index) -> Result<Seeds> {
         let target = shared.old_target();
         let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
             Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
@@ -419,7 +431,7 @@ impl Seeds {
             readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
         }
         let own_part = readers.len() as u32;
-        let target = output::real_target(&shared.target)?;
+        let target = inplace::real_target(shared)?;
         let own = names::part(&target, index)?;
         // One that cannot be read is none.
         let open = |path: &Path| FileReader::open(path, "partial file").ok();
@@ -435,10 +447,22 @@ impl Seeds {
             let reader = open(&other);
             add(other, reader);
         }
-        Ok(Seeds { readers, has_target, own_part, parts })
+        let length = index.length().max(readers.first().map_or(0, |target| target.length()));
+        let journal = inplace::left_journal(shared, length)?.map(|journal| {
+            readers.push(journal);
+            readers.len() as u32 - 1
+        });
+        Ok(Seeds { readers, has_target, own_part, parts, journal })
     }
 
-    fn bytes(&self) -> u64 {
+    /// The target is read by `reader` from here on.
+    pub(super) fn set_target(&mut self, reader: Arc<dyn ReadAt>) {
+        if let Some(target) = self.readers.first_mut().filter(|_| self.has_target) {
+            *target = reader;
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
         self.readers.iter().map(|reader| reader.length()).sum()
     }
 
