@@ -142,6 +142,15 @@ pub(crate) struct UpdateArgs {
     /// the next update [default: fail]
     #[arg(long)]
     pub(crate) move_aside: bool,
+    /// Change TARGET itself instead of replacing it: for files that there is no room for twice, and for block devices. From
+    /// the first change to the last it is neither the old version nor the new one; if the update ends early, the next one
+    /// finishes it [default: replace it at the end, by one rename]
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// Where the file is by which an update in place is finished; a block device needs one
+    /// [default: .NAME.gosync-journal, beside TARGET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -248,6 +257,8 @@ impl Common {
             thorough: args.thorough,
             replace_timeout: args.replace_timeout,
             move_aside: args.move_aside,
+            in_place: args.in_place,
+            journal: args.journal.clone(),
             open,
             observer: observer.clone(),
         }

@@ -1,10 +1,10 @@
 //! The job: one update of one file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_THOROUGH, gosync_job,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_THOROUGH, gosync_job,
     gosync_job_options, gosync_progress, gosync_statistics,
 };
 
@@ -42,6 +42,10 @@ pub struct JobOptions {
     pub replace_timeout_ms: u32,
     /// Move an old file aside that is held still then.
     pub move_aside: bool,
+    /// Change the target itself instead of replacing it.
+    pub in_place: bool,
+    /// Where the journal of an update in place is.
+    pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
     pub open: Option<OpenOptions>,
     /// Who watches, and may cancel.
@@ -90,7 +94,9 @@ impl Job {
         let source = source.map_or(ptr::null(), Source::as_ptr);
         let open = options.open.as_ref().map(OpenOptions::for_c).transpose()?;
         let lent = options.observer.lend();
-        let options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), ForC::as_ptr));
+        let journal = options.journal.as_deref().map(|path| text::c_path(path, "the journal")).transpose()?;
+        let mut options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), ForC::as_ptr));
+        options.journal = journal.as_ref().map_or(ptr::null(), |path| path.as_ptr());
         let (index, target) = (index.as_ptr(), target.as_ptr());
         // SAFETY: every pointer is valid during the call.
         make(|out, error| unsafe { gosync_ffi::gosync_job_new(index, source, target, &options, out, error) }).map(Job)
@@ -177,7 +183,8 @@ impl JobOptions {
             flags: flag(self.ignore_target, GOSYNC_JOB_IGNORE_TARGET)
                 | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE)
                 | flag(self.thorough, GOSYNC_JOB_THOROUGH)
-                | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE),
+                | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE)
+                | flag(self.in_place, GOSYNC_JOB_IN_PLACE),
             replace_timeout_ms: self.replace_timeout_ms,
             open,
             observer: lent.as_ptr(),
