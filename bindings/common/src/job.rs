@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_THOROUGH, gosync_job,
-    gosync_job_options, gosync_progress, gosync_statistics,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_MOVE_ASIDE,
+    GOSYNC_JOB_THOROUGH, gosync_job, gosync_job_options, gosync_progress, gosync_statistics,
 };
 
 use crate::call::{call, make};

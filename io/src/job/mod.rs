@@ -42,6 +42,8 @@ struct Shared {
     observer: Observer,
     /// Where it writes.
     disk: Disk,
+    /// Bytes of a batch of an update in place.
+    batch: u64,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -92,7 +94,8 @@ impl Job {
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
         let disk = Disk::system();
-        let shared = Shared { index, source, target, options, observer, disk, meter, state, started, abandoned };
+        let batch = inplace::BATCH;
+        let shared = Shared { index, source, target, options, observer, disk, batch, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
     }
 
@@ -101,6 +104,12 @@ impl Job {
     #[allow(dead_code, reason = "for the tests that put something between")]
     pub(crate) fn set_disk(&mut self, disk: Disk) {
         Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
+    }
+
+    /// Has an update in place make batches of so many bytes, before anything else is done with it.
+    #[cfg(test)]
+    pub(crate) fn set_batch(&mut self, batch: u64) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").batch = batch;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be

@@ -3,6 +3,9 @@
 //!
 //! What goes on in between is `placing`'s, what the target and the journal are is `crate::inplace`'s.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +25,7 @@ use crate::seed::{FileReader, Kind};
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
-const BATCH: u64 = 32 << 20;
+pub(super) const BATCH: u64 = 32 << 20;
 
 impl Place for InPlace {
     fn has(&self, unit: u64) -> bool {
@@ -231,7 +234,7 @@ impl InBatches<'_, '_> {
         let (index, site) = (self.index, self.site);
         let cover = plan.pieces;
         site.begin_batches(cover.clone(), false, kept);
-        let held = index.unit_count().checked_sub(1).filter(|last| !unchanged[*last as usize]);
+        let held = index.unit_count().checked_sub(1).filter(|last| unchanged.get(*last as usize) != Some(&true));
         self.prove_length(held)?;
         if site.way().is_whole {
             self.in_order.store(true, Ordering::Release);
@@ -247,7 +250,7 @@ impl InBatches<'_, '_> {
             held,
             journal: self.journal,
             room: journal::room(index.length().max(old_length)),
-            batch: BATCH,
+            batch: self.shared.batch,
             in_order,
         });
         self.tell(&order);
