@@ -129,6 +129,10 @@ export interface JobInput {
   keep?: string
   /** A target that is a symbolic link is an error. */
   refuseSymlink: boolean
+  /** Change the target itself instead of replacing it. */
+  inPlace: boolean
+  /** Where the journal of an update in place is. */
+  journal?: string
 }
 
 /** An error kind. */
@@ -243,6 +247,8 @@ export interface PlanInfo {
   indexSize: number
   /** The target is the new version already. */
   upToDate: boolean
+  /** Whether an update of the target in place was not finished. */
+  unfinished: boolean
   /** How the missing bytes would be fetched. */
   strategy: 'local' | 'ranges' | 'whole'
   /** Milliseconds of a round trip, if known. */
@@ -357,6 +363,8 @@ export interface VerificationInfo {
   expectedLength: number
   /** What is not right. */
   damaged: Array<RangeInfo>
+  /** Whether an update of the file in place was not finished. */
+  unfinished: boolean
 }
 
 /** How to verify. */

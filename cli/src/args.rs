@@ -149,6 +149,15 @@ pub(crate) struct UpdateArgs {
     /// Fail if TARGET is a symbolic link [default: update what it leads to]
     #[arg(long)]
     pub(crate) refuse_symlink: bool,
+    /// Change TARGET itself instead of replacing it: for files that there is no room for twice, and for block devices. From
+    /// the first change to the last it is neither the old version nor the new one; if the update ends early, the next one
+    /// finishes it [default: replace it at the end, by one rename]
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// Where the file is by which an update in place is finished; a block device needs one
+    /// [default: .NAME.gosync-journal, beside TARGET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -281,6 +290,8 @@ impl Common {
             move_aside: args.move_aside,
             keep: args.keep,
             refuse_symlink: args.refuse_symlink,
+            in_place: args.in_place,
+            journal: args.journal.clone(),
             open,
             observer: observer.clone(),
         }

@@ -91,6 +91,7 @@ fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bo
         .field("ranges", plan.ranges)
         .field("index_size", plan.index_size)
         .field("up_to_date", plan.up_to_date)
+        .field("unfinished", plan.unfinished)
         .field("strategy", plan.strategy.name())
         .field("round_trip", plan.round_trip.and_then(known))
         .field("rate", plan.rate)
@@ -123,6 +124,7 @@ fn plan_rows(args: &UpdateArgs, plan: &Plan) -> Outcome {
         .row("ranges", plan.ranges.to_string())
         .row("index bytes", text::bytes(plan.index_size))
         .row("up to date", if plan.up_to_date { "yes" } else { "no" });
+    let outcome = if plan.unfinished { outcome.row("unfinished", UNFINISHED) } else { outcome };
     let outcome = match plan.strategy {
         Strategy::Local => outcome,
         _ => outcome
@@ -187,6 +189,7 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
         .field("length", found.length)
         .field("expected_length", found.expected_length)
         .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
+        .field("unfinished", found.unfinished)
         .field("root", index.root().map(|root| root.to_string()));
     if found.is_match() {
         return Ok(outcome.row("match", target).row("root", root_text(&index)));
@@ -205,12 +208,18 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
     Ok(outcome.row("root", root_text(&index)))
 }
 
+/// What is said of a target that is neither an old version nor a new one.
+const UNFINISHED: &str = "an update in place ended early; run it again to finish it";
+
 /// The rows that say in what a file differs.
 fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
     /// Ranges that a person may still want to read; programs get all of them.
     const SHOWN: usize = 20;
     if found.length != found.expected_length {
         outcome = outcome.row("length", text::bytes(found.length)).row("expected", text::bytes(found.expected_length));
+    }
+    if found.unfinished {
+        outcome = outcome.row("unfinished", UNFINISHED);
     }
     for range in found.damaged.iter().take(SHOWN) {
         outcome = outcome.row("damaged", format!("offset {}, length {}", range.offset, text::bytes(range.length)));

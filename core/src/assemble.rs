@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Blocks, Index};
+use crate::matching::Found;
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use crate::weak;
@@ -64,6 +65,12 @@ impl Ledger {
     /// Nothing written yet.
     pub fn new(index: &Index) -> Self {
         let written = (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect();
+        Ledger { unit_size: index.unit_size(), written }
+    }
+
+    /// Written are the units that were verified at their own place in the target as it is.
+    pub fn with(index: &Index, found: &Found) -> Self {
+        let written = (0..index.unit_count()).map(|unit| AtomicBool::new(found.is_unchanged(unit))).collect();
         Ledger { unit_size: index.unit_size(), written }
     }
 
@@ -187,6 +194,16 @@ impl Assembler {
     pub fn from_seeds(&self, unit: u64) -> ReadyUnit {
         let pieces = cover_of(&self.cover, self.index.unit_range(unit));
         ReadyUnit { unit, parts: pieces.into_iter().map(Part::new).collect() }
+    }
+
+    /// The ranges to fetch for unit `unit`: what is missing in the cover, or all of it if it was wrong.
+    pub fn lacking(&self, unit: u64) -> Vec<Range> {
+        let range = self.index.unit_range(unit);
+        if self.suspects.contains_key(&unit) {
+            return vec![range];
+        }
+        let pieces = cover_of(&self.cover, range).into_iter();
+        pieces.filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target).collect()
     }
 
     /// Takes lacking bytes (each byte comes here once, see `schedule`); returns the units that are complete now.

@@ -8,6 +8,7 @@ mod cancel;
 mod collect;
 mod disk;
 mod gather;
+mod inplace;
 mod job;
 mod location;
 mod open;

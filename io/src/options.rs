@@ -151,6 +151,11 @@ pub struct JobOptions {
     pub keep: Keep,
     /// A target that is a symbolic link is an error. Otherwise what the link leads to is updated, and the link stays.
     pub refuse_symlink: bool,
+    /// Change the target itself instead of replacing it: for targets that there is no room for twice, and for block devices.
+    /// From the first change to the last it is neither the old version nor the new one. See docs/in-place.md.
+    pub in_place: bool,
+    /// Where the journal of an update in place is. `None`: beside the target, by its name. A block device needs one.
+    pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

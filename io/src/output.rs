@@ -23,12 +23,12 @@ use gosync_core::{Error, ErrorKind, Index, Result};
 
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
-use crate::seed::FileReader;
+use crate::seed::{FileReader, Kind};
 
 pub(crate) use keep::Identity;
 pub use keep::Keep;
 pub(crate) use lock::Lock;
-use names::folder_of;
+pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
@@ -257,7 +257,7 @@ pub(crate) fn write_file(
     path: &Path,
     give: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let target = real_target(path, false)?;
+    let target = real_target(path, false, false)?;
     let (file, temporary) = temporary_beside(disk, &target)?;
     let failed = |cause| Error::from_io(cause, "cannot write", target.display());
     let mut length = 0;
@@ -274,9 +274,9 @@ pub(crate) fn write_file(
     temporary.publish(&target, &how).map(drop)
 }
 
-/// Where the target really is: a symbolic link is followed, or refused, and never replaced. A directory is no target, nor
-/// is a device.
-pub(crate) fn real_target(target: &Path, refuse_symlink: bool) -> Result<PathBuf> {
+/// Where the target really is: a symbolic link is followed, or refused, and never replaced. A directory is no target, and a
+/// block device only where one will do.
+pub(crate) fn real_target(target: &Path, refuse_symlink: bool, or_device: bool) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() && refuse_symlink => {
@@ -285,18 +285,18 @@ pub(crate) fn real_target(target: &Path, refuse_symlink: bool) -> Result<PathBuf
         }
         Ok(about) if about.is_symlink() => {
             let real = fs::canonicalize(target).map_err(failed)?;
-            check_file(&fs::metadata(&real).map_err(failed)?, target)?;
+            check_file(&fs::metadata(&real).map_err(failed)?, target, or_device)?;
             Ok(real)
         }
-        Ok(about) => check_file(&about, target).map(|()| target.to_path_buf()),
+        Ok(about) => check_file(&about, target, or_device).map(|()| target.to_path_buf()),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(target.to_path_buf()),
         Err(cause) => Err(failed(cause)),
     }
 }
 
-fn check_file(about: &fs::Metadata, path: &Path) -> Result<()> {
+fn check_file(about: &fs::Metadata, path: &Path, or_device: bool) -> Result<()> {
     let problem = match () {
-        () if about.is_file() => return Ok(()),
+        () if about.is_file() || or_device && Kind::of(about) == Kind::BlockDevice => return Ok(()),
         () if about.is_dir() => "the target is a directory",
         () => "the target is not a regular file",
     };
@@ -342,6 +342,6 @@ fn plain(cause: io::Error) -> io::Error {
 }
 
 /// Whether there is nothing but zeros: if each byte is as the one before it.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }

@@ -11,6 +11,7 @@ use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
 use crate::disk::Disk;
+use crate::inplace::journal;
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -119,6 +120,8 @@ pub struct Verification {
     /// The ranges of the target that the file does not have right: ascending, in whole units (64 KiB, or the blocks of a
     /// legacy index), joined.
     pub damaged: Vec<Range>,
+    /// An update of it in place was not finished: it is neither an old version nor a new one.
+    pub unfinished: bool,
 }
 
 impl Verification {
@@ -181,7 +184,9 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         }
         joined
     });
-    Ok(Verification { length: reader.length(), expected_length: total, damaged })
+    let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
+    let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
+    Ok(Verification { length: reader.length(), expected_length: total, damaged, unfinished })
 }
 
 /// Whether `reader` is exactly the target; stops at the first difference.

@@ -24,6 +24,8 @@ pub struct Verification {
     pub expected_length: u64,
     /// The damaged ranges of the target, as offset and length.
     pub damaged: Vec<(u64, u64)>,
+    /// Whether an update of the file in place was not finished.
+    pub unfinished: bool,
 }
 
 impl Verification {
@@ -51,6 +53,7 @@ impl Verification {
                 length: gosync_ffi::gosync_verification_length(from),
                 expected_length: gosync_ffi::gosync_verification_expected_length(from),
                 damaged: (0..count).filter_map(range).collect(),
+                unfinished: gosync_ffi::gosync_verification_unfinished(from),
             };
             gosync_ffi::gosync_verification_free(from);
             found

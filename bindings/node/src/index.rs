@@ -177,6 +177,8 @@ pub struct VerificationInfo {
     pub expected_length: f64,
     /// What is not right.
     pub damaged: Vec<RangeInfo>,
+    /// Whether an update of the file in place was not finished.
+    pub unfinished: bool,
 }
 
 /// A source input that has left JavaScript: what a thread opens.
@@ -379,5 +381,6 @@ fn verification(found: &Verification) -> VerificationInfo {
         length: number(found.length),
         expected_length: number(found.expected_length),
         damaged: found.damaged.iter().map(range).collect(),
+        unfinished: found.unfinished,
     }
 }

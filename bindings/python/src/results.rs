@@ -68,6 +68,8 @@ pub(crate) struct Verification {
     expected_length: u64,
     /// The damaged ranges of the target, as offset and length.
     damaged: Vec<(u64, u64)>,
+    /// Whether an update of the file in place was not finished.
+    unfinished: bool,
 }
 
 #[pymethods]
@@ -90,6 +92,7 @@ impl From<gosync_binding::Verification> for Verification {
             length: from.length,
             expected_length: from.expected_length,
             damaged: from.damaged,
+            unfinished: from.unfinished,
         }
     }
 }

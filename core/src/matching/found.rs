@@ -106,6 +106,12 @@ impl Found {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
     }
 
+    /// Whether this unit was verified as a whole at its own place in the target as it is, which is seed 0.
+    pub fn is_unchanged(&self, unit: u64) -> bool {
+        let place = unit.saturating_mul(u64::from(self.per_unit) * self.block_size);
+        self.parts.get(unit as usize).is_some_and(|part| part.verified && part.seed == 0 && part.offset == place)
+    }
+
     /// The missing ones of the stretches of `size` bytes (units, or larger blocks) that the target is cut into, as far as they
     /// lie between two that a seed has about as far from each other: something was changed between them, and is most likely
     /// nowhere else.

@@ -5,6 +5,7 @@
 
 mod adopting;
 mod ahead;
+mod inplace;
 mod levels;
 mod placing;
 mod seeds;
@@ -42,6 +43,8 @@ struct Shared {
     observer: Observer,
     /// Where it writes.
     disk: Disk,
+    /// Bytes of a batch of an update in place.
+    batch: u64,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -57,6 +60,8 @@ struct State {
     /// The index of a newer version, if one turned out to be there.
     newer: Option<Arc<Index>>,
     statistics: Statistics,
+    /// The journal, once the target is neither the old version nor the new one.
+    unfinished: Option<PathBuf>,
 }
 
 /// A seed that was added.
@@ -90,7 +95,8 @@ impl Job {
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
         let disk = Disk::system();
-        let shared = Shared { index, source, target, options, observer, disk, meter, state, started, abandoned };
+        let batch = inplace::BATCH;
+        let shared = Shared { index, source, target, options, observer, disk, batch, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
     }
 
@@ -98,6 +104,12 @@ impl Job {
     #[cfg(test)]
     pub(crate) fn set_disk(&mut self, disk: Disk) {
         Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
+    }
+
+    /// Has an update in place make batches of so many bytes, before anything else is done with it.
+    #[cfg(test)]
+    pub(crate) fn set_batch(&mut self, batch: u64) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").batch = batch;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
@@ -200,7 +212,8 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
-                    return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+                    let error = Error::new(ErrorKind::Cancelled, "cancelled by the caller");
+                    return Err(inplace::unfinished(&self.shared, error));
                 }
             }
         }
@@ -225,6 +238,11 @@ impl Shared {
             (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
             state.newer = Some(Arc::clone(index));
         }
+        self.begin_anew();
+    }
+
+    /// Everything is looked for once more.
+    fn begin_anew(&self) {
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;
             (progress.from_seeds, progress.written) = (0, 0);
@@ -241,11 +259,13 @@ impl Shared {
 
     /// Where the target really is.
     fn real_target(&self) -> Result<PathBuf> {
-        crate::output::real_target(&self.target, self.options.refuse_symlink)
+        crate::output::real_target(&self.target, self.options.refuse_symlink, self.options.in_place)
     }
 
     /// The target, if it is there to be a seed.
     fn old_target(&self) -> Option<&Path> {
-        (!self.options.ignore_target && self.target.is_file()).then_some(&*self.target)
+        let is_device = || Kind::at(&self.target, "target").is_ok_and(|kind| kind == Kind::BlockDevice);
+        let is_there = self.target.is_file() || self.options.in_place && is_device();
+        (!self.options.ignore_target && is_there).then_some(&*self.target)
     }
 }

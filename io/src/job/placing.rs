@@ -4,13 +4,13 @@
 //! placers put units together, have them checked and write them; the dispatcher alone calls the source, so that a
 //! source that is stuck holds nobody but itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
+use gosync_core::assemble::{Assembled, Culprit, ReadyUnit, Verified};
 use gosync_core::cost::Way;
 use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
@@ -35,15 +35,34 @@ pub(super) struct Task<'a> {
     pub(super) shared: &'a Shared,
     pub(super) index: &'a Arc<Index>,
     pub(super) seeds: &'a Seeds,
-    pub(super) output: &'a Output,
+    pub(super) output: &'a dyn Place,
     /// Where missing bytes come from; an error matters only if there are any.
     pub(super) source: &'a Result<Arc<dyn Source>>,
     pub(super) limits: Limits,
 }
 
-/// Places every unit of the target: what `search` says that the seeds have, and what is fetched. While it searches, the
+/// Where verified units go.
+pub(super) trait Place: Sync {
+    /// Whether this unit is there.
+    fn has(&self, unit: u64) -> bool;
+    /// Writes a unit, which was put together from `pieces`. How many bytes were written, and how many were there.
+    fn write(&self, verified: Verified<'_>, pieces: &[Piece]) -> Result<(u64, u64)>;
+}
+
+impl Place for Output {
+    fn has(&self, unit: u64) -> bool {
+        Output::has(self, unit)
+    }
+
+    fn write(&self, verified: Verified<'_>, _: &[Piece]) -> Result<(u64, u64)> {
+        Output::write(self, verified)?;
+        Ok((verified.bytes().len() as u64, 0))
+    }
+}
+
+/// Places every unit of the target: what `lead` says that the seeds have, and what is fetched. While it searches, the
 /// site is open already, for what it wants to be fetched ahead.
-pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Plan>) -> Result<()> {
+pub(super) fn place(task: Task<'_>, lead: impl FnOnce(&Site<'_>) -> Result<()>) -> Result<()> {
     let bell = Arc::new(Bell::default());
     let ring = Arc::clone(&bell);
     let transfer = Transfer::new(Arc::clone(task.index), task.limits, Box::new(move || ring.ring()));
@@ -53,9 +72,11 @@ pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Pla
         transfer,
         bell,
         before,
-        copies: OnceLock::new(),
-        next_copy: AtomicU64::new(0),
-        copied: AtomicU64::new(0),
+        copies: Mutex::default(),
+        copying: AtomicU64::new(0),
+        placing: AtomicU64::new(0),
+        is_led: AtomicBool::new(false),
+        there: AtomicU64::new(0),
         ahead: Mutex::default(),
         over: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -75,10 +96,11 @@ pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Pla
             let _end = End(&site);
             site.drive()
         });
-        let searched = search(&site).and_then(|plan| site.begin(plan));
-        if let Err(error) = searched {
-            site.fail(error);
+        match lead(&site) {
+            Ok(()) => site.is_led.store(true, Ordering::Release),
+            Err(error) => site.fail(error),
         }
+        site.bell.ring();
         driver.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked")))
     });
     for id in site.transfer.close() {
@@ -162,10 +184,16 @@ pub(super) struct Site<'a> {
     bell: Arc<Bell>,
     /// The counters that an earlier try left.
     before: Progress,
-    /// Known once the search is over.
-    copies: OnceLock<Vec<u64>>,
-    next_copy: AtomicU64,
-    copied: AtomicU64,
+    /// Units to be put together from seeds alone.
+    copies: Mutex<VecDeque<u64>>,
+    /// How many of those have not been dealt with.
+    copying: AtomicU64,
+    /// Units of the batch that have not been dealt with, where there are batches.
+    placing: AtomicU64,
+    /// Whether all is known that is to be done.
+    is_led: AtomicBool,
+    /// Bytes that were at their place already.
+    there: AtomicU64,
     ahead: Mutex<Ahead>,
     over: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -250,7 +278,7 @@ impl Site<'_> {
     /// While everything that the search has passed is under way already, what comes next is fetched too.
     fn keep_busy(&self) {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ahead.on || self.copies.get().is_some() || !self.transfer.is_asked() {
+        if !ahead.on || self.is_led.load(Ordering::Acquire) || !self.transfer.is_asked() {
             return;
         }
         let stretch = (STRETCH / self.task.index.unit_size()).max(1);
@@ -264,7 +292,7 @@ impl Site<'_> {
     }
 
     /// The search is over: from now on it is known what to fetch and what to copy.
-    fn begin(&self, plan: Plan) -> Result<()> {
+    pub(super) fn begin(&self, plan: Plan) -> Result<()> {
         let Task { shared, source, .. } = &self.task;
         if let (true, Err(error)) = (plan.missing > 0, source) {
             return Err(error.clone());
@@ -278,9 +306,79 @@ impl Site<'_> {
         }
         let (cover, strategy) = (plan.pieces, plan.strategy);
         let early = self.transfer.begin(cover.clone(), strategy);
-        let _ = self.copies.set(copies(&self.task, &cover, &early));
-        self.bell.ring();
+        self.copy(copies(&self.task, &cover, &early));
         Ok(())
+    }
+
+    /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
+    /// So many bytes are `there` already.
+    pub(super) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
+        self.there.store(there, Ordering::Relaxed);
+        self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
+        self.transfer.begin_batches(cover, all);
+    }
+
+    /// Has the missing bytes of these units fetched, which are not placed yet: up to `most` bytes. Where in `units` it
+    /// came to, and which of them lack nothing.
+    pub(super) fn want(&self, units: &[u64], most: u64) -> Result<(usize, Vec<u64>)> {
+        let (mut wanted, mut whole) = (0, Vec::new());
+        for (at, unit) in units.iter().enumerate() {
+            if wanted >= most {
+                return Ok((at, whole));
+            }
+            match self.transfer.want(*unit) {
+                0 => whole.push(*unit),
+                bytes => wanted += bytes,
+            }
+            if wanted > 0
+                && let Err(error) = self.task.source
+            {
+                return Err(error.clone());
+            }
+        }
+        Ok((units.len(), whole))
+    }
+
+    /// A batch begins: these units, which were wanted, are placed, and `whole` are those that lack nothing.
+    pub(super) fn open(&self, units: &[u64], whole: Vec<u64>) {
+        self.placing.store(units.len() as u64, Ordering::Release);
+        self.transfer.open(units.iter().copied());
+        self.copy(whole);
+    }
+
+    /// Waits until the batch is placed; `idle` is called once all of it has arrived.
+    pub(super) fn finish(&self, idle: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut idle = Some(idle);
+        loop {
+            let seen = self.bell.count();
+            if self.over.load(Ordering::Acquire) {
+                return Err(Error::new(ErrorKind::Cancelled, "the transfer failed"));
+            }
+            if self.placing.load(Ordering::Acquire) == 0 {
+                return Ok(());
+            }
+            if let Some(idle) = idle.take_if(|_| self.transfer.is_idle()) {
+                idle()?;
+            }
+            self.bell.wait(seen, TICK);
+        }
+    }
+
+    /// The units of the batches so far that were wrong: to be placed once all others are.
+    pub(super) fn take_late(&self) -> Vec<u64> {
+        self.transfer.take_late()
+    }
+
+    fn copy(&self, units: Vec<u64>) {
+        self.copying.fetch_add(units.len() as u64, Ordering::AcqRel);
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).extend(units);
+        self.bell.ring();
+    }
+
+    /// A unit has been dealt with.
+    fn dealt(&self) {
+        let less = |left: u64| left.checked_sub(1);
+        let _ = self.placing.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// Feeds the transfer until everything is placed.
@@ -292,7 +390,7 @@ impl Site<'_> {
             shared.observer.cancel.check()?;
             self.keep_busy();
             // Copies first: a copy that turns out wrong adds to what the step then sees.
-            let copied = self.copies.get().is_some_and(|all| self.copied.load(Ordering::Acquire) == all.len() as u64);
+            let copied = self.is_led.load(Ordering::Acquire) && self.copying.load(Ordering::Acquire) == 0;
             let now = start.elapsed();
             let copies = self.task.source.as_ref().map_or(1, |source| source.link().copies);
             self.transfer.heed(self.way(), copies);
@@ -363,12 +461,14 @@ impl Site<'_> {
             if let Some(ready) = self.transfer.take_ready() {
                 let fetched = ready.fetched();
                 self.place(ready, &mut buffer).unwrap_or_else(|error| self.fail(error));
+                self.dealt();
                 self.transfer.settle(fetched);
             } else if is_over {
                 return;
             } else if let Some(unit) = self.take_copy() {
                 self.place(self.transfer.from_seeds(unit), &mut buffer).unwrap_or_else(|error| self.fail(error));
-                self.copied.fetch_add(1, Ordering::AcqRel);
+                self.dealt();
+                self.copying.fetch_sub(1, Ordering::AcqRel);
                 self.bell.ring();
             } else {
                 self.bell.wait(seen, Duration::from_secs(1));
@@ -383,16 +483,12 @@ impl Site<'_> {
     }
 
     fn take_copy(&self) -> Option<u64> {
-        let copies = self.copies.get()?;
-        let next = |at| (at < copies.len() as u64).then_some(at + 1);
-        let at = self.next_copy.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        copies.get(at.ok()? as usize).copied()
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     /// Puts a unit together in `buffer`, has it checked, and writes it from that very buffer.
     fn place(&self, ready: ReadyUnit, buffer: &mut Vec<u8>) -> Result<()> {
         let unit = ready.unit;
-        let range = self.task.index.unit_range(unit);
         buffer.clear();
         for part in &ready.parts {
             match part.piece.origin {
@@ -403,25 +499,25 @@ impl Site<'_> {
         let pieces: Vec<Piece> = ready.parts.into_iter().map(|part| part.piece).collect();
         let local: u64 =
             pieces.iter().filter(|piece| piece.origin != Origin::Missing).map(|piece| piece.target.length).sum();
-        match self.transfer.check(unit, pieces, buffer)? {
-            Assembled::Right(verified) => {
-                self.task.output.write(verified)?;
-            }
-            Assembled::RightAfterAll(verified, culprit, place) => {
-                self.task.output.write(verified)?;
-                self.blame(culprit, place.offset);
-            }
+        let (verified, wrong) = match self.transfer.check(unit, pieces.clone(), buffer)? {
+            Assembled::Right(verified) => (verified, None),
+            Assembled::RightAfterAll(verified, culprit, place) => (verified, Some((culprit, place.offset))),
             Assembled::Refetch(range) => {
                 let text = "a unit was wrong at first and is fetched whole";
                 self.task.shared.observer.event(Level::Warning, "refetch", text, &[("offset", &range.offset)]);
                 return Ok(());
             }
+        };
+        let (written, there) = self.task.output.write(verified, &pieces)?;
+        if let Some((culprit, offset)) = wrong {
+            self.blame(culprit, offset);
         }
         let total = self.task.index.length();
+        let there = self.there.fetch_add(there, Ordering::Relaxed) + there;
         self.task.shared.meter.update(|progress| {
             progress.from_seeds += local;
-            progress.written += range.length;
-            progress.fraction = progress.fraction.max(share(progress.written, total) * 0.999);
+            progress.written += written;
+            progress.fraction = progress.fraction.max(share(progress.written + there, total) * 0.999);
         });
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use gosync_core::{Error, ErrorKind, Index, ReadAt, Result};
 
-use super::{Added, Shared};
+use super::{Added, Shared, inplace};
 use crate::output::names;
 use crate::report::{Level, Observer};
 use crate::seed::{FileReader, Kind};
@@ -65,7 +65,8 @@ fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<FileRead
 }
 
 /// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
-/// file of this version, or nothing, and the newest one of another version, if there is any.
+/// file of this version, or nothing, the newest one of another version, and the journal of an unfinished update in place, if
+/// there is any.
 pub(super) struct Seeds {
     pub(super) readers: Vec<Arc<dyn ReadAt>>,
     has_target: bool,
@@ -73,6 +74,8 @@ pub(super) struct Seeds {
     pub(super) own_part: u32,
     /// The paths of the partial files that are among them.
     pub(super) parts: Vec<PathBuf>,
+    /// The number of the journal that an unfinished update in place left.
+    pub(super) journal: Option<u32>,
 }
 
 impl Seeds {
@@ -117,7 +120,19 @@ impl Seeds {
             let reader = open(&other);
             add(other, reader);
         }
-        Ok(Seeds { readers, has_target, own_part, parts })
+        let length = index.length().max(readers.first().map_or(0, |target| target.length()));
+        let journal = inplace::left_journal(shared, length)?.map(|journal| {
+            readers.push(journal);
+            readers.len() as u32 - 1
+        });
+        Ok(Seeds { readers, has_target, own_part, parts, journal })
+    }
+
+    /// The target is read by `reader` from here on.
+    pub(super) fn set_target(&mut self, reader: Arc<dyn ReadAt>) {
+        if let Some(target) = self.readers.first_mut().filter(|_| self.has_target) {
+            *target = reader;
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -15,7 +15,7 @@ use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::seeds::Seeds;
-use super::{Shared, adopting, levels};
+use super::{Shared, adopting, inplace, levels};
 use crate::open;
 use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
@@ -40,12 +40,13 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
     let search = Searching { shared, index, seeds: &seeds, place: None };
     let nothing = || Found::new(index);
-    let plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool, nothing())?)
+    let mut plan = if up_to_date {
+        Plan::up_to_date(index, search.cover(&pool, nothing())?)
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool, nothing())?, &way, limits(shared, index).max_gap)
+        Plan::new(index, search.cover(&pool, nothing())?, &way, limits(shared, index).max_gap)
     };
+    plan.unfinished = inplace::tell_unfinished(shared);
     tell(shared, &plan);
     shared
         .meter
@@ -57,8 +58,9 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
     let target = shared.real_target()?;
+    let in_place = shared.options.in_place && target.exists();
     // A target that needs no update may be where nothing can be locked.
-    let lock = Lock::take(&shared.disk, &target);
+    let lock = Lock::take(&shared.disk, &inplace::locked(shared)?);
     if let Ok(lock) = &lock {
         if !lock.is_real() {
             let text = "this file system has no locks: nothing keeps another update of the target from running too";
@@ -66,12 +68,18 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         }
         output::tidy_up(&shared.disk, &target);
     }
+    inplace::tell_unfinished(shared);
     let goal = Goal { before: Identity::at(&target), target, lock };
-    let error = match attempt(shared, &shared.index, &goal) {
+    let attempt = |index: &Arc<Index>| match &goal.lock {
+        Ok(_) if in_place => inplace::attempt(shared, index),
+        Err(error) if in_place => Err(error.clone()),
+        _ => attempt(shared, index, &goal),
+    };
+    let error = match attempt(&shared.index) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
-    attempt(shared, &newer(shared, error)?, &goal)
+    attempt(&newer(shared, error)?)
 }
 
 /// What an update is to replace.
@@ -116,6 +124,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         drop(seeds);
         if goal.lock.is_ok() {
+            inplace::settle(shared)?;
             names::remove_parts(&shared.disk, &goal.target, &[]);
         }
         return up_to_date(shared);
@@ -129,10 +138,10 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
+        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.cover(&pool, begun)?;
         let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
         tell(shared, &plan);
-        Ok(plan)
+        site.begin(plan)
     });
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
@@ -151,7 +160,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
 }
 
 /// Tells what will be done.
-fn tell(shared: &Shared, plan: &Plan) {
+pub(super) fn tell(shared: &Shared, plan: &Plan) {
     shared.observer.event(
         Level::Info,
         "planned",
@@ -179,7 +188,7 @@ pub(super) fn way(shared: &Shared, source: &Result<Arc<dyn Source>>) -> Way {
     way
 }
 
-fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
+pub(super) fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     shared.meter.update(|progress| {
         progress.phase = Phase::Matching;
         progress.cancellable = true;
@@ -195,7 +204,7 @@ fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     );
 }
 
-fn up_to_date(shared: &Shared) -> Result<()> {
+pub(super) fn up_to_date(shared: &Shared) -> Result<()> {
     let reason = gosync_core::plan::UP_TO_DATE;
     {
         let mut state = shared.state();
@@ -237,6 +246,7 @@ fn publish(shared: &Shared, index: &Index, goal: &Goal, seeds: Seeds, output: Ou
             shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
         }
     }
+    inplace::settle(shared)?;
     names::remove_parts(&shared.disk, &goal.target, &[]);
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
@@ -263,7 +273,7 @@ fn is_replaced(shared: &Shared, index: &Index, goal: &Goal) -> Result<bool> {
 }
 
 /// The bounds of the transfer, from the options.
-fn limits(shared: &Shared, index: &Index) -> Limits {
+pub(super) fn limits(shared: &Shared, index: &Index) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
     let max_bytes = if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight };
     Limits {
@@ -277,7 +287,7 @@ fn limits(shared: &Shared, index: &Index) -> Limits {
 }
 
 /// Where missing bytes come from.
-fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
+pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     let source = match &shared.source {
         Some(source) => Arc::clone(source),
         None => named_source(shared, index)?,
@@ -296,22 +306,20 @@ fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
 }
 
 /// The search through the seeds.
-struct Searching<'a> {
-    shared: &'a Shared,
-    index: &'a Index,
-    seeds: &'a Seeds,
+pub(super) struct Searching<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: &'a Index,
+    pub(super) seeds: &'a Seeds,
     /// Where whole units are written as they are found, and what may be fetched meanwhile; a plan does neither.
-    place: Option<(&'a Output, &'a Site<'a>)>,
+    pub(super) place: Option<(&'a Output, &'a Site<'a>)>,
 }
 
 impl Searching<'_> {
-    /// The cover of the target by what they have. Looks for what `begun` lacks.
-    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Vec<Piece>> {
+    /// What they have of what `begun` lacks.
+    pub(super) fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
-        let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
-        // The cover says it all.
-        let cover = |found: Found| pool.install(|| matching::join_seams(self.index, &readers, found.cover()));
+        let readers = self.readers();
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         // What was looked through before this search says nothing about how it is going.
         let watcher = || {
@@ -324,7 +332,7 @@ impl Searching<'_> {
             pool.install(|| matching::find_rest(self.index, &readers, &options, &watcher, begun))
         };
         if self.index.is_whole() {
-            return whole(begun).map(cover);
+            return whole(begun);
         }
         let above = watcher();
         let mut open = self.shared.options.open.clone();
@@ -333,7 +341,21 @@ impl Searching<'_> {
             let mut reading = Reading::new(scope, self.index, &open);
             levels::search(pool, self.index, &readers, &above, &open, &mut reading, begun.clone())
         })?;
-        found.map_or_else(|| whole(begun), Ok).map(cover)
+        found.map_or_else(|| whole(begun), Ok)
+    }
+
+    /// The cover of the target by what they have, and by what was found before.
+    fn cover(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Vec<Piece>> {
+        Ok(self.join(pool, &self.run(pool, begun)?))
+    }
+
+    /// The same, of what was found.
+    pub(super) fn join(&self, pool: &rayon::ThreadPool, found: &Found) -> Vec<Piece> {
+        pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()))
+    }
+
+    fn readers(&self) -> Vec<&dyn ReadAt> {
+        self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! | name | what |
 //! |---|---|
 //! | `.NAME.ROOT.gosync-part` | a partial file; ROOT is the first 16 hex digits of the root that it will have |
+//! | `.NAME.gosync-journal` | what an update in place needs to be finished (`inplace::journal`) |
 //! | `.NAME.gosync-lock` | the lock of whoever updates the target |
 //! | `.NAME.N.gosync-old` | on Windows: an old target that a program still runs from (`replace`) |
 
@@ -14,6 +15,7 @@ use gosync_core::{Digest, Error, ErrorKind, Index, Result};
 use crate::disk::Disk;
 
 pub(super) const PART: &str = ".gosync-part";
+const JOURNAL: &str = ".gosync-journal";
 const LOCK: &str = ".gosync-lock";
 /// Hex digits of a root that are in a name.
 const DIGITS: usize = 16;
@@ -32,6 +34,13 @@ pub(crate) fn folder_of(target: &Path) -> &Path {
 pub(crate) fn lock(target: &Path) -> Result<PathBuf> {
     let mut name = beginning(target)?;
     name.push(LOCK);
+    Ok(target.with_file_name(name))
+}
+
+/// Where the journal of a target is, unless the caller says otherwise.
+pub(crate) fn journal(target: &Path) -> Result<PathBuf> {
+    let mut name = beginning(target)?;
+    name.push(JOURNAL);
     Ok(target.with_file_name(name))
 }
 

@@ -186,6 +186,10 @@ class Verification:
     def damaged(self) -> list[tuple[int, int]]:
         """The damaged ranges of the target, as offset and length."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether an update of the file in place was not finished: it is neither an old version nor a new one."""
+
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -248,6 +252,10 @@ class Plan:
     @property
     def up_to_date(self) -> bool:
         """Whether the target is the new version already."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an update of the target in place was not finished: it is neither an old version nor a new one."""
 
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
@@ -426,8 +434,9 @@ def plan(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
-    refuse_symlink: bool = False, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
-    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
     rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
@@ -442,8 +451,9 @@ def update(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
-    refuse_symlink: bool = False, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
-    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
     rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
@@ -473,6 +483,10 @@ def update(
     - `keep`: what the new file has of the one it replaces: "none", or any of "mode", "owner", "xattrs" and "times", with
       commas between ("mode,owner,xattrs").
     - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated.
+    - `in_place`: change the target itself instead of replacing it, for targets that there is no room for twice, and for
+      block devices. From the first change to the last it is neither the old version nor the new one; an update that ends
+      early is finished by the next one. `journal`: where the file is by which it is finished, which a block device needs
+      (beside the target).
     """
 
 def verify(
