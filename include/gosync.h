@@ -125,9 +125,10 @@
 // Flag of gosync_job_options: a target that is a symbolic link is an error. Otherwise what the link leads to is updated, and
 // the link stays.
 #define GOSYNC_JOB_REFUSE_SYMLINK 16
+
 // Flag of gosync_job_options: change the target itself instead of replacing it, for targets that there is no room for
 // twice, and for block devices. From the first change to the last it is neither the old version nor the new one.
-#define GOSYNC_JOB_IN_PLACE 16
+#define GOSYNC_JOB_IN_PLACE 32
 
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
@@ -394,9 +395,8 @@ typedef struct {
     int32_t retries;
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
-    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE and
-    // GOSYNC_JOB_REFUSE_SYMLINK, or 0.
-    // GOSYNC_JOB_IN_PLACE, or 0.
+    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE,
+    // GOSYNC_JOB_REFUSE_SYMLINK and GOSYNC_JOB_IN_PLACE, or 0.
     uint32_t flags;
     // On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     // milliseconds. 0 means 30000.
