@@ -15,8 +15,6 @@ mod open;
 mod options;
 mod output;
 mod parts;
-#[cfg(test)]
-mod power;
 mod random;
 mod report;
 mod seed;
@@ -46,3 +44,8 @@ pub use seed::FileReader;
 pub use signing::needs_password;
 pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};
+
+#[cfg(test)]
+mod tests {
+    mod power;
+}
