@@ -204,19 +204,32 @@ impl Transfer {
         inner.assembler.set_cover(cover, &BTreeSet::new());
     }
 
-    /// Wants what is missing of a unit, which is not to be placed yet. How many bytes; 0: the seeds have it all.
-    pub fn want(&self, unit: u64) -> u64 {
-        let wanted = {
+    /// Wants what is missing of these units, which are not to be placed yet: up to `most` bytes. How many units that are,
+    /// and those of them of which the seeds have all.
+    pub fn want(&self, units: &[u64], most: u64) -> (usize, Vec<u64>) {
+        let (mut count, mut whole, mut wanted) = (0, Vec::new(), 0);
+        {
+            // All at once: nothing is asked for before it is known what else.
             let mut inner = self.lock();
-            let ranges = inner.assembler.lacking(unit);
-            if let Some(batches) = inner.batches.as_mut().filter(|_| !ranges.is_empty()) {
-                batches.closed.insert(unit);
+            let inner = &mut *inner;
+            for unit in units {
+                if wanted >= most {
+                    break;
+                }
+                let ranges = inner.assembler.lacking(*unit);
+                match &mut inner.batches {
+                    Some(batches) if !ranges.is_empty() => drop(batches.closed.insert(*unit)),
+                    _ => whole.push(*unit),
+                }
+                for range in ranges {
+                    inner.schedule.want(range);
+                    wanted += range.length;
+                }
+                count += 1;
             }
-            ranges.iter().for_each(|range| inner.schedule.want(*range));
-            ranges.iter().map(|range| range.length).sum()
-        };
+        }
         (self.notify)();
-        wanted
+        (count, whole)
     }
 
     /// These units may be placed as soon as they are complete.

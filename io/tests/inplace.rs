@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -386,4 +388,51 @@ fn a_large_shift_stays_within_its_bounds() {
     let most = most.load(Ordering::Acquire);
     assert!(most > 32 << 20, "{most} bytes of journal were seen");
     assert!(most <= (64 << 20) + (old.len() as u64) / 100, "{most} bytes of journal");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_block_device_is_updated() {
+    if !Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n")) {
+        println!("skipped: only root makes loop devices");
+        return;
+    }
+    let old = noise(40 * UNIT, 7);
+    let place = Place::new(&old);
+    let made = Command::new("losetup").args(["--find", "--show"]).arg(&place.target).output();
+    let device = match made {
+        Ok(made) if made.status.success() => PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()),
+        other => {
+            assert!(std::env::var_os("CI").is_none(), "no loop device: {other:?}");
+            println!("skipped: no loop device: {other:?}");
+            return;
+        }
+    };
+    struct Loop(PathBuf);
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
+        }
+    }
+    let device = Loop(device);
+    let journal = place.target.with_file_name("journal");
+    let run = |new: &[u8], journal: Option<PathBuf>| {
+        let options = JobOptions { in_place: true, journal, ..JobOptions::default() };
+        let source: Arc<dyn Source> = Arc::new(MemorySource::new(new.to_vec()));
+        Job::new(index_of(new), Some(source), &device.0, options).expect("a job").run()
+    };
+    let new = [&noise(777, 8), &old[..30 * UNIT]].concat();
+    let error = run(&new, None).expect_err("there is no place for the journal");
+    assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+    let statistics = run(&new, Some(journal.clone())).expect("an update");
+    assert!(statistics.fetched <= 4096, "{} bytes", statistics.fetched);
+    let content = fs::read(&device.0).expect("the device");
+    assert!(content[..new.len()] == new && content.len() == old.len());
+    // What lies behind the new version was not touched.
+    assert!(content[31 * UNIT..] == old[31 * UNIT..]);
+    assert!(!journal.exists());
+    assert!(run(&new, Some(journal.clone())).expect("an update").up_to_date);
+    let error = run(&noise(41 * UNIT, 9), Some(journal.clone())).expect_err("it is too long");
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(!journal.exists());
 }

@@ -188,7 +188,7 @@ class Verification:
 
     @property
     def unfinished(self) -> bool:
-        """Whether an update of the file in place was not finished: it is neither an old version nor a new one."""
+        """Whether an update in place was not finished: the file is neither old nor new."""
 
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -493,11 +493,11 @@ def verify(
     target: _Path,
     *,
     index: Index | _Content,
-    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
-    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str |
+    None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers:
+    Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int =
+    0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 

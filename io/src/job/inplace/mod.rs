@@ -296,7 +296,12 @@ impl InBatches<'_, '_> {
         };
         let mut wanted: Vec<Wanted> = Vec::new();
         if all {
-            wanted = batches.iter().map(|batch| self.site.want(&units(batch), u64::MAX)).collect::<Result<_>>()?;
+            let units: Vec<Vec<u64>> = batches.iter().map(units).collect();
+            // In the order that they have in the target.
+            let (_, whole) = self.site.want(&units.concat(), u64::MAX)?;
+            let of =
+                |units: &Vec<u64>| units.iter().copied().filter(|unit| whole.binary_search(unit).is_ok()).collect();
+            wanted = units.iter().map(|units| (units.len(), of(units))).collect();
         }
         wanted.resize_with(batches.len(), Wanted::default);
         let mut is_spilled = false;
@@ -323,7 +328,8 @@ impl InBatches<'_, '_> {
             }
             let ahead = wanted.get_mut(number + 1).filter(|_| !all);
             self.site.finish(|| {
-                if let (Some(next), Some(ahead)) = (next, ahead) {
+                // Whoever sends everything for it would do so in vain: see below.
+                if let (Some(next), Some(ahead), false) = (next, ahead, self.site.way().is_whole) {
                     *ahead = self.site.want(&units(next), self.max_bytes / 2)?;
                 }
                 Ok(())

@@ -129,8 +129,8 @@ fn a_source_without_ranges_sends_everything_once() {
         let place = Place::new(&old);
         place.update(&new, Arc::new(source)).expect("an update");
         assert!(place.batches() > 20);
-        // Where it is not known at first, the first answer is in vain.
-        let most = if known { 1 } else { 2 } * new.len() as u64;
+        // Where it is not known at first, the answers to the first requests are in vain.
+        let most = if known { 1 } else { 8 } * new.len() as u64;
         assert!(sent.load(Ordering::Acquire) <= most, "{} bytes of {}", sent.load(Ordering::Acquire), new.len());
     }
 }
@@ -246,51 +246,5 @@ mod refusals {
         assert!(fs::read(&place.target).expect("it") == program);
         running.kill().and_then(|()| running.wait()).expect("it ends");
         place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect("an update");
-    }
-
-    #[test]
-    fn a_block_device_is_updated() {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: only root makes loop devices");
-            return;
-        }
-        let old = noise(40 * UNIT, 7);
-        let place = Place::new(&old);
-        let made = Command::new("losetup").args(["--find", "--show"]).arg(&place.target).output();
-        let device = match made {
-            Ok(made) if made.status.success() => PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()),
-            other => {
-                assert!(std::env::var_os("CI").is_none(), "no loop device: {other:?}");
-                println!("skipped: no loop device: {other:?}");
-                return;
-            }
-        };
-        struct Loop(PathBuf);
-        impl Drop for Loop {
-            fn drop(&mut self) {
-                let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-            }
-        }
-        let device = Loop(device);
-        let journal = place.target.with_file_name("journal");
-        let run = |new: &[u8], journal: Option<PathBuf>| {
-            let options = JobOptions { in_place: true, journal, ..JobOptions::default() };
-            let source: Arc<dyn Source> = Arc::new(MemorySource::new(new.to_vec()));
-            Job::new(index_of(new), Some(source), &device.0, options).expect("a job").run()
-        };
-        let new = [&noise(777, 8), &old[..30 * UNIT]].concat();
-        let error = run(&new, None).expect_err("there is no place for the journal");
-        assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
-        let statistics = run(&new, Some(journal.clone())).expect("an update");
-        assert!(statistics.fetched <= 4096, "{} bytes", statistics.fetched);
-        let content = fs::read(&device.0).expect("the device");
-        assert!(content[..new.len()] == new && content.len() == old.len());
-        // What lies behind the new version was not touched.
-        assert!(content[31 * UNIT..] == old[31 * UNIT..]);
-        assert!(!journal.exists());
-        assert!(run(&new, Some(journal.clone())).expect("an update").up_to_date);
-        let error = run(&noise(41 * UNIT, 9), Some(journal.clone())).expect_err("it is too long");
-        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
-        assert!(!journal.exists());
     }
 }

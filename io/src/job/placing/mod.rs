@@ -4,12 +4,14 @@
 //! placers put units together, have them checked and write them; the dispatcher alone calls the source, so that a
 //! source that is stuck holds nobody but itself.
 
+mod batches;
+mod bell;
 mod placer;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gosync_core::assemble::Verified;
@@ -19,6 +21,7 @@ use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
 use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source};
 
+use self::bell::Bell;
 use super::ahead::{Advice, Search};
 use super::seeds::Seeds;
 use super::work;
@@ -121,35 +124,6 @@ fn copies(task: &Task<'_>, cover: &[Piece], early: &BTreeSet<u64>) -> Vec<u64> {
     }
     let is_copy = |unit: &u64| !task.output.has(*unit) && !early.contains(unit);
     (0..).zip(&missing).filter(|(_, missing)| !**missing).map(|(unit, _)| unit).filter(is_copy).collect()
-}
-
-/// Wakes whoever waits for something to do.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<u64>,
-    waiters: Condvar,
-}
-
-impl Bell {
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ring(&self) {
-        *self.lock() += 1;
-        self.waiters.notify_all();
-    }
-
-    /// How often it has rung.
-    fn count(&self) -> u64 {
-        *self.lock()
-    }
-
-    /// Waits until it has rung more often than `seen`, but not for longer than `most`.
-    fn wait(&self, seen: u64, most: Duration) {
-        let rung = self.lock();
-        let _ = self.waiters.wait_timeout_while(rung, most, |rung| *rung <= seen);
-    }
 }
 
 /// What the dispatcher is told to do.
@@ -309,65 +283,6 @@ impl Site<'_> {
         let early = self.transfer.begin(cover.clone(), strategy);
         self.copy(copies(&self.task, &cover, &early));
         Ok(())
-    }
-
-    /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
-    /// So many bytes are `there` already.
-    pub(super) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
-        self.there.store(there, Ordering::Relaxed);
-        self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
-        self.transfer.begin_batches(cover, all);
-    }
-
-    /// Has the missing bytes of these units fetched, which are not placed yet: up to `most` bytes. Where in `units` it
-    /// came to, and which of them lack nothing.
-    pub(super) fn want(&self, units: &[u64], most: u64) -> Result<(usize, Vec<u64>)> {
-        let (mut wanted, mut whole) = (0, Vec::new());
-        for (at, unit) in units.iter().enumerate() {
-            if wanted >= most {
-                return Ok((at, whole));
-            }
-            match self.transfer.want(*unit) {
-                0 => whole.push(*unit),
-                bytes => wanted += bytes,
-            }
-            if wanted > 0
-                && let Err(error) = self.task.source
-            {
-                return Err(error.clone());
-            }
-        }
-        Ok((units.len(), whole))
-    }
-
-    /// A batch begins: these units, which were wanted, are placed, and `whole` are those that lack nothing.
-    pub(super) fn open(&self, units: &[u64], whole: Vec<u64>) {
-        self.placing.store(units.len() as u64, Ordering::Release);
-        self.transfer.open(units.iter().copied());
-        self.copy(whole);
-    }
-
-    /// Waits until the batch is placed; `idle` is called once all of it has arrived.
-    pub(super) fn finish(&self, idle: impl FnOnce() -> Result<()>) -> Result<()> {
-        let mut idle = Some(idle);
-        loop {
-            let seen = self.bell.count();
-            if self.over.load(Ordering::Acquire) {
-                return Err(Error::new(ErrorKind::Cancelled, "the transfer failed"));
-            }
-            if self.placing.load(Ordering::Acquire) == 0 {
-                return Ok(());
-            }
-            if let Some(idle) = idle.take_if(|_| self.transfer.is_idle()) {
-                idle()?;
-            }
-            self.bell.wait(seen, TICK);
-        }
-    }
-
-    /// The units of the batches so far that were wrong: to be placed once all others are.
-    pub(super) fn take_late(&self) -> Vec<u64> {
-        self.transfer.take_late()
     }
 
     fn copy(&self, units: Vec<u64>) {
