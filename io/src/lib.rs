@@ -14,14 +14,16 @@ mod open;
 mod options;
 mod output;
 mod parts;
-#[cfg(test)]
-mod power;
 mod random;
 mod report;
 mod seed;
 mod signing;
 pub mod source;
 mod spool;
+#[cfg(test)]
+mod tests {
+    mod power;
+}
 mod trust;
 mod verbs;
 
