@@ -21,6 +21,10 @@ mod seed;
 mod signing;
 pub mod source;
 mod spool;
+#[cfg(test)]
+mod tests {
+    mod power;
+}
 mod trust;
 mod verbs;
 

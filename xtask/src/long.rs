@@ -17,7 +17,7 @@ const UPDATES: &str = "10000";
 const KILLS: &str = "1000";
 
 /// Power cuts that are simulated, each way of updating, where a plain run has 400.
-const POWER_CUTS: &str = "20000";
+const POWER_CUTS: &str = "10000";
 
 /// Seconds for each fuzz target.
 const FUZZING: &str = "180";

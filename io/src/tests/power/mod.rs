@@ -8,15 +8,18 @@ mod cut;
 mod log;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::source::MemorySource;
-use crate::{Index, IndexOptions, Job, JobOptions, Result, Statistics, index_bytes};
+use crate::{Index, IndexOptions, Job, JobOptions, Level, Observer, OnEvent, Result, index_bytes};
 use cut::{Chance, Files, Temper, cut};
 use log::Recorder;
 
 const KIB: usize = 1024;
+/// What a cut may cost of what was here: two units.
+const TORN: u64 = 128 * KIB as u64;
 /// Cuts that one update suffers at the most.
 const CUTS: usize = 4;
 
@@ -85,39 +88,83 @@ struct Round {
     old: Option<Vec<u8>>,
     new: Vec<u8>,
     index: Arc<Index>,
-    history: Vec<String>,
+    /// Bytes that the old version has not.
+    missing: u64,
+    /// Cuts so far.
+    cuts: u64,
+    history: Arc<Mutex<Vec<String>>>,
 }
 
 impl Round {
-    fn update(&self, disk: Disk) -> Result<Statistics> {
-        let options = JobOptions { thorough: true, ..JobOptions::default() };
+    /// Writes down what a job has to say.
+    fn note(&self) -> OnEvent {
+        let history = Arc::clone(&self.history);
+        Arc::new(move |event| {
+            if event.level != Level::Debug {
+                lock(&history).push(format!("  {} {:?}", event.message, event.fields));
+            }
+        })
+    }
+
+    fn tell(&self, what: String) {
+        lock(&self.history).push(what);
+    }
+
+    fn job(&self) -> Result<Job> {
+        let options = JobOptions {
+            in_place: self.in_place,
+            // Nothing is fetched along, and nothing ahead of the search.
+            thorough: true,
+            max_gap: 1,
+            assume_rtt: Duration::from_millis(1),
+            assume_rate: 5 << 20,
+            observer: Observer { events: Some(self.note()), ..Observer::default() },
+            ..JobOptions::default()
+        };
         let source = Arc::new(MemorySource::new(self.new.clone()));
-        let mut job = Job::new(Arc::clone(&self.index), Some(source), &self.target, options)?;
-        job.set_disk(disk);
-        job.run()
+        Job::new(Arc::clone(&self.index), Some(source), &self.target, options)
+    }
+
+    /// What the old version had is not fetched, whatever became of it on the way, but for what was torn.
+    fn update(&mut self, disk: Disk) -> std::result::Result<(), String> {
+        let run = || {
+            let mut job = self.job()?;
+            job.set_disk(disk);
+            job.run()
+        };
+        let done = run().map_err(|error| self.fault(&error.to_string()))?;
+        self.tell(format!("{} bytes fetched", done.fetched));
+        let most = self.missing + self.cuts * TORN;
+        if done.fetched > most {
+            return Err(self.fault(&format!("{} bytes were fetched, {most} at the most had to be", done.fetched)));
+        }
+        Ok(())
     }
 
     /// What is wrong, with what led to it.
     fn fault(&self, what: &str) -> String {
         let Round { number, in_place, old, new, .. } = self;
         let old = old.as_ref().map(Vec::len);
-        let history = self.history.join("\n  ");
+        let history = lock(&self.history).join("\n  ");
         format!("round {number}, in place: {in_place}, from {old:?} to {} bytes: {what}\n  {history}", new.len())
     }
 
     /// Cuts the power `cuts` times, then lets an update end.
     fn run(&mut self, cuts: usize, chance: &mut Chance) -> std::result::Result<(), String> {
+        let plan = self.job().and_then(|job| job.plan());
+        self.missing = plan.map_err(|error| self.fault(&error.to_string()))?.to_fetch;
         let mut before = read(folder(&self.target));
         for _ in 0..cuts {
             let recorder = Arc::new(Recorder::default());
             let watch: Arc<Recorder> = Arc::clone(&recorder);
-            self.update(Disk::watched(watch)).map_err(|error| self.fault(&error.to_string()))?;
+            self.update(Disk::watched(watch))?;
             let log = recorder.take();
             // The end, where all must be there, more often than any other moment.
             let moments = if chance.below(8) == 0 { log.length } else { chance.below(log.length + 1) };
             let temper = Temper::ALL[chance.below(Temper::ALL.len())];
-            self.history.push(format!("cut after {moments} of {} moments of a disk that {temper:?}", log.length));
+            self.tell(format!("cut after {moments} of {} moments of a disk that {temper:?}", log.length));
             let after = cut(&before, &log, moments, temper, chance);
+            self.cuts += 1;
             self.check(&after, moments == log.length)?;
             write(folder(&self.target), &after);
             let is_new = after.get(&self.target) == Some(&self.new);
@@ -127,7 +174,7 @@ impl Round {
                 break;
             }
         }
-        self.update(Disk::system()).map_err(|error| self.fault(&error.to_string()))?;
+        self.update(Disk::system())?;
         self.check(&read(folder(&self.target)), true)?;
         let left = read(folder(&self.target)).into_keys().filter(|path| *path != self.target);
         match left.collect::<Vec<_>>() {
@@ -146,6 +193,10 @@ impl Round {
         }
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn folder(target: &Path) -> &Path {
@@ -183,7 +234,8 @@ fn rounds(in_place: bool) {
             std::fs::write(&target, old).expect("the old version");
         }
         let index = Arc::new(index_bytes(&new, &IndexOptions::default()).expect("an index"));
-        let mut round = Round { number, in_place, target, old, new, index, history: Vec::new() };
+        let mut round =
+            Round { number, in_place, target, old, new, index, missing: 0, cuts: 0, history: Arc::default() };
         let cuts = 1 + chance.below(CUTS);
         made += cuts as u64;
         faults.extend(round.run(cuts, &mut chance).err());
@@ -200,4 +252,9 @@ fn rounds(in_place: bool) {
 #[test]
 fn a_power_cut_leaves_the_old_or_the_new_version() {
     rounds(false);
+}
+
+#[test]
+fn after_a_power_cut_an_update_in_place_is_finished() {
+    rounds(true);
 }
