@@ -48,8 +48,3 @@ pub use seed::FileReader;
 pub use signing::needs_password;
 pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};
-
-#[cfg(test)]
-mod tests {
-    mod power;
-}
