@@ -188,12 +188,14 @@ function jobOptions(given: UpdateOptions): native.JobInput {
       assumeRate: input.count(given.assumeRate, 'assumeRate'),
       replaceTimeout: input.count32(given.replaceTimeout, 'replaceTimeout'),
       journal: input.maybe(given.journal, 'journal', input.path),
+      keep: input.maybe(given.keep, 'keep', input.text),
     }),
     ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
     allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
     thorough: input.flag(given.thorough, 'thorough'),
     moveAside: input.flag(given.moveAside, 'moveAside'),
     inPlace: input.flag(given.inPlace, 'inPlace'),
+    refuseSymlink: input.flag(given.refuseSymlink, 'refuseSymlink'),
     seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }

@@ -129,6 +129,10 @@ export interface JobInput {
   inPlace: boolean
   /** Where the journal of an update in place is. */
   journal?: string
+  /** What is kept of the file that is replaced. */
+  keep?: string
+  /** A target that is a symbolic link is an error. */
+  refuseSymlink: boolean
 }
 
 /** An error kind. */

@@ -179,7 +179,8 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer)?)?;
+    let open = args.open.options(observer)?;
+    let index = Arc::new(open_index(&args.index, &open)?);
     let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
     let target = args.target.to_string_lossy();
     let outcome = Outcome::new("verify")
@@ -193,7 +194,18 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
     if found.is_match() {
         return Ok(outcome.row("match", target).row("root", root_text(&index)));
     }
-    Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found))
+    if !args.repair {
+        return Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found));
+    }
+    let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
+    let options = common.repair_options(args, open, observer);
+    let done = Job::new(Arc::clone(&index), source, &args.target, options)?.run()?;
+    let outcome = damage(outcome.row("repaired", target), &found)
+        .row("fetched", text::share(done.fetched, done.total))
+        .field("repaired", true)
+        .field("fetched", done.fetched)
+        .field("wasted", done.wasted);
+    Ok(outcome.row("root", root_text(&index)))
 }
 
 /// What is said of a target that is neither an old version nor a new one.

@@ -295,13 +295,12 @@ impl Suspect {
     fn new(index: &Index, unit: u64, pieces: Vec<Piece>, bytes: &[u8]) -> Self {
         let base = index.unit_range(unit).offset;
         let suspected = |piece: Piece| {
-            let bytes = bytes_of(&piece, bytes, base);
             let culprit = match piece.origin {
                 Origin::Seed { seed, .. } if looks_right(index, unit, piece.target, bytes) => Culprit::Hint(seed),
                 Origin::Seed { seed, .. } => Culprit::Seed(seed),
                 Origin::Missing => Culprit::Source,
             };
-            (piece, xxh3_64(bytes), culprit)
+            (piece, xxh3_64(bytes_of(&piece, bytes, base)), culprit)
         };
         Suspect { pieces: pieces.into_iter().map(suspected).collect(), failures: 1 }
     }
@@ -318,14 +317,17 @@ fn bytes_of<'a>(piece: &Piece, unit: &'a [u8], base: u64) -> &'a [u8] {
     unit.get((piece.target.offset - base) as usize..(piece.target.end() - base) as usize).unwrap_or_default()
 }
 
-/// Whether the blocks at `target`, which are whole, have the identities that the index gives them.
+/// Whether the blocks that `target` touches have the identities that the index gives them, where `unit` is `bytes`.
 fn looks_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
-    let size = index.block_size();
+    let (size, base) = (u64::from(index.block_size()), index.unit_range(unit).offset);
+    let blocks = target.offset / size..target.end().div_ceil(size);
     index.has_blocks(unit)
-        && (target.offset / u64::from(size)..).zip(bytes.chunks(size as usize)).all(|(block, bytes)| {
-            let (a, b) = weak::sum(bytes);
-            index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
-        })
+        && (base / size..).zip(bytes.chunks(size as usize)).filter(|(block, _)| blocks.contains(block)).all(
+            |(block, bytes)| {
+                let (a, b) = weak::sum(bytes);
+                index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
+            },
+        )
 }
 
 /// The parts of an ascending, exact `cover` that lie in `range`.

@@ -13,8 +13,6 @@
 //! - Names (create, rename, remove) are kept by the sync of their folder, in the same way. One that was not may be lost, or
 //!   not, and in any order with what was written to the files.
 
-#![allow(dead_code, reason = "what the parts of publishing that are being built will need")]
-
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -24,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A change on a disk.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "only who watches reads it, and that is a test")]
 pub(crate) enum Op<'a> {
     /// A file that was not there; empty.
     Create {
@@ -321,4 +320,61 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::source::MemorySource;
+    use crate::{Index, IndexOptions, Job, JobOptions};
+
+    /// Lets so many changes happen, then none any more.
+    #[derive(Debug)]
+    struct Full {
+        left: Mutex<u32>,
+    }
+
+    impl Watch for Full {
+        fn before(&self, _: &Op<'_>) -> io::Result<()> {
+            let mut left = self.left.lock().expect("the count");
+            *left = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(())
+        }
+
+        fn after(&self, _: &Op<'_>) {}
+    }
+
+    fn job(index: &Arc<Index>, content: &[u8], target: &Path, disk: Disk) -> Job {
+        let source = Arc::new(MemorySource::new(content.to_vec()));
+        let mut job = Job::new(Arc::clone(index), Some(source), target, JobOptions::default()).expect("a job");
+        job.set_disk(disk);
+        job
+    }
+
+    /// Whatever change of an update is the first that the disk refuses: the target is old or new, and the next update
+    /// is done as if nothing had been.
+    #[test]
+    fn a_disk_that_refuses_from_any_change_on() {
+        let content: Vec<u8> = (0..300_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let index = Arc::new(crate::index_bytes(&content, &IndexOptions::default()).expect("an index"));
+        for changes in 0.. {
+            let folder = tempfile::tempdir().expect("a folder");
+            let target = folder.path().join("target");
+            std::fs::write(&target, b"old").expect("an old version");
+            let watch = Arc::new(Full { left: Mutex::new(changes) });
+            let failed = job(&index, &content, &target, Disk::watched(watch)).run().is_err();
+            let now = std::fs::read(&target).expect("the target");
+            assert!(now == b"old" || now == content, "after {changes} changes");
+            assert!(failed || now == content, "after {changes} changes");
+            job(&index, &content, &target, Disk::system()).run().expect("an update");
+            assert!(std::fs::read(&target).expect("the target") == content, "after {changes} changes");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "after {changes} changes");
+            if !failed {
+                assert!(changes > 5);
+                break;
+            }
+        }
+    }
 }

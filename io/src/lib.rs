@@ -15,6 +15,8 @@ mod open;
 mod options;
 mod output;
 mod parts;
+#[cfg(test)]
+mod power;
 mod random;
 mod report;
 mod seed;
@@ -38,6 +40,7 @@ pub use job::Job;
 pub use location::without_secrets;
 pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
+pub use output::Keep;
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use signing::needs_password;

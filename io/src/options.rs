@@ -7,6 +7,7 @@ use std::time::Duration;
 use gosync_core::Digest;
 use gosync_core::index::{Format, PublicKey};
 
+use crate::output::Keep;
 use crate::report::Observer;
 
 /// How to build an index.
@@ -151,6 +152,10 @@ pub struct JobOptions {
     pub in_place: bool,
     /// Where the journal of an update in place is. `None`: beside the target, by its name. A block device needs one.
     pub journal: Option<PathBuf>,
+    /// What the new file has of the one that it replaces: its mode, owner and extended attributes, unless this says otherwise.
+    pub keep: Keep,
+    /// A target that is a symbolic link is an error. Otherwise what the link leads to is updated, and the link stays.
+    pub refuse_symlink: bool,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

@@ -5,9 +5,11 @@
 //! only where `Job` has checked it (`adopt`). One that is not published stays for the next update, if anything in it is
 //! worth it. What is named how is in `names`; that nobody else does the same at the same time, in `lock`.
 
+mod keep;
 mod lock;
 pub(crate) mod names;
 mod replace;
+mod room;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -23,6 +25,8 @@ use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
 use crate::seed::{FileReader, Kind};
 
+pub(crate) use keep::Identity;
+pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
@@ -36,28 +40,48 @@ pub(crate) struct Output {
     part: Part,
     target: PathBuf,
     ledger: Ledger,
-    /// Whether it is zeros wherever nothing was written.
+    /// Whether it is a hole, and so zeros, wherever nothing was written.
     is_blank: bool,
+    /// Whether it began as a clone of the old target, with which it shares its room until it is written to.
+    is_clone: bool,
 }
 
 impl Output {
-    /// The output for `target`, of the length that `index` says: the partial file of this version, or an empty one. Whoever
-    /// asks holds the target's lock.
-    pub(crate) fn open(disk: &Disk, target: &Path, index: &Index) -> Result<Output> {
-        let target = real_target(target)?;
+    /// The output for `target`, of the length that `index` says: the partial file of this version, or a clone of `old` where
+    /// the file system can do that, or an empty one. Whoever asks holds the target's lock.
+    pub(crate) fn open(disk: &Disk, target: &Path, index: &Index, keep: Keep, old: Option<&Path>) -> Result<Output> {
+        let target = target.to_owned();
         let path = names::part(&target, index)?;
-        let (file, is_blank) = open_part(disk, &path, target.exists()).map_err(|cause| {
+        let (file, is_blank) = open_part(disk, &path, keep.mode && target.exists()).map_err(|cause| {
             Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
         })?;
         let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(!is_blank) };
-        file.set_length(index.length())
-            .map_err(|cause| Error::from_io(cause, "cannot reserve the new file", target.display()))?;
-        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank })
+        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", target.display());
+        let old = old.filter(|_| is_blank).and_then(|old| fs::File::open(old).ok());
+        let is_clone = match old {
+            Some(old) => file.clone_from(&old).map_err(failed)?,
+            None => false,
+        };
+        file.set_length(index.length()).map_err(failed)?;
+        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank: is_blank && !is_clone, is_clone })
     }
 
     /// What is to be looked through because it may be right already: nothing if the output began empty.
     pub(crate) fn begun(&self) -> Result<Option<FileReader>> {
         (!self.is_blank).then(|| self.reader()).transpose()
+    }
+
+    /// Whether what it began with is the old target.
+    pub(crate) fn is_clone(&self) -> bool {
+        self.is_clone
+    }
+
+    /// Makes the output empty again: what it began with is of no use.
+    pub(crate) fn clear(&mut self, index: &Index) -> Result<()> {
+        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", self.target.display());
+        self.file.set_length(0).and_then(|()| self.file.set_length(index.length())).map_err(failed)?;
+        (self.is_blank, self.is_clone) = (true, false);
+        Ok(())
     }
 
     /// The output as it is now, to be read.
@@ -112,36 +136,36 @@ impl Output {
         self.part.is_kept.store(false, Ordering::Release);
     }
 
-    /// Makes the result durable, then visible under the target's name, in one step. Returns where the old file is now, if
-    /// it had to be moved aside.
-    pub(crate) fn publish(self, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+    /// Makes the result durable, with what is kept of the old file; what could not be kept comes along by name. It is
+    /// published by [`Part::publish`].
+    pub(crate) fn finish(self, keep: Keep) -> Result<(Part, Vec<&'static str>)> {
         if !self.ledger.is_complete() {
             return Err(Error::new(ErrorKind::Internal, "the new file was to be published before it was complete"));
         }
-        if let Ok(about) = fs::metadata(&self.target) {
-            let kept = self.file.set_permissions(about.permissions());
-            let failed = "cannot give the new file the old one's mode";
-            kept.map_err(|cause| Error::from_io(cause, failed, self.target.display()))?;
-        }
-        self.file.sync().map_err(|cause| Error::from_io(cause, "cannot sync the new file", self.target.display()))?;
-        // Windows renames only what nobody holds open.
-        drop(self.file);
         // From here on it is complete.
         self.part.is_kept.store(true, Ordering::Release);
-        self.part.persist(&self.target, how)
+        let shown = self.target.display();
+        let failed = |cause| Error::from_io(cause, "cannot give the new file the old one's mode", &shown);
+        let lost = keep::apply(keep, &self.target, &self.file).map_err(failed)?;
+        let failed = |cause| Error::from_io(cause, "cannot sync the new file", &shown);
+        self.file.sync().map_err(failed)?;
+        // Windows renames only what nobody holds open.
+        drop(self.file);
+        Ok((self.part, lost))
     }
 }
 
 /// A file beside the target that is to take its place. Dropped, it is removed unless it is to be kept.
-struct Part {
+pub(crate) struct Part {
     disk: Disk,
     path: PathBuf,
     is_kept: AtomicBool,
 }
 
 impl Part {
-    /// Gives the file the name of the target.
-    fn persist(&self, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+    /// Gives the file, which is closed, the name of the target, in one step. Returns where the old file is now, if it had to
+    /// be moved aside.
+    pub(crate) fn publish(&self, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
         let aside = replace::replace(&self.disk, &self.path, target, how)?;
         self.is_kept.store(true, Ordering::Release);
         let folder = folder_of(target);
@@ -187,12 +211,31 @@ fn open_part(disk: &Disk, path: &Path, is_replacing: bool) -> io::Result<(DiskFi
             Ok(file) if is_ours(file.file())? => return Ok((file, false)),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            // It was about to be published, with the mode of a target that is read-only.
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && make_writable(path) => {
+                match disk.open(path, &mut options) {
+                    Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+                    _ => {}
+                }
+            }
             // Whatever it is, a link for instance, it is none of ours.
             Err(_) => {}
         }
         disk.remove(path)?;
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Takes the read-only mark from a partial file. Whether that was possible.
+fn make_writable(path: &Path) -> bool {
+    let Ok(about) = fs::symlink_metadata(path) else { return false };
+    let mut permissions = about.permissions();
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+    #[cfg(not(unix))]
+    #[expect(clippy::permissions_set_readonly_false, reason = "on Windows it only takes the mark away")]
+    permissions.set_readonly(false);
+    about.is_file() && fs::set_permissions(path, permissions).is_ok()
 }
 
 /// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked.
@@ -214,7 +257,7 @@ pub(crate) fn write_file(
     path: &Path,
     give: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let target = real_target(path)?;
+    let target = real_target(path, false)?;
     let (file, temporary) = temporary_beside(disk, &target)?;
     let failed = |cause| Error::from_io(cause, "cannot write", target.display());
     let mut length = 0;
@@ -223,26 +266,32 @@ pub(crate) fn write_file(
         length += bytes.len() as u64;
         Ok(())
     })?;
+    keep::apply(Keep::default(), &target, &file).map_err(failed)?;
     file.sync().map_err(failed)?;
     // Windows renames only what nobody holds open.
     drop(file);
     let how = Replacing { timeout: PATIENCE, move_aside: false, cancel: &Cancel::new(), waiting: &|_| () };
-    temporary.persist(&target, &how).map(drop)
+    temporary.publish(&target, &how).map(drop)
 }
 
-/// Where the target really is: a symbolic link is followed, never replaced. A directory is no target, nor is a device.
-pub(crate) fn real_target(target: &Path) -> Result<PathBuf> {
-    find_target(target, false)
+/// Where the target really is: a symbolic link is followed, or refused, and never replaced. A directory is no target, nor
+/// is a device.
+pub(crate) fn real_target(target: &Path, refuse_symlink: bool) -> Result<PathBuf> {
+    find_target(target, refuse_symlink, false)
 }
 
 /// As [`real_target`], where a block device will do.
-pub(crate) fn real_target_or_device(target: &Path) -> Result<PathBuf> {
-    find_target(target, true)
+pub(crate) fn real_target_or_device(target: &Path, refuse_symlink: bool) -> Result<PathBuf> {
+    find_target(target, refuse_symlink, true)
 }
 
-fn find_target(target: &Path, or_device: bool) -> Result<PathBuf> {
+fn find_target(target: &Path, refuse_symlink: bool, or_device: bool) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
+        Ok(about) if about.is_symlink() && refuse_symlink => {
+            let error = Error::new(ErrorKind::Argument, "the target is a symbolic link, which is refused");
+            Err(error.with("path", target.display()))
+        }
         Ok(about) if about.is_symlink() => {
             let real = fs::canonicalize(target).map_err(failed)?;
             check_file(&fs::metadata(&real).map_err(failed)?, target, or_device)?;
@@ -263,7 +312,7 @@ fn check_file(about: &fs::Metadata, path: &Path, or_device: bool) -> Result<()> 
     Err(Error::new(ErrorKind::Argument, problem).with("path", path.display()))
 }
 
-/// A temporary file in the target's folder, with the access rights that the target has or would get.
+/// A temporary file in the target's folder, which nobody else can read if there is a target already.
 fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Part)> {
     let name = target
         .file_name()
@@ -271,25 +320,22 @@ fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Part)> {
     // Long names are cut so that the temporary one still fits.
     let prefix: String = name.to_string_lossy().chars().take(40).collect();
     let prefix = format!(".{prefix}.");
-    let old = fs::metadata(target).ok();
+    let is_replacing = target.exists();
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     // Nobody is to open it in the moment before it gets the old file's mode.
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if old.is_some() { 0o600 } else { 0o666 });
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if is_replacing { 0o600 } else { 0o666 });
     let folder = folder_of(target);
     let failed = |cause| Error::from_io(plain(cause), "cannot write in the target's folder", folder.display());
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".gosync-part");
+    builder.prefix(&prefix).suffix(names::PART);
+    names::remove_stale(disk, target, &prefix);
     let made = builder.make_in(folder, |path| disk.create(path, &mut options)).map_err(failed)?;
     let (file, path) = made.into_parts();
     // From here on it is removed by us, if at all.
     let path =
         path.keep().map_err(|failed| Error::from_io(failed.error, "cannot keep the new file", target.display()))?;
     let temporary = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(false) };
-    if let Some(about) = old {
-        let kept = file.set_permissions(about.permissions());
-        kept.map_err(|cause| Error::from_io(cause, "cannot give the new file the old one's mode", target.display()))?;
-    }
     Ok((file, temporary))
 }
 

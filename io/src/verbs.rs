@@ -184,7 +184,7 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         }
         joined
     });
-    let journal = output::real_target_or_device(path).and_then(|target| output::names::journal(&target));
+    let journal = output::real_target_or_device(path, false).and_then(|target| output::names::journal(&target));
     let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
     Ok(Verification { length: reader.length(), expected_length: total, damaged, unfinished })
 }

@@ -199,6 +199,13 @@ export interface UpdateOptions extends OpenOptions {
   inPlace?: boolean | undefined;
   /** Where the file is by which an update in place is finished, which a block device needs. Without it, beside the target. */
   journal?: Path | undefined;
+  /**
+   * What the new file has of the one that it replaces, as far as the platform can: `none`, or any of `mode`, `owner`,
+   * `xattrs` and `times`, with commas between. Without it, `mode,owner,xattrs`.
+   */
+  keep?: string | undefined;
+  /** A symbolic link as the target is an error. Otherwise what it leads to is updated, and the link stays. */
+  refuseSymlink?: boolean | undefined;
 }
 
 /** What to verify, against what. */

@@ -47,6 +47,10 @@ pub struct JobInput {
     pub in_place: bool,
     /// Where the journal of an update in place is.
     pub journal: Option<String>,
+    /// What is kept of the file that is replaced.
+    pub keep: Option<String>,
+    /// A target that is a symbolic link is an error.
+    pub refuse_symlink: bool,
 }
 
 /// A run of the target that comes from one place.
@@ -203,6 +207,8 @@ impl Order {
             move_aside: given.move_aside,
             in_place: given.in_place,
             journal: given.journal.map(PathBuf::from),
+            keep: given.keep,
+            refuse_symlink: given.refuse_symlink,
             open: Some(open),
             observer,
         };

@@ -105,6 +105,8 @@ impl<'py> Keywords<'py> {
             move_aside: self.take("move_aside")?.unwrap_or(false),
             in_place: self.take("in_place")?.unwrap_or(false),
             journal: self.optional::<PathBuf>("journal")?,
+            keep: self.optional("keep")?,
+            refuse_symlink: self.take("refuse_symlink")?.unwrap_or(false),
             open: Some(open),
             observer,
         })

@@ -4,7 +4,7 @@
 //! *diagonal*, try the expected block directly; whole verified units at the speed of BLAKE3), *scan* (a weak sum rolled
 //! over every offset, a bit filter, a table), *check* (the hint decides). `search` goes through a seed, section by
 //! section; `section` and `scan` through a section; `guard` bounds what hostile content can cost; `table` holds what is
-//! looked for; `found` keeps what was found and turns it into a cover.
+//! looked for; `found` keeps what was found and turns it into a cover; `seam` fills in what two neighbours have together.
 //!
 //! Sections have a fixed size and know nothing of each other, and what is decided for a seed is decided between waves
 //! of a fixed number of them, so the result does not depend on the number of threads.
@@ -13,6 +13,7 @@ mod coarse;
 mod found;
 mod guard;
 mod scan;
+mod seam;
 mod search;
 mod section;
 mod table;
@@ -25,6 +26,7 @@ use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
 
 pub use found::Found;
+pub use seam::join_seams;
 
 /// How to match.
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,9 @@ use crate::weak::Hit;
 /// Sections of a wave at most, whatever the number of threads. The first waves are smaller.
 const WAVE: u64 = 64;
 const FIRST_WAVE: u64 = 8;
+/// Sections that are gone through one after another where units are looked for, each with what the one before it has
+/// learned of how far things are from their own offsets.
+const BUNDLE: usize = 4;
 /// Blocks of a section at most.
 const MOST_BLOCKS: u64 = 4096;
 /// The share of a seed that may be put off.
@@ -68,11 +71,14 @@ impl<'a> Search<'a> {
         }
         (self.units, self.shift) = (None, 0);
         let mut put_off: Vec<Stretch> = Vec::new();
+        let open = self.found.untaken(number, length);
         let (mut at, mut wave, mut spread_at) = (0, FIRST_WAVE, 0);
         while at < length && self.found.missing_blocks() > 0 {
             let end = at.saturating_add(wave.saturating_mul(self.section)).min(length);
-            let stretches = cut(&[(at, end - at)], self.section);
-            self.look_and_put_off(seed, number, &stretches, true, &mut put_off)?;
+            // What was taken before the search began is not looked at again.
+            let here = within(&open, at, end);
+            self.observer.scanned(end - at - here.iter().map(|(_, length)| length).sum::<u64>())?;
+            self.look_and_put_off(seed, number, &cut(&here, self.section), true, &mut put_off)?;
             at = end;
             wave = (2 * wave).min(WAVE);
             let is_too_much =
@@ -144,13 +150,13 @@ impl<'a> Search<'a> {
             for outcome in self.look(seed, number, wave, false)? {
                 self.take(number, &outcome);
             }
+            // What equals something that was found is not missing, and not to be fetched ahead.
+            self.spread();
             let passed = wave.last().map_or(0, |(start, length)| start + length);
             if self.observer.passed(&self.found, number, passed)? == Flow::Enough {
-                self.spread();
                 return Ok(Flow::Enough);
             }
         }
-        self.spread();
         Ok(Flow::On)
     }
 
@@ -197,25 +203,44 @@ impl<'a> Search<'a> {
         for run in &outcome.runs {
             self.found.add(number, run);
         }
-        if let Some(run) = outcome.runs.last() {
-            self.shift = run.offset.wrapping_sub(run.block * u64::from(self.index.block_size()));
-        }
+        self.shift = self.shift_of(outcome).unwrap_or(self.shift);
         self.found.work.add(outcome.guard.work);
     }
 
     /// Goes through stretches of a seed side by side; `count` tells the observer of them.
     fn look(&self, seed: &dyn ReadAt, number: u32, stretches: &[Stretch], count: bool) -> Result<Vec<Outcome>> {
-        let look = |(start, inside): &Stretch| {
+        let bundle = if self.table.is_none() && self.units.is_some() { BUNDLE } else { 1 };
+        let look = |bundle: &[Stretch]| {
             let mut room = self.rooms().pop().unwrap_or_default();
-            let outcome = self.look_at(seed, number, (*start, *inside), &mut room);
+            let mut shift = self.shift;
+            let outcomes = bundle.iter().map(|(start, inside)| {
+                let outcome = self.look_at(seed, number, (*start, *inside), shift, &mut room)?;
+                shift = self.shift_of(&outcome).unwrap_or(shift);
+                self.observer.scanned(if count { *inside } else { 0 })?;
+                Ok(outcome)
+            });
+            let outcomes: Result<Vec<Outcome>> = outcomes.collect();
             self.rooms().push(room);
-            self.observer.scanned(if count { *inside } else { 0 })?;
-            outcome
+            outcomes
         };
-        stretches.par_iter().map(look).collect()
+        let outcomes: Result<Vec<Vec<Outcome>>> = stretches.par_chunks(bundle).map(look).collect();
+        Ok(outcomes?.into_iter().flatten().collect())
     }
 
-    fn look_at(&self, seed: &dyn ReadAt, number: u32, (start, inside): Stretch, room: &mut Room) -> Result<Outcome> {
+    /// How far what was found last is from its own offset.
+    fn shift_of(&self, outcome: &Outcome) -> Option<u64> {
+        let run = outcome.runs.last()?;
+        Some(run.offset.wrapping_sub(run.block * u64::from(self.index.block_size())))
+    }
+
+    fn look_at(
+        &self,
+        seed: &dyn ReadAt,
+        number: u32,
+        (start, inside): Stretch,
+        shift: u64,
+        room: &mut Room,
+    ) -> Result<Outcome> {
         let length = seed.length();
         let reach = (inside + self.index.unit_size()).min(length - start) as usize;
         if room.data.len() < reach {
@@ -238,7 +263,7 @@ impl<'a> Search<'a> {
         };
         match (&self.table, &self.units) {
             (Some(table), _) => section.scan(table, &mut room.hits),
-            (None, Some(units)) => section.coarse(units, self.shift, &mut room.hits),
+            (None, Some(units)) => section.coarse(units, shift, &mut room.hits),
             (None, None) => section.diagonal(),
         }
     }
@@ -255,6 +280,17 @@ pub(super) fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
         (start..end).step_by(section as usize).map(move |at| (at, section.min(end - at)))
     };
     stretches.iter().flat_map(cut).collect()
+}
+
+/// The parts of ascending stretches that lie between two offsets.
+fn within(stretches: &[Stretch], from: u64, to: u64) -> Vec<Stretch> {
+    let first = stretches.partition_point(|(start, length)| start + length <= from);
+    let inside = stretches[first..].iter().take_while(|(start, _)| *start < to);
+    let part = |(start, length): &Stretch| {
+        let begin = (*start).max(from);
+        (begin, (start + length).min(to) - begin)
+    };
+    inside.map(part).collect()
 }
 
 /// Adds a stretch, joined to the last one where it continues that.

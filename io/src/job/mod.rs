@@ -8,6 +8,7 @@ mod ahead;
 mod inplace;
 mod levels;
 mod placing;
+mod seeds;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -101,7 +102,6 @@ impl Job {
 
     /// Has the job write by `disk`, before anything else is done with it.
     #[cfg(test)]
-    #[allow(dead_code, reason = "for the tests that put something between")]
     pub(crate) fn set_disk(&mut self, disk: Disk) {
         Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
     }
@@ -254,6 +254,15 @@ impl Shared {
         if let Some(reason) = reason {
             let statistics = &mut self.state().statistics;
             statistics.reason = format!("{}; {reason}", statistics.reason);
+        }
+    }
+
+    /// Where the target really is.
+    fn real_target(&self) -> Result<PathBuf> {
+        if self.options.in_place {
+            crate::output::real_target_or_device(&self.target, self.options.refuse_symlink)
+        } else {
+            crate::output::real_target(&self.target, self.options.refuse_symlink)
         }
     }
 

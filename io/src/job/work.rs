@@ -10,22 +10,23 @@ use gosync_core::cost::Way;
 use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
-use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared, adopting, inplace, levels};
+use super::seeds::Seeds;
+use super::{Shared, adopting, inplace, levels};
 use crate::open;
-use crate::output::{self, Lock, Output, Replacing, names};
+use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
-use crate::seed::{FileReader, Kind};
-use crate::{spool, trust, verbs};
+use crate::seed::FileReader;
+use crate::{trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
-    inplace::real_target(shared)?;
+    shared.real_target()?;
     match plan_for(shared, &shared.index) {
         Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
         outcome => outcome,
@@ -40,10 +41,10 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let search = Searching { shared, index, seeds: &seeds, place: None };
     let nothing = || Found::new(index);
     let mut plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool, nothing())?.cover())
+        Plan::up_to_date(index, search.run(&pool, nothing())?)
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool, nothing())?.cover(), &way, limits(shared, index).max_gap)
+        Plan::new(index, search.run(&pool, nothing())?, &way, limits(shared, index).max_gap)
     };
     plan.unfinished = inplace::tell_unfinished(shared);
     tell(shared, &plan);
@@ -56,8 +57,7 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    let target = inplace::real_target(shared)?;
-    let in_place = shared.options.in_place && target.exists();
+    let target = shared.real_target()?;
     // A target that needs no update may be where nothing can be locked.
     let lock = Lock::take(&shared.disk, &inplace::locked(shared)?);
     if let Ok(lock) = &lock {
@@ -68,16 +68,27 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
         output::tidy_up(&shared.disk, &target);
     }
     inplace::tell_unfinished(shared);
-    let attempt = |index: &Arc<Index>| match &lock {
+    let in_place = shared.options.in_place && target.exists();
+    let goal = Goal { before: Identity::at(&target), target, lock };
+    let attempt = |index: &Arc<Index>| match &goal.lock {
         Ok(_) if in_place => inplace::attempt(shared, index),
         Err(error) if in_place => Err(error.clone()),
-        _ => attempt(shared, index, &lock),
+        _ => attempt(shared, index, &goal),
     };
     let error = match attempt(&shared.index) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
     attempt(&newer(shared, error)?)
+}
+
+/// What an update is to replace.
+struct Goal {
+    /// Where it really is.
+    target: PathBuf,
+    /// What was there when the update began.
+    before: Option<Identity>,
+    lock: Result<Lock>,
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -105,31 +116,30 @@ fn may_be_another_version(error: &Error) -> bool {
 }
 
 /// One try at the version that `index` describes.
-fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<()> {
+fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
     let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
         drop(seeds);
-        if lock.is_ok() {
+        if goal.lock.is_ok() {
             inplace::settle(shared)?;
-            names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &[]);
+            names::remove_parts(&shared.disk, &goal.target, &[]);
         }
         return up_to_date(shared);
     }
-    lock.as_ref().map_err(Clone::clone)?;
-    let output = Output::open(&shared.disk, &shared.target, index)?;
+    goal.lock.as_ref().map_err(Clone::clone)?;
+    let mut output = Output::open(&shared.disk, &goal.target, index, shared.options.keep, shared.old_target())?;
     let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
-    names::remove_parts(&shared.disk, &output::real_target(&shared.target)?, &kept);
+    names::remove_parts(&shared.disk, &goal.target, &kept);
+    let begun = adopting::adopt(shared, index, &mut output, seeds.own_part, &pool)?;
+    output.reserve(index)?;
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let begun = adopting::adopt(shared, index, &output, seeds.own_part, &pool)?;
-        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
-        // The cover says it all from here on.
-        drop(found);
+        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool, begun)?;
+        let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
         tell(shared, &plan);
         site.begin(plan)
     });
@@ -146,7 +156,7 @@ fn attempt(shared: &Shared, index: &Arc<Index>, lock: &Result<Lock>) -> Result<(
         }
         return Err(error);
     }
-    publish(shared, seeds, output)
+    publish(shared, index, goal, seeds, output)
 }
 
 /// Tells what will be done.
@@ -209,7 +219,7 @@ pub(super) fn up_to_date(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
+fn publish(shared: &Shared, index: &Index, goal: &Goal, seeds: Seeds, output: Output) -> Result<()> {
     // Windows replaces only what nobody holds open, the old target included.
     drop(seeds);
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
@@ -224,19 +234,42 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     };
     let options = &shared.options;
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
-    let real = output::real_target(&shared.target)?;
-    let aside = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })?;
-    inplace::settle(shared)?;
-    names::remove_parts(&shared.disk, &real, &[]);
-    if let Some(aside) = aside {
-        let text = "the old target, which is still held, was moved aside";
-        shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+    let (part, lost) = output.finish(options.keep)?;
+    if !lost.is_empty() {
+        let text = format!("not everything of the old file could be kept: {}", lost.join(", "));
+        shared.observer.event(Level::Warning, "not_kept", text, &[("target", &target)]);
     }
+    if !is_replaced(shared, index, goal)? {
+        let how = Replacing { timeout, move_aside, cancel, waiting: &waiting };
+        if let Some(aside) = part.publish(&goal.target, &how)? {
+            let text = "the old target, which is still held, was moved aside";
+            shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+        }
+    }
+    inplace::settle(shared)?;
+    names::remove_parts(&shared.disk, &goal.target, &[]);
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
         .meter
         .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(())
+}
+
+/// Whether somebody else has put the new version at the target meanwhile. If it was something else, that stays, and is an
+/// error. Between this look and the rename, nobody's file is safe: no system has a rename that compares.
+fn is_replaced(shared: &Shared, index: &Index, goal: &Goal) -> Result<bool> {
+    let now = Identity::at(&goal.target);
+    if now.is_none() || now == goal.before {
+        return Ok(false);
+    }
+    let is_new = FileReader::open(&goal.target, "target")
+        .and_then(|reader| verbs::is_target(&reader, index, &shared.observer))
+        .unwrap_or(false);
+    if is_new {
+        return Ok(true);
+    }
+    let error = Error::new(ErrorKind::State, "another program has put something else at the target during the update");
+    Err(error.with("path", shared.target.display()))
 }
 
 /// The bounds of the transfer, from the options.
@@ -282,8 +315,19 @@ pub(super) struct Searching<'a> {
 }
 
 impl Searching<'_> {
+    /// The cover of the target by what they have. Looks for what `begun` lacks.
+    fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Vec<Piece>> {
+        self.find(pool, begun).map(|found| self.cover(pool, &found))
+    }
+
+    /// The cover of the target by what was found.
+    pub(super) fn cover(&self, pool: &rayon::ThreadPool, found: &Found) -> Vec<Piece> {
+        let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
+        pool.install(|| matching::join_seams(self.index, &readers, found.cover()))
+    }
+
     /// Looks for what `begun` lacks.
-    pub(super) fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
+    pub(super) fn find(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
@@ -378,99 +422,5 @@ impl Observe for Watcher<'_> {
     fn unreadable(&self, seed: u32, error: Error) {
         let text = format!("a part of a seed cannot be read and is left out: {error}");
         self.search.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
-    }
-}
-
-/// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
-/// next run of the same job.
-fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
-    if let Some(spooled) = seed.spooled {
-        return Ok(spooled);
-    }
-    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
-    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
-    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
-        kept.spooled = Some(Arc::clone(&reader));
-    }
-    Ok(reader)
-}
-
-/// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
-/// file of this version, or nothing, and the newest one of another version, if there is any.
-pub(super) struct Seeds {
-    pub(super) readers: Vec<Arc<dyn ReadAt>>,
-    has_target: bool,
-    /// The number of the partial file of this version.
-    own_part: u32,
-    /// The paths of the partial files that are among them.
-    parts: Vec<PathBuf>,
-    /// The number of the journal that an unfinished update in place left.
-    pub(super) journal: Option<u32>,
-}
-
-impl Seeds {
-    /// The target, the seeds that were added, and what earlier tries left behind.
-    pub(super) fn open(shared: &Shared, index: &Index) -> Result<Seeds> {
-        let target = shared.old_target();
-        let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
-            Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
-            Err(error) => {
-                let text = format!("the old target cannot be read and is left out: {error}");
-                shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &0)]);
-                None
-            }
-        });
-        let has_target = own.is_some();
-        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
-        let mut readers = vec![own.unwrap_or_else(nothing)];
-        // Not in the loop's head, where the lock would be held while files are opened.
-        let seeds = shared.state().seeds.clone();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            // The target given once more as a seed has nothing new to say.
-            let is_target = has_target && open::same_file(&seed.path, &shared.target);
-            readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
-        }
-        let own_part = readers.len() as u32;
-        let target = inplace::real_target(shared)?;
-        let own = names::part(&target, index)?;
-        // One that cannot be read is none.
-        let open = |path: &Path| FileReader::open(path, "partial file").ok();
-        let mut parts = Vec::new();
-        let mut add = |path: PathBuf, reader: Option<FileReader>| {
-            let reader = reader.map(|reader| Arc::new(reader) as Arc<dyn ReadAt>);
-            parts.extend(reader.is_some().then_some(path));
-            readers.push(reader.unwrap_or_else(nothing));
-        };
-        let reader = open(&own);
-        add(own.clone(), reader);
-        if let Some(other) = names::parts(&target).into_iter().find(|path| *path != own) {
-            let reader = open(&other);
-            add(other, reader);
-        }
-        let length = index.length().max(readers.first().map_or(0, |target| target.length()));
-        let journal = inplace::left_journal(shared, length)?.map(|journal| {
-            readers.push(journal);
-            readers.len() as u32 - 1
-        });
-        Ok(Seeds { readers, has_target, own_part, parts, journal })
-    }
-
-    /// The target is read by `reader` from here on.
-    pub(super) fn set_target(&mut self, reader: Arc<dyn ReadAt>) {
-        if let Some(target) = self.readers.first_mut().filter(|_| self.has_target) {
-            *target = reader;
-        }
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.length()).sum()
-    }
-
-    /// Whether the target is the new version already.
-    fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
-        match self.readers.first() {
-            Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
-            _ => Ok(false),
-        }
     }
 }

@@ -31,6 +31,7 @@ enum Tried {
     Held,
     /// Whoever had it has removed it in the meantime.
     Gone,
+    #[cfg_attr(windows, expect(dead_code, reason = "there, every file system can"))]
     Unable,
 }
 

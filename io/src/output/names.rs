@@ -14,8 +14,8 @@ use gosync_core::{Digest, Error, ErrorKind, Index, Result};
 
 use crate::disk::Disk;
 
-const PART: &str = ".gosync-part";
 const JOURNAL: &str = ".gosync-journal";
+pub(super) const PART: &str = ".gosync-part";
 const LOCK: &str = ".gosync-lock";
 /// Hex digits of a root that are in a name.
 const DIGITS: usize = 16;
@@ -76,6 +76,27 @@ pub(crate) fn remove_parts(disk: &Disk, target: &Path, kept: &[&Path]) {
     for path in parts(target).iter().filter(|path| !kept.contains(&path.as_path())) {
         // What cannot be removed now may be the next time.
         let _ = disk.remove(path);
+    }
+}
+
+/// Removes what writers of the file `target` that were killed have left: temporary files that begin and end so, with
+/// something random between, and are older than a day.
+pub(super) fn remove_stale(disk: &Disk, target: &Path, beginning: &str) {
+    const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+    const RANDOM: usize = 6;
+    let Ok(entries) = std::fs::read_dir(folder_of(target)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(beginning)?.strip_suffix(PART));
+        let is_old = || {
+            entry.metadata().and_then(|about| about.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DAY))
+        };
+        if random
+            .is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            && is_old()
+        {
+            let _ = disk.remove(&target.with_file_name(name));
+        }
     }
 }
 

@@ -255,7 +255,7 @@ class Plan:
 
     @property
     def unfinished(self) -> bool:
-        """Whether an update of the target in place was not finished: it is neither an old version nor a new one."""
+        """Whether an update in place was not finished: the target is neither old nor new."""
 
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
@@ -291,13 +291,12 @@ class Index:
 
     @staticmethod
     def open(
-        index: Index | _Content,
-        *,
-        max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-        retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-        first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-        headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-        rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+        index: Index | _Content, *, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+        public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0,
+        connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None,
+        bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None,
+        ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None,
+        cancel: Cancel | None = None,
     ) -> Index:
         """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
 
@@ -427,30 +426,30 @@ def index(
     """
 
 def plan(
-    target: _Path, *, index: Index | _Content,
-    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (), threads: int = 0,
-    max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0, assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False, replace_timeout: float = 0,
-    move_aside: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    target: _Path, *, index: Index | _Content, source: _Content | None = None, mirrors: Iterable[_Content] = (),
+    seeds: Iterable[_Path] = (), threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
     index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None,
-    no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None,
-    events: _OnEvent = None, cancel: Cancel | None = None,
+    connections: int = 0, timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0,
+    stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Plan:
     """Says what `update` with the same arguments would do. Fetches no content and writes nothing."""
 
 def update(
-    target: _Path, *, index: Index | _Content,
-    source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (), threads: int = 0,
-    max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0, assume_rtt: float = 0, assume_rate: int = 0,
-    ignore_target: bool = False, allow_any_source: bool = False, thorough: bool = False, replace_timeout: float = 0,
-    move_aside: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    target: _Path, *, index: Index | _Content, source: _Content | None = None, mirrors: Iterable[_Content] = (),
+    seeds: Iterable[_Path] = (), threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
+    assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
     index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None, retries: int | None = None,
-    connections: int = 0, timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None,
-    no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None,
-    events: _OnEvent = None, cancel: Cancel | None = None,
+    connections: int = 0, timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0,
+    stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (),
+    proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0,
+    progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Statistics:
     """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
     verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
@@ -472,31 +471,30 @@ def update(
     - `allow_any_source`: let the index name a source outside its own directory, on another host, or by an absolute path.
     - `thorough`: look through all seeds to their end, also where fetching seems to be much faster.
     - `replace_timeout`: on Windows, how long a target that another program holds is waited for, in seconds (30).
-      `move_aside`: when that time is over, move the old file aside, which works for a running program too, and remove it
-      at the next update; otherwise it is an error.
+      `move_aside`: move it aside then, even a running program, and remove it at the next update; otherwise it is an error.
+    - `keep`: what the new file has of the one it replaces: "none", or any of "mode", "owner", "xattrs" and "times", with
+      commas between ("mode,owner,xattrs").
+    - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated.
     - `in_place`: change the target itself instead of replacing it; until the end it is neither the old version nor the new
       one. `journal`: where the file is by which the next update finishes it (beside the target; a block device needs one).
     """
 
 def verify(
-    target: _Path,
-    *,
-    index: Index | _Content,
-    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str |
-    None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers:
-    Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int =
-    0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    target: _Path, *, index: Index | _Content, threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None,
+    expect: str | None = None, public_key: str | None = None, retries: int | None = None, connections: int = 0,
+    timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
+    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None,
+    no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None,
+    events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 
 def info(
-    index: Index | _Content,
-    *,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    index: Index | _Content, *, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0,
+    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None,
+    bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None,
+    ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None,
+    cancel: Cancel | None = None,
 ) -> Index:
     """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""

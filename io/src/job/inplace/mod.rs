@@ -17,9 +17,10 @@ use gosync_core::{Digest, Error, ErrorKind, Index, Piece, Plan, ReadAt, Result};
 
 use super::Shared;
 use super::placing::{self, Place, Site, Task};
-use super::work::{self, Searching, Seeds};
+use super::seeds::Seeds;
+use super::work::{self, Searching};
 use crate::inplace::{InPlace, journal};
-use crate::output::{self, names};
+use crate::output::names;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::{parts, trust, verbs};
@@ -42,7 +43,7 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
     if let Some(path) = &shared.options.journal {
         return Ok(path.clone());
     }
-    let target = real_target(shared)?;
+    let target = shared.real_target()?;
     if is_device(&target) {
         let text = "a block device is updated with a journal elsewhere, which must be named";
         return Err(Error::new(ErrorKind::Argument, text).with("option", "journal"));
@@ -50,18 +51,9 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
     names::journal(&target)
 }
 
-/// Where the target really is.
-pub(super) fn real_target(shared: &Shared) -> Result<PathBuf> {
-    if shared.options.in_place {
-        output::real_target_or_device(&shared.target)
-    } else {
-        output::real_target(&shared.target)
-    }
-}
-
 /// What is locked: the target; of a device the journal, since hardly anybody may write where devices are.
 pub(super) fn locked(shared: &Shared) -> Result<PathBuf> {
-    let target = real_target(shared)?;
+    let target = shared.real_target()?;
     if is_device(&target) { journal_path(shared) } else { Ok(target) }
 }
 
@@ -125,7 +117,7 @@ pub(super) fn attempt(shared: &Shared, index: &Arc<Index>) -> Result<()> {
 }
 
 fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> Result<()> {
-    let (target, journal) = (real_target(shared)?, journal_path(shared)?);
+    let (target, journal) = (shared.real_target()?, journal_path(shared)?);
     let place = InPlace::open(&shared.disk, &target, &journal)?;
     place.check_length(index.length())?;
     let was_there = journal::is_there(&journal)?;
@@ -150,10 +142,11 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
         let text = "the target has further names, under which it changes too";
         shared.observer.event(Level::Warning, "hard_links", text, &[("names", &place.names())]);
     }
-    let found = Searching { shared, index, seeds: &seeds, place: None }.run(&pool, Found::new(index))?;
+    let search = Searching { shared, index, seeds: &seeds, place: None };
+    let found = search.find(&pool, Found::new(index))?;
     let source = work::source(shared, index);
     let limits = work::limits(shared, index);
-    let plan = Plan::new(index, found.cover(), &work::way(shared, &source), limits.max_gap);
+    let plan = Plan::new(index, search.cover(&pool, &found), &work::way(shared, &source), limits.max_gap);
     work::tell(shared, &plan);
     place.keep(index, &found);
     let unchanged: Vec<bool> = (0..index.unit_count()).map(|unit| found.is_unchanged(unit)).collect();
@@ -189,7 +182,7 @@ fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadP
     let content = Start { bytes: Arc::new(place.now()?), length: index.length() };
     pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
     place.finish()?;
-    names::remove_parts(&shared.disk, &real_target(shared)?, &[]);
+    names::remove_parts(&shared.disk, &shared.real_target()?, &[]);
     shared.state().unfinished = None;
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);

@@ -22,7 +22,8 @@ use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result,
 
 use self::bell::Bell;
 use super::ahead::{Advice, Search};
-use super::work::{self, Seeds};
+use super::seeds::Seeds;
+use super::work;
 use super::{Shared, TICK};
 use crate::output::Output;
 use crate::random::random;
