@@ -62,6 +62,14 @@ pub fn plan(target: &Path, index: &Path) -> Value {
     said.lines().last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
 }
 
+/// What `verify` says of `target`.
+#[track_caller]
+pub fn verify(target: &Path, index: &Path) -> Said {
+    let mut verify = Command::new(program());
+    verify.arg("verify").arg(target).arg("--index").arg(index).args(["--json", "--quiet"]);
+    Said::new(&verify.output().expect("a process"))
+}
+
 /// Writes an index of `content`.
 #[track_caller]
 pub fn index(content: &Path, index: &Path) {

@@ -15,6 +15,9 @@ use crate::{cargo, run as run_to_end, target};
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(given) = std::env::var_os("GOSYNC_TEST_PROGRAM") {
+            return given.into();
+        }
         run_to_end(cargo().args(["build", "--quiet", "-p", "gosync-cli"]));
         target().join("debug/gosync")
     })

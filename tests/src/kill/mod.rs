@@ -50,6 +50,8 @@ pub struct Outcome {
     pub rounds: u64,
     /// Kills, by what sort of point they were at.
     pub kills: BTreeMap<&'static str, u64>,
+    /// How often a target was found neither old nor new, as it may be in place.
+    pub unfinished: u64,
     /// Bytes of content that were sent, and those that were missing to begin with.
     pub sent: u64,
     /// See `sent`.

@@ -7,7 +7,7 @@ use super::shapes::{Shape, content_name};
 use super::victim::{Ended, Point, Victim};
 use super::{Mode, Outcome};
 use crate::conformance::random::Numbers;
-use crate::process::{IN_FLIGHT, INDEX, TARGET};
+use crate::process::{IN_FLIGHT, INDEX, TARGET, verify};
 use crate::server::Server;
 
 /// The kills of one round at the most.
@@ -36,6 +36,8 @@ pub(super) struct Round<'a> {
     /// What happened, for who looks for a fault.
     history: Vec<String>,
     kills: Vec<&'static str>,
+    /// How often the target was found neither old nor new.
+    unfinished: u64,
 }
 
 impl<'a> Round<'a> {
@@ -51,7 +53,7 @@ impl<'a> Round<'a> {
         let site = folder.join("site").join(number.to_string());
         let folder = folder.join("target").join(number.to_string());
         let (history, kills) = (Vec::new(), Vec::new());
-        Round { number, mode, shape, server, site, folder, numbers, current: 0, history, kills }
+        Round { number, mode, shape, server, site, folder, numbers, current: 0, history, kills, unfinished: 0 }
     }
 
     /// Does it; a fault is what must not be.
@@ -85,6 +87,7 @@ impl<'a> Round<'a> {
     pub(super) fn note(&self, outcome: &mut Outcome, result: Result<(), String>) {
         outcome.rounds += 1;
         self.kills.iter().for_each(|name| *outcome.kills.entry(name).or_default() += 1);
+        outcome.unfinished += self.unfinished;
         outcome.sent += self.sent();
         outcome.missing += self.missing();
         if let Err(fault) = result {
@@ -188,12 +191,20 @@ impl<'a> Round<'a> {
         let beside = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).count();
         let [parts, journals, locks] = [".gosync-part", ".gosync-journal", ".gosync-lock"].map(beside);
         self.history.push(format!("whole: {is_whole}, old: {is_old}, beside: {names:?}"));
-        // One partial file for each version that has been published.
-        if names.len() != parts + journals + locks || parts > versions.len() || journals > 1 || locks > 1 {
+        // The partial file of the version that is wanted, and one of another.
+        if names.len() != parts + journals + locks || parts > 2.min(versions.len()) || journals > 1 || locks > 1 {
             return Err(format!("{names:?} beside the target"));
         }
         if !is_whole && (self.mode == Mode::Beside || journals == 0) {
             return Err("the target is neither old nor new".to_owned());
+        }
+        if !is_whole {
+            // Whoever looks is told why.
+            let said = verify(&self.target(), &self.site.join(INDEX));
+            if said.is_well || said.last["unfinished"] != true {
+                return Err(format!("a target that is neither old nor new is verified: {}", said.all));
+            }
+            self.unfinished += 1;
         }
         let is_new = is(&self.shape.versions[self.current].bytes);
         match is_done {

@@ -16,20 +16,23 @@ const TICK: Duration = Duration::from_millis(1);
 /// The system calls at which processes are killed, and at which of the calls of one thread at the most; what matters most
 /// several times.
 const CALLS: &[(&str, u64)] = &[
+    ("pwrite64", 1),
     ("pwrite64", 3),
-    ("pwrite64", 10),
-    ("pwrite64", 40),
-    ("fsync", 3),
-    ("fsync", 12),
-    ("fdatasync", 6),
+    ("pwrite64", 6),
+    ("pwrite64", 30),
+    ("fsync", 1),
+    ("fsync", 2),
+    ("fsync", 6),
+    ("fdatasync", 2),
     ("rename,renameat,renameat2", 1),
-    ("rename,renameat,renameat2", 2),
-    ("ftruncate", 2),
+    ("rename,renameat,renameat2", 1),
+    ("ftruncate", 1),
     ("fallocate", 2),
+    ("unlink,unlinkat", 1),
     ("unlink,unlinkat", 2),
-    ("copy_file_range,ioctl", 3),
-    ("flock,fcntl,fchmod,fchown,utimensat", 3),
-    ("openat", 6),
+    ("copy_file_range,ioctl", 2),
+    ("flock,fcntl,fchmod,fchown,utimensat", 2),
+    ("openat", 5),
 ];
 
 /// When a process is killed.
