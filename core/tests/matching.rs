@@ -347,7 +347,7 @@ fn what_two_neighbours_have_together_is_not_missing() {
     for (number, place) in (1..40_usize).rev().map(|number| (number, number * 50_011)) {
         cut.drain(place..place + number * number * 3);
     }
-    let (before, after) = seams(&cut, &[old.clone()]);
+    let (before, after) = seams(&cut, std::slice::from_ref(&old));
     assert!(before >= 39 * 1024 && after == 0, "{before} {after}");
 
     let other = noise(1 << 20, 22);
