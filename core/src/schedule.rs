@@ -137,6 +137,11 @@ impl Schedule {
         self.todo.contains(range)
     }
 
+    /// What is to be asked for.
+    pub fn todo(&self) -> impl Iterator<Item = Range> + '_ {
+        self.todo.iter()
+    }
+
     /// Whether there is nothing left to ask for, whatever is under way.
     pub fn is_asked(&self) -> bool {
         self.todo.is_empty()

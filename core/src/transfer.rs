@@ -96,6 +96,17 @@ impl Inner {
         self.batches.as_ref().map_or(0, Batches::parked_bytes)
     }
 
+    /// Whether there will be room without anything more: complete units wait for their batch, and it for none of the bytes
+    /// that could be asked for.
+    fn waits_for_batch(&self) -> bool {
+        let size = self.index.unit_size();
+        self.batches.as_ref().is_some_and(|batches| {
+            let is_closed = |unit: u64| batches.closed.contains(&unit);
+            !batches.parked.is_empty()
+                && self.schedule.todo().all(|range| (range.offset / size..range.end().div_ceil(size)).all(is_closed))
+        })
+    }
+
     /// Bytes that keep a source from giving more than it was asked for.
     fn in_the_way(&self) -> u64 {
         // Where all is wanted at once, what waits for its batch comes after what that waits for. Otherwise there is little.
@@ -280,7 +291,7 @@ impl Transfer {
             return None;
         }
         let held = inner.unsettled.saturating_add(inner.parked()).saturating_add(inner.assembler.held());
-        let drains = inner.unsettled_units > 0;
+        let drains = inner.unsettled_units > 0 || inner.waits_for_batch();
         let ranges = inner.schedule.next(id, held, drains, now)?;
         Some(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>))
     }

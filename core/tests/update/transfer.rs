@@ -276,3 +276,36 @@ fn any_timeout_will_do() {
     let (_, transfer, _first, _second) = two_requests(Limits { timeout: Duration::MAX, ..Limits::default() });
     assert!(transfer.step(Duration::from_secs(1), 0.5).unwrap().wakeup.is_some());
 }
+
+/// What is complete before its batch counts as in flight until that begins.
+#[test]
+fn a_batch_that_has_not_begun_is_fetched_up_to_the_bound() {
+    const UNITS: u64 = 40;
+    let target = pattern(UNITS as usize * 65_536);
+    let limits = Limits { max_bytes: 4 * 65_536, ..Limits::default() };
+    let transfer = Transfer::new(index_of(&target, 1024), limits, Box::new(|| {}));
+    let whole = Piece { target: Range::new(0, target.len() as u64), origin: Origin::Missing };
+    transfer.begin_batches(vec![whole], false);
+    let units: Vec<u64> = (0..UNITS).collect();
+    transfer.want(&units, u64::MAX);
+    let mut ids = 0..;
+    let mut fetch = || {
+        while let Some(request) = transfer.next_request(ids.next().expect("a number"), Duration::ZERO) {
+            for range in request.ranges() {
+                request.supply(range.offset, &target[range.offset as usize..range.end() as usize]);
+            }
+            request.finish(Ok(()));
+            transfer.step(Duration::ZERO, 0.5).expect("a step");
+        }
+        transfer.counters().fetched
+    };
+    assert_eq!(fetch(), limits.max_bytes);
+    transfer.open(units);
+    let mut placed = 0;
+    while let Some(ready) = transfer.take_ready() {
+        placed += 1;
+        transfer.settle(ready.fetched());
+        fetch();
+    }
+    assert_eq!((placed, transfer.counters().fetched), (UNITS, target.len() as u64));
+}
