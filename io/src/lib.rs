@@ -19,6 +19,7 @@ mod seed;
 mod signing;
 pub mod source;
 mod spool;
+mod tree;
 mod trust;
 mod verbs;
 
@@ -29,8 +30,8 @@ pub use source::fuzzing;
 pub use cancel::Cancel;
 pub use gosync_core::index::{Format, PublicKey};
 pub use gosync_core::{
-    Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
-    Supply,
+    Digest, EntryKind, Error, ErrorKind, Index, Link, Listing, Origin, Piece, Plan, Range, ReadAt, Request, Result,
+    Sink, Source, Strategy, Supply,
 };
 pub use job::Job;
 pub use location::without_secrets;
@@ -39,5 +40,6 @@ pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOpti
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use signing::needs_password;
+pub use tree::{Difference, What};
 pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

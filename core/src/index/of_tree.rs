@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::container::fault;
+use super::layout::default_log2;
 use super::{BuildOptions, Format, Index, Level, decode};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,6 +48,11 @@ impl Tree {
 }
 
 impl Index {
+    /// The block size that is chosen for content of so many bytes.
+    pub fn default_block_size(length: u64) -> u32 {
+        1 << default_log2(length)
+    }
+
     /// This index, which describes the payload of a tree, with the tree's listing: that of the tree.
     pub fn with_listing(mut self, listing: Listing) -> Result<Index> {
         if self.format() != Format::Gosync {
