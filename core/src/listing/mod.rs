@@ -287,7 +287,7 @@ impl Draft {
                 };
                 let place = match self.place(size, root) {
                     Ok(place) => place,
-                    Err(fault) => return wrong(ErrorKind::Format, fault),
+                    Err((kind, fault)) => return wrong(kind, fault),
                 };
                 self.listing.total = total;
                 What::File { size, root, is_executable, offset: place.offset }
@@ -310,16 +310,25 @@ impl Draft {
     }
 
     /// Where a content is: equal ones are there once.
-    fn place(&mut self, size: u64, root: Digest) -> std::result::Result<Range, &'static str> {
+    fn place(&mut self, size: u64, root: Digest) -> std::result::Result<Range, (ErrorKind, &'static str)> {
         if size == 0 {
             let is_right = root == Digest::of(&[]);
-            return if is_right { Ok(Range::new(0, 0)) } else { Err("an empty file of the tree has a wrong root") };
+            return if is_right {
+                Ok(Range::new(0, 0))
+            } else {
+                Err((ErrorKind::Format, "an empty file of the tree has a wrong root"))
+            };
         }
         match self.contents.entry(root) {
             hash_map::Entry::Occupied(known) if known.get().length == size => Ok(*known.get()),
-            hash_map::Entry::Occupied(_) => Err("two files of the tree have one root and different sizes"),
+            hash_map::Entry::Occupied(_) => {
+                Err((ErrorKind::Format, "two files of the tree have one root and different sizes"))
+            }
             hash_map::Entry::Vacant(free) => {
-                let place = self.places.next(size).map_err(|_| "the files of the tree are too large together")?;
+                let place = self
+                    .places
+                    .next(size)
+                    .map_err(|error| (error.kind(), "the files of the tree are too large together"))?;
                 Ok(*free.insert(place))
             }
         }

@@ -167,8 +167,30 @@ class Statistics:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
+class Difference:
+    """An entry in which a directory differs from its index."""
+
+    @property
+    def path(self) -> str:
+        """Names from the directory to the entry, with `/` between."""
+
+    @property
+    def what(self) -> Literal["missing", "changed", "type", "mode", "extra"]:
+        """In what it differs. `extra`: the index does not know it, which does no harm."""
+
+    @property
+    def damaged(self) -> list[tuple[int, int]]:
+        """The damaged ranges of a file, as offset and length."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
 class Verification:
-    """What a verification found. True in a condition if the file is exactly what the index says."""
+    """What a verification found. True in a condition if the file is exactly what the index says.
+
+    Of a directory, if everything in the index is; what there is besides does no harm.
+    """
 
     @property
     def is_match(self) -> bool:
@@ -176,15 +198,19 @@ class Verification:
 
     @property
     def length(self) -> int:
-        """Bytes that the file has."""
+        """Bytes that the file has; of a directory, those in files that are right."""
 
     @property
     def expected_length(self) -> int:
-        """Bytes that it should have."""
+        """Bytes that it should have; of a directory, those of all files in the index."""
 
     @property
     def damaged(self) -> list[tuple[int, int]]:
-        """The damaged ranges of the target, as offset and length."""
+        """The damaged ranges of the target, as offset and length; of a directory, each difference has its own."""
+
+    @property
+    def differences(self) -> list[Difference]:
+        """The entries in which a directory differs, in the order of the index; what that does not know comes last."""
 
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -328,15 +354,26 @@ class Index:
         *,
         threads: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Verification:
-        """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
+        """Compares the file or directory at `path` with the index. What differs is a finding, not an error."""
+
+    @property
+    def kind(self) -> Literal["file", "tree"]:
+        """What it describes: `file`, or `tree` for a directory."""
+
+    @property
+    def entry_count(self) -> int:
+        """Number of files, directories and links in a directory; 0 for a file."""
 
     @property
     def length(self) -> int:
-        """Bytes of the target."""
+        """Bytes of the target; of a directory, those of its files' contents, each once and padded to whole blocks."""
 
     @property
     def root(self) -> str | None:
-        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index."""
+        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index.
+
+        That of a directory is the hash of its listing.
+        """
 
     @property
     def format(self) -> Literal["gosync", "legacy"]:
@@ -406,16 +443,17 @@ def index(
     *,
     block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
     format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
-    sign: _Path | None = None, sign_password: str | None = None,
+    sign: _Path | None = None, sign_password: str | None = None, exclude: Iterable[str] = (),
     progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
-    """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
-    copied to an unnamed temporary file first.
+    """Reads a file, a directory or a bytes-like object once and describes it. A file may be a block device, or a pipe: what a
+    pipe gives is copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
     file's own name, an empty string nothing. `format="legacy"` makes an index of the format 0.2, with blocks of any size
     (8192 if it is not given) and no source. `name` and `version` say what the content is called and which version it is.
     `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
+    `exclude` are patterns, as in `.gitignore`, of what of a directory is left out; files `.gosyncignore` in it have more.
     """
 
 def plan(
