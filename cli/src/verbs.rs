@@ -43,10 +43,7 @@ fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outco
     };
     gosync_io::save_index(&index, &path)?;
     let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(&index));
-    let outcome = match index.listing() {
-        Some(listing) => outcome.row("entries", listing.count().to_string()).row("bytes", text::bytes(listing.total())),
-        None => outcome,
-    };
+    let outcome = contents(outcome, &index);
     Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
 }
 
@@ -255,7 +252,6 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("kind", index.kind())
         .row("format", index.format().name())
         .row("length", text::bytes(index.length()))
-        .row("entries", index.listing().map_or(String::from("none"), |listing| listing.count().to_string()))
         .row("root", root_text(&index))
         .row("block size", text::bytes(index.block_size().into()))
         .row("top size", text::bytes(index.top_size()))
@@ -267,6 +263,7 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("version", index.version().unwrap_or("none"))
         .row("signature", signature(&index, &options))
         .row("origin", origin.as_deref().unwrap_or("none"));
+    let outcome = contents(outcome, &index);
     Ok(describe(outcome, &index).field("origin", origin))
 }
 
@@ -276,6 +273,14 @@ fn signature(index: &Index, options: &OpenOptions) -> &'static str {
         (None, _) => "none",
         (Some(_), None) => "there is one, not checked (--public-key checks it)",
         (Some(_), Some(_)) => "by the holder of the public key",
+    }
+}
+
+/// The rows that say what is in a directory.
+fn contents(outcome: Outcome, index: &Index) -> Outcome {
+    match index.listing() {
+        Some(listing) => outcome.row("entries", listing.count().to_string()).row("bytes", text::bytes(listing.total())),
+        None => outcome,
     }
 }
 
