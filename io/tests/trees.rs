@@ -330,6 +330,23 @@ fn tree_vectors() {
     assert!(cfg!(not(unix)) || known.len() == written.len());
 }
 
+#[test]
+fn what_was_written_once_is_still_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/tree-1/links-and-programs.gosync");
+    let index = open_index(path.to_str().expect("text"), &OpenOptions::default()).expect("an index");
+    let entries: Vec<_> = index.listing().expect("a tree").entries().collect();
+    let program = bytes(1, 2000);
+    let file = |size, root, is_executable| EntryKind::File { size, root, is_executable };
+    let expected = [
+        ("bin", EntryKind::Directory),
+        ("bin/app", file(2000, Digest::of(&program), true)),
+        ("bin/link", EntryKind::Symlink { target: "../nowhere" }),
+        ("con", file(10, Digest::of(&bytes(2, 10)), false)),
+    ];
+    assert_eq!(entries.iter().map(|entry| (&*entry.path, entry.kind)).collect::<Vec<_>>(), expected);
+    assert_eq!(index.encode(), fs::read(path).expect("the file"));
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};
