@@ -328,6 +328,7 @@ static void test_options(void) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
     gosync_verify_options verify = GOSYNC_VERIFY_OPTIONS_INIT;
     gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
+    const char *no_pattern[] = {NULL}, *wrong_pattern[] = {"[z-a]"};
     options.flags = 0x80000000u;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.flags = 0;
@@ -368,6 +369,13 @@ static void test_options(void) {
     build.sign = NULL;
     build.sign_password = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.sign_password = NULL;
+    build.exclude_count = 1;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.exclude = no_pattern;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.exclude = wrong_pattern;
+    LEAVES_NULL(gosync_index, gosync_index_build(folder, &build, &out, &error));
 }
 
 /* Each text of the opening options, none of which may be wrong however little it would be needed. */
