@@ -57,7 +57,7 @@ impl From<gosync_binding::Statistics> for Statistics {
 }
 
 /// An entry in which a directory differs from its index.
-#[pyclass(frozen, get_all, eq, skip_from_py_object, module = "gosync")]
+#[pyclass(frozen, get_all, eq, module = "gosync")]
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Names from the directory to the entry, with `/` between.
