@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use gosync_core::listing::EntryKind;
 use gosync_io::{
-    Cancel, Digest, ErrorKind, Event, Format, Index, IndexOptions, Job, JobOptions, Observer, OpenOptions, Range,
+    Cancel, Digest, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, Observer, OpenOptions, Range,
     VerifyOptions, What, index_file, index_from_bytes, open_index, save_index, verify_file,
 };
 use serde_json::{Value, json};
@@ -205,6 +205,9 @@ fn a_directory_that_differs_is_told_entry_by_entry() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_changes_while_it_is_read_is_named() {
+    use gosync_io::Event;
+    use std::sync::Mutex;
+
     let folder = tempfile::tempdir().expect("a folder");
     // Such names are told after the walk and before any content is read.
     let path = write(folder.path(), "A", bytes(0, 100));
@@ -353,6 +356,9 @@ fn what_was_written_once_is_still_read() {
 mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
+    use std::sync::Mutex;
+
+    use gosync_io::Event;
 
     use super::*;
 
