@@ -122,6 +122,14 @@
 // `replace_timeout_ms`, which works for a running program too. What lies aside is removed at the next update.
 #define GOSYNC_JOB_MOVE_ASIDE 8
 
+// Flag of gosync_job_options: a target that is a symbolic link is an error. Otherwise what the link leads to is updated, and
+// the link stays.
+#define GOSYNC_JOB_REFUSE_SYMLINK 16
+
+// Flag of gosync_job_options: change the target itself instead of replacing it, for targets that there is no room for
+// twice, and for block devices. From the first change to the last it is neither the old version nor the new one.
+#define GOSYNC_JOB_IN_PLACE 32
+
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
 
@@ -392,7 +400,8 @@ typedef struct {
     int32_t retries;
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
-    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH and GOSYNC_JOB_MOVE_ASIDE, or 0.
+    // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE,
+    // GOSYNC_JOB_REFUSE_SYMLINK and GOSYNC_JOB_IN_PLACE, or 0.
     uint32_t flags;
     // On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     // milliseconds. 0 means 30000.
@@ -409,6 +418,13 @@ typedef struct {
     double assume_rtt_ms;
     // Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
     uint64_t assume_rate;
+    // What the new file has of the one that it replaces, as far as the platform can: "none", or any of "mode" (with access
+    // control lists; on Windows the read-only mark), "owner", "xattrs" and "times", with commas between. NULL means
+    // "mode,owner,xattrs".
+    const char *keep;
+    // With GOSYNC_JOB_IN_PLACE: a path, where the journal is by which an update that ended early is finished. A block
+    // device needs one. NULL: beside the target, by its name.
+    const char *journal;
 } gosync_job_options;
 
 // What a job has done.
@@ -792,6 +808,10 @@ gosync_status gosync_verification_difference_damaged_range(const gosync_verifica
                                                            uint64_t *length,
                                                            gosync_error **error);
 
+// Whether an update of the file in place was not finished: it is neither an old version nor a new one. False for NULL.
+// Thread-safe. Since 0.1.
+bool gosync_verification_unfinished(const gosync_verification *verification);
+
 // Frees a verification. NULL is fine. Since 0.1.
 void gosync_verification_free(gosync_verification *verification);
 
@@ -956,6 +976,10 @@ uint64_t gosync_plan_index_size(const gosync_plan *plan);
 
 // Whether the target is the new version already. False for NULL. Thread-safe. Since 0.1.
 bool gosync_plan_up_to_date(const gosync_plan *plan);
+
+// Whether an update of the target in place was not finished: it is neither an old version nor a new one. False for NULL.
+// Thread-safe. Since 0.1.
+bool gosync_plan_unfinished(const gosync_plan *plan);
 
 // How the missing bytes would be fetched: "local" (nothing is fetched), "ranges" (the missing ranges) or "whole"
 // (everything from the first missing byte on, in one go). NULL for NULL. Borrowed until the plan is freed.

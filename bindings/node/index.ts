@@ -194,11 +194,15 @@ function jobOptions(given: UpdateOptions): native.JobInput {
       assumeRtt: input.duration(given.assumeRtt, 'assumeRtt'),
       assumeRate: input.count(given.assumeRate, 'assumeRate'),
       replaceTimeout: input.count32(given.replaceTimeout, 'replaceTimeout'),
+      keep: input.maybe(given.keep, 'keep', input.text),
+      journal: input.maybe(given.journal, 'journal', input.path),
     }),
     ignoreTarget: input.flag(given.ignoreTarget, 'ignoreTarget'),
     allowAnySource: input.flag(given.allowAnySource, 'allowAnySource'),
     thorough: input.flag(given.thorough, 'thorough'),
     moveAside: input.flag(given.moveAside, 'moveAside'),
+    refuseSymlink: input.flag(given.refuseSymlink, 'refuseSymlink'),
+    inPlace: input.flag(given.inPlace, 'inPlace'),
     seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }

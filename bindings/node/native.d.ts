@@ -141,6 +141,14 @@ export interface JobInput {
   replaceTimeout?: number
   /** Move an old file aside that is held still then. */
   moveAside: boolean
+  /** What is kept of the file that is replaced. */
+  keep?: string
+  /** A target that is a symbolic link is an error. */
+  refuseSymlink: boolean
+  /** Change the target itself instead of replacing it. */
+  inPlace: boolean
+  /** Where the journal of an update in place is. */
+  journal?: string
 }
 
 /** An error kind. */
@@ -255,6 +263,8 @@ export interface PlanInfo {
   indexSize: number
   /** The target is the new version already. */
   upToDate: boolean
+  /** Whether an update of the target in place was not finished. */
+  unfinished: boolean
   /** How the missing bytes would be fetched. */
   strategy: 'local' | 'ranges' | 'whole'
   /** Milliseconds of a round trip, if known. */
@@ -371,6 +381,8 @@ export interface VerificationInfo {
   damaged: Array<RangeInfo>
   /** The entries in which a directory differs. */
   differences: Array<DifferenceInfo>
+  /** Whether an update of the file in place was not finished. */
+  unfinished: boolean
 }
 
 /** How to verify. */

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
-use gosync_io::{Error, Format, IndexOptions, JobOptions, Observer, OpenOptions, Result, VerifyOptions};
+use gosync_io::{Error, Format, IndexOptions, JobOptions, Keep, Observer, OpenOptions, Result, VerifyOptions};
 
 use crate::fetching::{OpenArgs, Secret};
 use crate::{exit, quantity};
@@ -146,6 +146,22 @@ pub(crate) struct UpdateArgs {
     /// the next update [default: fail]
     #[arg(long)]
     pub(crate) move_aside: bool,
+    /// What the new file has of the one that it replaces, as far as the platform can: none, or any of mode, owner, xattrs
+    /// and times, with commas between [default: mode,owner,xattrs]
+    #[arg(long, value_name = "LIST", default_value = "mode,owner,xattrs", hide_default_value = true)]
+    pub(crate) keep: Keep,
+    /// Fail if TARGET is a symbolic link [default: update what it leads to]
+    #[arg(long)]
+    pub(crate) refuse_symlink: bool,
+    /// Change TARGET itself instead of replacing it: for files that there is no room for twice, and for block devices. From
+    /// the first change to the last it is neither the old version nor the new one; if the update ends early, the next one
+    /// finishes it [default: replace it at the end, by one rename]
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// Where the file is by which an update in place is finished; a block device needs one
+    /// [default: .NAME.gosync-journal, beside TARGET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -174,6 +190,15 @@ pub(crate) struct VerifyArgs {
     /// The index to compare with: a path or URL
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) index: OsString,
+    /// If TARGET differs, fetch what is damaged, and only that: an update with TARGET as the only seed [default: only say so]
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Where to fetch it from: a path or URL [default: where the index says, beside the index or below]
+    #[arg(long, value_name = "PATH|URL", requires = "repair")]
+    pub(crate) source: Option<OsString>,
+    /// Follow the index to a source outside its own folder or on another server [default: refuse]
+    #[arg(long, requires = "repair")]
+    pub(crate) allow_any_source: bool,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
 }
@@ -237,6 +262,21 @@ impl Common {
         VerifyOptions { threads: self.threads, observer: observer.clone() }
     }
 
+    /// The options of `verify --repair`.
+    pub(crate) fn repair_options(&self, args: &VerifyArgs, open: OpenOptions, observer: &Observer) -> JobOptions {
+        JobOptions {
+            threads: self.threads,
+            retries: args.open.retries,
+            timeout: args.open.timeout,
+            allow_any_source: args.allow_any_source,
+            // What is damaged is to be found to the last block.
+            thorough: true,
+            open,
+            observer: observer.clone(),
+            ..JobOptions::default()
+        }
+    }
+
     /// The options of `plan` and `update`.
     pub(crate) fn job_options(&self, args: &UpdateArgs, open: OpenOptions, observer: &Observer) -> JobOptions {
         JobOptions {
@@ -253,6 +293,10 @@ impl Common {
             thorough: args.thorough,
             replace_timeout: args.replace_timeout,
             move_aside: args.move_aside,
+            keep: args.keep,
+            refuse_symlink: args.refuse_symlink,
+            in_place: args.in_place,
+            journal: args.journal.clone(),
             open,
             observer: observer.clone(),
         }

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks the work to stop, the second ends the program at once.
+//! Signals. Ctrl-C: the first asks the work to stop, the second ends the program at once. A file that grows beyond the limit
+//! of its user (`ulimit -f`) is an error like that of a full disk, and no reason to die.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,5 +21,10 @@ pub(crate) fn install(cancel: &Cancel, ui: &Arc<Ui>) {
     });
     if let Err(cause) = installed {
         ui.debug("no_interrupt_handler", &format!("Ctrl-C will stop the program without cleaning up: {cause}"));
+    }
+    #[cfg(unix)]
+    // Once somebody takes the signal, whoever it was, the write itself fails.
+    if let Err(cause) = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()) {
+        ui.debug("no_size_handler", &format!("a limit on the size of files will end the program: {cause}"));
     }
 }

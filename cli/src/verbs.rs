@@ -105,6 +105,7 @@ fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bo
         .field("ranges", plan.ranges)
         .field("index_size", plan.index_size)
         .field("up_to_date", plan.up_to_date)
+        .field("unfinished", plan.unfinished)
         .field("strategy", plan.strategy.name())
         .field("round_trip", plan.round_trip.and_then(known))
         .field("rate", plan.rate)
@@ -137,6 +138,7 @@ fn plan_rows(args: &UpdateArgs, plan: &Plan) -> Outcome {
         .row("ranges", plan.ranges.to_string())
         .row("index bytes", text::bytes(plan.index_size))
         .row("up to date", if plan.up_to_date { "yes" } else { "no" });
+    let outcome = if plan.unfinished { outcome.row("unfinished", UNFINISHED) } else { outcome };
     let outcome = match plan.strategy {
         Strategy::Local => outcome,
         _ => outcome
@@ -191,7 +193,8 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
-    let index = open_index(&args.index, &args.open.options(observer)?)?;
+    let open = args.open.options(observer)?;
+    let index = Arc::new(open_index(&args.index, &open)?);
     let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
     let target = args.target.to_string_lossy();
     let outcome = Outcome::new("verify")
@@ -201,13 +204,28 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
         .field("expected_length", found.expected_length)
         .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
         .field("differences", found.differences.iter().map(json::difference).collect::<Value>())
+        .field("unfinished", found.unfinished)
         .field("root", index.root().map(|root| root.to_string()));
     if found.is_match() {
         let outcome = outcome.row("match", target).row("root", root_text(&index));
         return Ok(differences(outcome, &found));
     }
-    Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found))
+    if !args.repair {
+        return Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found));
+    }
+    let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
+    let options = common.repair_options(args, open, observer);
+    let done = Job::new(Arc::clone(&index), source, &args.target, options)?.run()?;
+    let outcome = damage(outcome.row("repaired", target), &found)
+        .row("fetched", text::share(done.fetched, done.total))
+        .field("repaired", true)
+        .field("fetched", done.fetched)
+        .field("wasted", done.wasted);
+    Ok(outcome.row("root", root_text(&index)))
 }
+
+/// What is said of a target that is neither an old version nor a new one.
+const UNFINISHED: &str = "an update in place ended early; run it again to finish it";
 
 /// The rows that say in what a file differs.
 fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
@@ -215,6 +233,9 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
     const SHOWN: usize = 20;
     if found.length != found.expected_length && found.differences.is_empty() {
         outcome = outcome.row("length", text::bytes(found.length)).row("expected", text::bytes(found.expected_length));
+    }
+    if found.unfinished {
+        outcome = outcome.row("unfinished", UNFINISHED);
     }
     for range in found.damaged.iter().take(SHOWN) {
         outcome = outcome.row("damaged", format!("offset {}, length {}", range.offset, text::bytes(range.length)));

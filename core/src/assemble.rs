@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Blocks, Index};
+use crate::matching::Found;
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use crate::weak;
@@ -64,6 +65,12 @@ impl Ledger {
     /// Nothing written yet.
     pub fn new(index: &Index) -> Self {
         let written = (0..index.unit_count()).map(|_| AtomicBool::new(false)).collect();
+        Ledger { unit_size: index.unit_size(), written }
+    }
+
+    /// Written are the units that were verified at their own place in the target as it is.
+    pub fn with(index: &Index, found: &Found) -> Self {
+        let written = (0..index.unit_count()).map(|unit| AtomicBool::new(found.is_unchanged(unit))).collect();
         Ledger { unit_size: index.unit_size(), written }
     }
 
@@ -189,6 +196,16 @@ impl Assembler {
         ReadyUnit { unit, parts: pieces.into_iter().map(Part::new).collect() }
     }
 
+    /// The ranges to fetch for unit `unit`: what is missing in the cover, or all of it if it was wrong.
+    pub fn lacking(&self, unit: u64) -> Vec<Range> {
+        let range = self.index.unit_range(unit);
+        if self.suspects.contains_key(&unit) {
+            return vec![range];
+        }
+        let pieces = cover_of(&self.cover, range).into_iter();
+        pieces.filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target).collect()
+    }
+
     /// Takes lacking bytes (each byte comes here once, see `schedule`); returns the units that are complete now.
     pub fn supply(&mut self, offset: u64, data: &[u8]) -> Vec<ReadyUnit> {
         let mut ready = Vec::new();
@@ -278,13 +295,12 @@ impl Suspect {
     fn new(index: &Index, unit: u64, pieces: Vec<Piece>, bytes: &[u8]) -> Self {
         let base = index.unit_range(unit).offset;
         let suspected = |piece: Piece| {
-            let bytes = bytes_of(&piece, bytes, base);
             let culprit = match piece.origin {
                 Origin::Seed { seed, .. } if looks_right(index, unit, piece.target, bytes) => Culprit::Hint(seed),
                 Origin::Seed { seed, .. } => Culprit::Seed(seed),
                 Origin::Missing => Culprit::Source,
             };
-            (piece, xxh3_64(bytes), culprit)
+            (piece, xxh3_64(bytes_of(&piece, bytes, base)), culprit)
         };
         Suspect { pieces: pieces.into_iter().map(suspected).collect(), failures: 1 }
     }
@@ -301,14 +317,17 @@ fn bytes_of<'a>(piece: &Piece, unit: &'a [u8], base: u64) -> &'a [u8] {
     unit.get((piece.target.offset - base) as usize..(piece.target.end() - base) as usize).unwrap_or_default()
 }
 
-/// Whether the blocks at `target`, which are whole, have the identities that the index gives them.
+/// Whether the blocks that `target` touches have the identities that the index gives them, where `unit` is `bytes`.
 fn looks_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
-    let size = index.block_size();
+    let (size, base) = (u64::from(index.block_size()), index.unit_range(unit).offset);
+    let blocks = target.offset / size..target.end().div_ceil(size);
     index.has_blocks(unit)
-        && (target.offset / u64::from(size)..).zip(bytes.chunks(size as usize)).all(|(block, bytes)| {
-            let (a, b) = weak::sum(bytes);
-            index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
-        })
+        && (base / size..).zip(bytes.chunks(size as usize)).filter(|(block, _)| blocks.contains(block)).all(
+            |(block, bytes)| {
+                let (a, b) = weak::sum(bytes);
+                index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
+            },
+        )
 }
 
 /// The parts of an ascending, exact `cover` that lie in `range`.

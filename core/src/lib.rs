@@ -8,6 +8,7 @@ pub mod cost;
 pub mod digest;
 pub mod error;
 pub mod index;
+pub mod inplace;
 pub mod listing;
 pub mod matching;
 pub mod plan;

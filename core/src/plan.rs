@@ -71,6 +71,8 @@ pub struct Plan {
     pub index_size: u64,
     /// The target is the new version already.
     pub up_to_date: bool,
+    /// An update in place was not finished: the target is neither an old version nor a new one.
+    pub unfinished: bool,
     /// How the missing bytes would be fetched.
     pub strategy: Strategy,
     /// The round trip that the plan reckons with, measured or assumed.
@@ -111,6 +113,7 @@ impl Plan {
             ranges: cost.ranges.min(missing),
             index_size: index.read_size(),
             up_to_date: false,
+            unfinished: false,
             strategy,
             round_trip: way.round_trip,
             rate: way.rate,

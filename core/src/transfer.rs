@@ -61,12 +61,59 @@ struct Inner {
     unsettled: u64,
     unsettled_units: u64,
     finished: Vec<(u64, Result<()>)>,
+    /// For a target that is written in batches.
+    batches: Option<Batches>,
     /// Requests that were told to wait.
     waiting: Vec<u64>,
     /// Requests that were given up in the step that failed, so that nobody was told to cancel them.
     given_up: Vec<u64>,
     closed: bool,
     counters: Counters,
+}
+
+/// What is special where units are placed batch by batch.
+#[derive(Default)]
+struct Batches {
+    /// Units that are wanted, but whose batch has not begun.
+    closed: BTreeSet<u64>,
+    /// Those of them that are complete.
+    parked: Vec<ReadyUnit>,
+    /// Units that were wrong.
+    late: Vec<u64>,
+    /// Whether the units of all batches are wanted already.
+    all: bool,
+}
+
+impl Batches {
+    fn parked_bytes(&self) -> u64 {
+        self.parked.iter().map(ReadyUnit::fetched).sum()
+    }
+}
+
+impl Inner {
+    /// Bytes that wait for their batch.
+    fn parked(&self) -> u64 {
+        self.batches.as_ref().map_or(0, Batches::parked_bytes)
+    }
+
+    /// Bytes that keep a source from giving more than it was asked for.
+    fn in_the_way(&self) -> u64 {
+        // Where all is wanted at once, what waits for its batch comes after what that waits for. Otherwise there is little.
+        let parked = self.batches.as_ref().filter(|batches| batches.all).map_or(0, Batches::parked_bytes);
+        self.unsettled.saturating_add(parked)
+    }
+
+    /// A unit is complete.
+    fn complete(&mut self, unit: ReadyUnit) {
+        match &mut self.batches {
+            Some(batches) if batches.closed.contains(&unit.unit) => batches.parked.push(unit),
+            _ => {
+                self.unsettled += unit.fetched();
+                self.unsettled_units += 1;
+                self.ready.push_back(unit);
+            }
+        }
+    }
 }
 
 impl Transfer {
@@ -84,6 +131,7 @@ impl Transfer {
                 ready: VecDeque::new(),
                 unsettled: 0,
                 unsettled_units: 0,
+                batches: None,
                 finished: Vec::new(),
                 waiting: Vec::new(),
                 given_up: Vec::new(),
@@ -146,6 +194,68 @@ impl Transfer {
         early
     }
 
+    /// As [`Transfer::begin`], where units are placed batch by batch ([`Transfer::want`], [`Transfer::open`]). `all`: every
+    /// unit will be wanted before the first batch is placed. A unit that is wrong is not fetched again by itself: see
+    /// [`Transfer::take_late`].
+    pub fn begin_batches(&self, cover: Vec<Piece>, all: bool) {
+        let mut inner = self.lock();
+        inner.begun = true;
+        inner.batches = Some(Batches { all, ..Batches::default() });
+        inner.assembler.set_cover(cover, &BTreeSet::new());
+    }
+
+    /// Wants what is missing of these units, which are not to be placed yet: up to `most` bytes. How many units that are,
+    /// and those of them of which the seeds have all.
+    pub fn want(&self, units: &[u64], most: u64) -> (usize, Vec<u64>) {
+        let (mut count, mut whole, mut wanted) = (0, Vec::new(), 0);
+        {
+            // All at once: nothing is asked for before it is known what else.
+            let mut inner = self.lock();
+            let inner = &mut *inner;
+            for unit in units {
+                if wanted >= most {
+                    break;
+                }
+                let ranges = inner.assembler.lacking(*unit);
+                match &mut inner.batches {
+                    Some(batches) if !ranges.is_empty() => drop(batches.closed.insert(*unit)),
+                    _ => whole.push(*unit),
+                }
+                for range in ranges {
+                    inner.schedule.want(range);
+                    wanted += range.length;
+                }
+                count += 1;
+            }
+        }
+        (self.notify)();
+        (count, whole)
+    }
+
+    /// These units may be placed as soon as they are complete.
+    pub fn open(&self, units: impl IntoIterator<Item = u64>) {
+        {
+            let mut inner = self.lock();
+            let Some(batches) = &mut inner.batches else { return };
+            for unit in units {
+                batches.closed.remove(&unit);
+            }
+            let parked = std::mem::take(&mut batches.parked);
+            parked.into_iter().for_each(|unit| inner.complete(unit));
+        }
+        (self.notify)();
+    }
+
+    /// The units that were wrong since this was asked last: all of each is to be wanted.
+    pub fn take_late(&self) -> Vec<u64> {
+        self.lock().batches.as_mut().map(|batches| std::mem::take(&mut batches.late)).unwrap_or_default()
+    }
+
+    /// Whether all that is wanted has arrived.
+    pub fn is_idle(&self) -> bool {
+        self.lock().schedule.is_idle()
+    }
+
     /// What is known of the source now.
     pub fn heed(&self, way: Way, copies: u32) {
         let mut inner = self.lock();
@@ -169,7 +279,7 @@ impl Transfer {
         if inner.closed {
             return None;
         }
-        let held = inner.unsettled.saturating_add(inner.assembler.held());
+        let held = inner.unsettled.saturating_add(inner.parked()).saturating_add(inner.assembler.held());
         let drains = inner.unsettled_units > 0;
         let ranges = inner.schedule.next(id, held, drains, now)?;
         Some(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>))
@@ -191,7 +301,10 @@ impl Transfer {
             let mut inner = self.lock();
             let outcome = inner.assembler.check(unit, pieces, bytes)?;
             if let Assembled::Refetch(range) = outcome {
-                inner.schedule.want(range);
+                match &mut inner.batches {
+                    Some(batches) => batches.late.push(unit),
+                    None => inner.schedule.want(range),
+                }
             }
             outcome
         };
@@ -236,11 +349,12 @@ impl Transfer {
             }
         }
         // Half of the room is worth a wake-up; a source that offers larger pieces gets them in when nothing waits.
-        if inner.unsettled <= inner.max_bytes / 2 {
+        if inner.in_the_way() <= inner.max_bytes / 2 {
             step.resume = std::mem::take(&mut inner.waiting);
         }
         step.wakeup = inner.schedule.wakeup(now);
-        step.over = inner.begun && inner.schedule.is_idle() && inner.ready.is_empty() && inner.unsettled_units == 0;
+        let is_placed = inner.ready.is_empty() && inner.unsettled_units == 0 && inner.parked() == 0;
+        step.over = inner.begun && inner.schedule.is_idle() && is_placed;
         Ok(step)
     }
 
@@ -249,6 +363,7 @@ impl Transfer {
         let mut inner = self.lock();
         inner.closed = true;
         inner.ready.clear();
+        inner.batches = None;
         let mut ids = inner.schedule.open_ids();
         ids.append(&mut inner.given_up);
         ids
@@ -292,7 +407,8 @@ impl Sink for Transfer {
             let range = Range::new(offset, length.min(u64::MAX - offset));
             // What was asked for has its room reserved. Of the rest, only units that wait for the disk hold an
             // answer back: they always drain, so that nothing can wait for ever.
-            let full = inner.unsettled > 0 && inner.unsettled.saturating_add(length) > inner.max_bytes;
+            let in_the_way = inner.in_the_way();
+            let full = in_the_way > 0 && in_the_way.saturating_add(length) > inner.max_bytes;
             if full && inner.schedule.is_unasked(range) {
                 if !inner.waiting.contains(&id) {
                     inner.waiting.push(id);
@@ -308,11 +424,7 @@ impl Sink for Transfer {
             for range in useful {
                 let start = (range.offset - offset) as usize;
                 let units = inner.assembler.supply(range.offset, &data[start..start + range.length as usize]);
-                for unit in units {
-                    inner.unsettled += unit.fetched();
-                    inner.unsettled_units += 1;
-                    inner.ready.push_back(unit);
-                }
+                units.into_iter().for_each(|unit| inner.complete(unit));
             }
             inner.ready.len() > before
         };

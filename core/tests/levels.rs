@@ -5,16 +5,16 @@ use std::sync::Mutex;
 
 use gosync_core::assemble::Verified;
 use gosync_core::index::{BuildOptions, Front, UNIT};
-use gosync_core::matching::{self, Found, Observe, Options};
+use gosync_core::matching::{self, Flow, Found, Observe, Options};
 use gosync_core::{Error, Index, Origin, Piece, ReadAt, Result};
 use proptest::prelude::*;
 
-/// Writes down what was verified.
-struct Output(Mutex<(Vec<u8>, BTreeSet<u64>)>);
+/// Writes down what was verified, and how many units had nothing when it last heard what has been passed.
+struct Output(Mutex<(Vec<u8>, BTreeSet<u64>, u64)>);
 
 impl Output {
     fn new(target: &[u8]) -> Output {
-        Output(Mutex::new((target.iter().map(|byte| !byte).collect(), BTreeSet::new())))
+        Output(Mutex::new((target.iter().map(|byte| !byte).collect(), BTreeSet::new(), 0)))
     }
 
     fn has(&self, unit: u64) -> bool {
@@ -34,6 +34,12 @@ impl Observe for Output {
 
     fn scanned(&self, _bytes: u64) -> Result<()> {
         Ok(())
+    }
+
+    fn passed(&self, found: &Found, _seed: u32, _bytes: u64) -> Result<Flow> {
+        let mut output = self.0.lock().unwrap();
+        output.2 = (0..output.0.len() as u64 / UNIT).filter(|unit| found.has_none(*unit)).count() as u64;
+        Ok(Flow::On)
     }
 
     fn unreadable(&self, seed: u32, error: Error) {
@@ -56,6 +62,8 @@ struct Outcome {
     /// Bytes of the index that were read.
     read: usize,
     missing: u64,
+    /// Units that had nothing when all had been passed.
+    none: u64,
     work: matching::Work,
 }
 
@@ -74,7 +82,7 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
     let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
 
-    let (mut found, _) = matching::find_tops(&index, &readers, &output).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &output, Found::new(&index)).unwrap();
     let lacking = |found: &Found, units: std::ops::Range<u64>| units.into_iter().any(|unit| found.has_none(unit));
     for top in (0..index.top_count()).filter(|top| lacking(&found, index.top_units(*top))) {
         if let Some(place) = index.values_place(top) {
@@ -95,7 +103,8 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
     let cover = found.cover();
     check(&index, target, &seeds, &cover, &output);
     let missing = cover.iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target.length).sum();
-    Outcome { cover, read, missing, work: found.work() }
+    let none = output.0.lock().unwrap().2;
+    Outcome { cover, read, missing, none, work: found.work() }
 }
 
 fn check(index: &Index, target: &[u8], seeds: &[Vec<u8>], cover: &[Piece], output: &Output) {
@@ -132,6 +141,18 @@ fn missing_with_all(target: &[u8], seed: &[u8], block_size: u32) -> u64 {
     let seed = seed.to_vec();
     let found = matching::find(&index, &[&seed], &Options::default(), &Output::new(target)).unwrap();
     found.cover().iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target.length).sum()
+}
+
+/// What equals something that was found has been found when that is passed, or it would be fetched ahead.
+#[test]
+fn a_little_that_is_new_in_much_that_is_equal_is_little() {
+    let old = vec![0; 8 << 20];
+    let mut new = old.clone();
+    for (number, unit) in new.chunks_mut(UNIT as usize).enumerate() {
+        unit[20_480..24_576].copy_from_slice(&noise(number as u64, 4096));
+    }
+    let outcome = search(&new, &[&old], 2048, 256 << 10);
+    assert_eq!((outcome.none, outcome.missing), (0, 128 * 4096));
 }
 
 #[test]
@@ -242,7 +263,7 @@ fn a_seed_that_cannot_be_read_is_left_out() {
     let index = Index::build(&target, &options, &|_| Ok(())).unwrap();
     let quiet = Quiet(Mutex::new(0));
     let readers: [&dyn ReadAt; 2] = [&Broken, &target];
-    let (mut found, _) = matching::find_tops(&index, &readers, &quiet).unwrap();
+    let (mut found, _) = matching::find_tops(&index, &readers, &quiet, Found::new(&index)).unwrap();
     assert_eq!(found.missing_blocks(), 0, "the other seed has everything");
     matching::find_beside(&index, &readers[..1], &quiet, &mut found).unwrap();
     matching::find_units(&index, &readers[..1], &quiet, &mut found).unwrap();
@@ -287,7 +308,8 @@ fn whole_tops_between_deletions_are_all_found() {
     new.extend_from_slice(&old[at..]);
     let options = BuildOptions { block_size: 2048, top_size: TOP as u32, ..BuildOptions::default() };
     let index = Index::build(&new, &options, &|_| Ok(())).unwrap();
-    let (found, _) = matching::find_tops(&index, &[&old as &dyn ReadAt], &Output::new(&new)).unwrap();
+    let (found, _) =
+        matching::find_tops(&index, &[&old as &dyn ReadAt], &Output::new(&new), Found::new(&index)).unwrap();
     let edited: BTreeSet<u64> = edits.iter().map(|edit| edit / TOP).collect();
     let lost: Vec<u64> = (0..index.top_count())
         .filter(|top| !edited.contains(top) && index.top_units(*top).any(|unit| found.has_none(unit)))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gosync_core::assemble::Verified;
 use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Flow, Found, Observe, Options};
-use gosync_core::{Error, Index, Origin, ReadAt, Result, weak};
+use gosync_core::{Error, Index, Origin, Piece, ReadAt, Result, weak};
 
 /// Counts what it is told.
 #[derive(Default)]
@@ -310,6 +310,64 @@ fn offsets_have_64_bits() {
         }
     }
     assert!(far > 290_000, "{far} bytes from the end");
+}
+
+/// The bytes that a cover takes from nowhere; what it takes from seeds is as it should be.
+fn missing(cover: &[Piece], target: &[u8], seeds: &[Vec<u8>]) -> u64 {
+    let (mut at, mut missing) = (0, 0);
+    for piece in cover {
+        assert!(piece.target.offset == at && piece.target.length > 0, "a gap at {at}");
+        match piece.origin {
+            Origin::Missing => missing += piece.target.length,
+            Origin::Seed { seed, offset } => {
+                let bytes = &seeds[seed as usize][offset as usize..(offset + piece.target.length) as usize];
+                assert!(bytes == &target[at as usize..piece.target.end() as usize], "wrong at {at}");
+            }
+        }
+        at = piece.target.end();
+    }
+    assert_eq!(at, target.len() as u64);
+    missing
+}
+
+/// The cover before and after its seams are joined: the bytes that are missing.
+fn seams(target: &[u8], seeds: &[Vec<u8>]) -> (u64, u64) {
+    let index = index_of(target, 1024);
+    let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
+    let cover = find(&index, &readers).cover();
+    let before = missing(&cover, target, seeds);
+    (before, missing(&matching::join_seams(&index, &readers, cover), target, seeds))
+}
+
+/// Where something was taken out, and where pieces were put beside each other, nothing is new.
+#[test]
+fn what_two_neighbours_have_together_is_not_missing() {
+    let old = noise(2 << 20, 21);
+    let mut cut = old.clone();
+    for (number, place) in (1..40_usize).rev().map(|number| (number, number * 50_011)) {
+        cut.drain(place..place + number * number * 3);
+    }
+    let (before, after) = seams(&cut, std::slice::from_ref(&old));
+    assert!(before >= 39 * 1024 && after == 0, "{before} {after}");
+
+    let other = noise(1 << 20, 22);
+    let pieces = [&old[500_001..900_002], &other[70_003..400_004], &old[3..300_005], &other[800_006..]];
+    let (before, after) = seams(&pieces.concat(), &[old.clone(), other]);
+    // At the beginning there is no neighbour, and none is needed.
+    assert!(before >= 3 * 1024 && after == 0, "{before} {after}");
+
+    // New bytes stay missing, whatever they lie between.
+    let mut new = old.clone();
+    new.splice(100_000..100_000, *b"new");
+    let (before, after) = seams(&new, std::slice::from_ref(&old));
+    assert!(before > 0 && after == before, "{before} {after}");
+    // Blocks that equal each other are all at the first one's place, which nothing lies before.
+    let zeros = vec![0; 300_000];
+    let (_, after) = seams(&[&old[..123_456], &zeros, &old[1_900_000..]].concat(), &[old.clone(), zeros.clone()]);
+    assert!(after <= 1024, "{after}");
+    // A seed may end in the middle of a block.
+    let (_, after) = seams(&[&old[..100_500], &old[200_000..]].concat(), &[old[..100_500].to_vec(), old.clone()]);
+    assert_eq!(after, 0);
 }
 
 /// Many seeds, several threads, sections and waves: always the same.

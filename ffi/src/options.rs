@@ -20,9 +20,19 @@ pub const GOSYNC_JOB_THOROUGH: u32 = 4;
 /// Flag of gosync_job_options: on Windows, move an old file aside that another program holds still after
 /// `replace_timeout_ms`, which works for a running program too. What lies aside is removed at the next update.
 pub const GOSYNC_JOB_MOVE_ASIDE: u32 = 8;
+/// Flag of gosync_job_options: a target that is a symbolic link is an error. Otherwise what the link leads to is updated, and
+/// the link stays.
+pub const GOSYNC_JOB_REFUSE_SYMLINK: u32 = 16;
+/// Flag of gosync_job_options: change the target itself instead of replacing it, for targets that there is no room for
+/// twice, and for block devices. From the first change to the last it is neither the old version nor the new one.
+pub const GOSYNC_JOB_IN_PLACE: u32 = 32;
 /// All flags of gosync_job_options.
-const JOB_FLAGS: u32 =
-    GOSYNC_JOB_IGNORE_TARGET | GOSYNC_JOB_ALLOW_ANY_SOURCE | GOSYNC_JOB_THOROUGH | GOSYNC_JOB_MOVE_ASIDE;
+const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET
+    | GOSYNC_JOB_ALLOW_ANY_SOURCE
+    | GOSYNC_JOB_THOROUGH
+    | GOSYNC_JOB_MOVE_ASIDE
+    | GOSYNC_JOB_REFUSE_SYMLINK
+    | GOSYNC_JOB_IN_PLACE;
 
 /// How to build an index. Start from GOSYNC_INDEX_OPTIONS_INIT; zero means the default in each member.
 #[repr(C)]
@@ -133,7 +143,8 @@ pub struct gosync_job_options {
     pub retries: i32,
     /// How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     pub timeout_ms: u32,
-    /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH and GOSYNC_JOB_MOVE_ASIDE, or 0.
+    /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE,
+    /// GOSYNC_JOB_REFUSE_SYMLINK and GOSYNC_JOB_IN_PLACE, or 0.
     pub flags: u32,
     /// On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     /// milliseconds. 0 means 30000.
@@ -150,6 +161,13 @@ pub struct gosync_job_options {
     pub assume_rtt_ms: f64,
     /// Plan with this rate, in bytes per second, instead of the measured one. 0: as measured.
     pub assume_rate: u64,
+    /// What the new file has of the one that it replaces, as far as the platform can: "none", or any of "mode" (with access
+    /// control lists; on Windows the read-only mark), "owner", "xattrs" and "times", with commas between. NULL means
+    /// "mode,owner,xattrs".
+    pub keep: *const c_char,
+    /// With GOSYNC_JOB_IN_PLACE: a path, where the journal is by which an update that ended early is finished. A block
+    /// device needs one. NULL: beside the target, by its name.
+    pub journal: *const c_char,
 }
 
 /// How to verify a file or a directory. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -291,6 +309,10 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             thorough: options.flags & GOSYNC_JOB_THOROUGH != 0,
             replace_timeout: milliseconds(options.replace_timeout_ms),
             move_aside: options.flags & GOSYNC_JOB_MOVE_ASIDE != 0,
+            keep: optional_text(options.keep, "options.keep")?.map(str::parse).transpose()?.unwrap_or_default(),
+            refuse_symlink: options.flags & GOSYNC_JOB_REFUSE_SYMLINK != 0,
+            in_place: options.flags & GOSYNC_JOB_IN_PLACE != 0,
+            journal: optional_path(options.journal, "options.journal")?,
             open,
             observer,
         })

@@ -94,6 +94,14 @@ pub unsafe extern "C" fn gosync_plan_up_to_date(plan: *const gosync_plan) -> boo
     unsafe { get(plan, false, |plan| plan.plan.up_to_date) }
 }
 
+/// Whether an update of the target in place was not finished: it is neither an old version nor a new one. False for NULL.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_unfinished(plan: *const gosync_plan) -> bool {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, false, |plan| plan.plan.unfinished) }
+}
+
 /// How the missing bytes would be fetched: "local" (nothing is fetched), "ranges" (the missing ranges) or "whole"
 /// (everything from the first missing byte on, in one go). NULL for NULL. Borrowed until the plan is freed.
 /// Thread-safe. Since 0.1.

@@ -151,6 +151,14 @@ pub unsafe extern "C" fn gosync_verification_difference_damaged_range(
     }
 }
 
+/// Whether an update of the file in place was not finished: it is neither an old version nor a new one. False for NULL.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_unfinished(verification: *const gosync_verification) -> bool {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(verification, false, |verification| verification.found.unfinished) }
+}
+
 /// Frees a verification. NULL is fine. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_free(verification: *mut gosync_verification) {

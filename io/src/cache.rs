@@ -10,6 +10,7 @@ use std::sync::Arc;
 use gosync_core::{Digest, Error, ErrorKind, Link, Request, Result, Source};
 use url::Url;
 
+use crate::disk::Disk;
 use crate::location::shown_url;
 use crate::output;
 use crate::source::{HttpSource, Validators};
@@ -95,7 +96,7 @@ pub(crate) fn write(path: &Path, url: &Url, known: &Validators, bytes: &[u8]) ->
     let shown: String = shown_url(url).chars().take(4096).collect();
     let address = address_of(url);
     let head = format!("{FORMAT}\nurl: {shown}\nurl-blake3: {address}\n{version}\n\n");
-    output::write_file(path, |write| write(head.as_bytes()).and_then(|()| write(bytes)))?;
+    output::write_file(&Disk::system(), path, |write| write(head.as_bytes()).and_then(|()| write(bytes)))?;
     Ok(true)
 }
 

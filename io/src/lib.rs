@@ -6,7 +6,9 @@
 mod cache;
 mod cancel;
 mod collect;
+mod disk;
 mod gather;
+mod inplace;
 mod job;
 mod location;
 mod open;
@@ -20,6 +22,10 @@ mod signing;
 pub mod source;
 mod spool;
 mod tree;
+#[cfg(test)]
+mod tests {
+    mod power;
+}
 mod trust;
 mod verbs;
 
@@ -37,6 +43,7 @@ pub use job::Job;
 pub use location::without_secrets;
 pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};
+pub use output::Keep;
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use signing::needs_password;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gosync_core::Digest;
 use gosync_core::index::{Format, PublicKey};
 
+use crate::output::Keep;
 use crate::report::Observer;
 
 /// How to build an index.
@@ -150,6 +151,15 @@ pub struct JobOptions {
     /// On Windows: when that time is over, move the old file aside, which works for a running program too, and put the
     /// new one in its place. What lies aside is removed at the next update. Otherwise it is an error.
     pub move_aside: bool,
+    /// What the new file has of the one that it replaces: its mode, owner and extended attributes, unless this says otherwise.
+    pub keep: Keep,
+    /// A target that is a symbolic link is an error. Otherwise what the link leads to is updated, and the link stays.
+    pub refuse_symlink: bool,
+    /// Change the target itself instead of replacing it: for targets that there is no room for twice, and for block devices.
+    /// From the first change to the last it is neither the old version nor the new one. See docs/in-place.md.
+    pub in_place: bool,
+    /// Where the journal of an update in place is. `None`: beside the target, by its name. A block device needs one.
+    pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

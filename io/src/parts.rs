@@ -228,6 +228,11 @@ fn other_version(error: Error) -> Error {
     changed.caused_by(error)
 }
 
+/// Reads the chaining values of units below these top blocks, as far as they are not here.
+pub(crate) fn with_values_of(index: &Index, tops: impl Iterator<Item = u64>, options: &OpenOptions) -> Result<()> {
+    Wanted::values(index, tops, None).read(index, options)
+}
+
 /// Reads the chaining values that are not here: whoever compares a whole file needs them all.
 pub(crate) fn with_values(index: &Index, options: &OpenOptions) -> Result<()> {
     Wanted::values(index, 0..index.top_count(), None).read(index, options)

@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(metadata: &Metadata) -> Kind {
+    pub(crate) fn of(metadata: &Metadata) -> Kind {
         match () {
             () if metadata.is_file() => Kind::File,
             () if metadata.is_dir() => Kind::Folder,

@@ -10,6 +10,8 @@ use gosync_core::index::{Blocks, BuildOptions, Format, UNIT};
 use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
+use crate::disk::Disk;
+use crate::inplace::journal;
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -151,7 +153,7 @@ pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
 /// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
     parts::complete(index, &OpenOptions::default())?;
-    output::write_file(path, |write| index.encode_to(write))
+    output::write_file(&Disk::system(), path, |write| index.encode_to(write))
 }
 
 /// What a verification found.
@@ -167,6 +169,8 @@ pub struct Verification {
     pub damaged: Vec<Range>,
     /// The entries in which a directory differs, in the order of the index; what the index does not know comes last.
     pub differences: Vec<Difference>,
+    /// An update of it in place was not finished: it is neither an old version nor a new one.
+    pub unfinished: bool,
 }
 
 impl Verification {
@@ -256,7 +260,10 @@ fn verify_content(
         }
         joined
     });
-    Ok(Verification { length: reader.length(), expected_length: total, damaged, differences: Vec::new() })
+    let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
+    let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
+    let differences = Vec::new();
+    Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })
 }
 
 /// Whether `reader` is exactly the target; stops at the first difference.

@@ -261,7 +261,8 @@ fn content_that_changes_with_its_index_is_planned_anew() {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::SourceChanged);
             assert_eq!(fs::read(&target).unwrap(), b"what was there before");
         }
+        // After a failure, what was fetched is kept for the next update.
         let left = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(left, 2, "something was left beside the target");
+        assert_eq!(left, if replaced { 2 } else { 3 }, "something was left beside the target");
     }
 }

@@ -81,14 +81,21 @@ fn a_target_that_is_held_for_a_while_is_waited_for() {
 
 #[test]
 fn a_target_that_is_held_for_too_long_stays() {
-    let (_folder, target) = target();
-    let _held = hold(&target);
+    let (folder, target) = target();
+    let held = hold(&target);
     let update = Update::of(&target, 300);
     let error = update.run(NEW).expect_err("it is held");
     assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Permission), "{error}");
     assert!(error.to_string().contains("another program"), "{error}");
     assert!(update.has_waited());
     assert_eq!(fs::read(&target).expect("the target"), b"the old version");
+    // The finished file is kept for the next try, and nothing else.
+    assert_eq!(names(folder.path()).len(), 2, "{:?}", names(folder.path()));
+    drop(held);
+    let done = update.run(NEW).expect("nobody holds it any more");
+    assert_eq!(done.fetched, 0);
+    assert_eq!(fs::read(&target).expect("the target"), NEW);
+    assert_eq!(names(folder.path()), ["target"]);
 }
 
 #[test]

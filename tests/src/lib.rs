@@ -9,6 +9,12 @@ pub mod c;
 pub mod conformance;
 pub mod data;
 #[cfg(target_os = "linux")]
+pub mod kill;
+#[cfg(target_os = "linux")]
+pub mod mounts;
+#[cfg(unix)]
+pub mod process;
+#[cfg(target_os = "linux")]
 pub mod real;
 pub mod server;
 

@@ -2,12 +2,14 @@
 //! and can be told to know no ranges or to fail now and then. Several ranges in one request are answered by the whole file,
 //! as the protocol allows. Not for any other use.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::conformance::request::{Head, ranges};
 
@@ -18,6 +20,8 @@ pub struct Options {
     pub no_ranges: bool,
     /// Answer every so-manieth request with 503. 0 never.
     pub fail_every: u64,
+    /// Bytes of bodies per second, of all answers together. 0 for no bound.
+    pub rate: u64,
 }
 
 /// One request and its answer.
@@ -54,7 +58,14 @@ struct Shared {
     count: AtomicU64,
     records: Mutex<Vec<Record>>,
     listener: OnRecord,
+    /// Bytes of bodies by path, as they go out.
+    sent: Mutex<BTreeMap<String, u64>>,
+    /// When the next piece may go out, where there is a rate.
+    free: Mutex<Option<Instant>>,
 }
+
+/// What is sent, and counted, at once.
+const PIECE: usize = 16 * 1024;
 
 /// A running server. It ends with the process.
 pub struct Server {
@@ -73,7 +84,8 @@ impl Server {
         let socket = TcpListener::bind(("127.0.0.1", 0))?;
         let port = socket.local_addr()?.port();
         let (count, records) = (AtomicU64::new(0), Mutex::default());
-        let shared = Arc::new(Shared { folder: folder.into(), options, count, records, listener });
+        let (folder, sent, free) = (folder.into(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { folder, options, count, records, listener, sent, free });
         let server = Server { port, shared: shared.clone() };
         std::thread::spawn(move || {
             for stream in socket.incoming().flatten() {
@@ -97,8 +109,17 @@ impl Server {
 
     /// What was asked for and answered since the last call.
     pub fn take_records(&self) -> Vec<Record> {
-        std::mem::take(&mut *self.shared.records.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.shared.records))
     }
+
+    /// Bytes of bodies that have gone out for `path` by now, those of answers that are still going on included.
+    pub fn sent(&self, path: &str) -> u64 {
+        lock(&self.shared.sent).get(path).copied().unwrap_or(0)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -112,7 +133,7 @@ impl Shared {
             let (is_last, range) = (head.closes(), head.header("range").map(str::to_owned));
             let record = Record { method: head.method, path: head.target, range, status, bytes };
             (self.listener)(&record);
-            self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            lock(&self.records).push(record);
             result?;
             if is_last {
                 break;
@@ -171,32 +192,57 @@ impl Shared {
             header += &format!("Content-Range: bytes {first}-{}/{length}\r\n", first + count - 1);
         }
         let mut sent = 0;
-        let result = out
-            .write_all((header + "\r\n").as_bytes())
-            .and_then(|()| if head.method == "HEAD" { Ok(()) } else { copy(file, first, count, out, &mut sent) });
+        let result = out.write_all((header + "\r\n").as_bytes()).and_then(|()| {
+            if head.method == "HEAD" { Ok(()) } else { self.copy(head, file, first, count, out, &mut sent) }
+        });
         (status, sent, result)
+    }
+
+    fn copy(
+        &self,
+        head: &Head,
+        mut file: File,
+        first: u64,
+        count: u64,
+        out: &mut TcpStream,
+        sent: &mut u64,
+    ) -> io::Result<()> {
+        file.seek(SeekFrom::Start(first))?;
+        let mut rest = file.take(count);
+        let mut buffer = [0; PIECE];
+        loop {
+            match rest.read(&mut buffer)? {
+                0 if *sent == count => return Ok(()),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => {
+                    self.wait_for(read);
+                    out.write_all(&buffer[..read])?;
+                    *sent += read as u64;
+                    *lock(&self.sent).entry(head.path_and_query().0.trim_start_matches('/').to_owned()).or_default() +=
+                        read as u64;
+                }
+            }
+        }
+    }
+
+    /// Waits for this piece's turn.
+    fn wait_for(&self, bytes: usize) {
+        if self.options.rate == 0 {
+            return;
+        }
+        let turn = {
+            let mut free = lock(&self.free);
+            let turn = free.unwrap_or_else(Instant::now).max(Instant::now());
+            *free = Some(turn + Duration::from_secs_f64(bytes as f64 / self.options.rate as f64));
+            turn
+        };
+        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
     }
 }
 
 fn empty(out: &mut TcpStream, status: u16, reason: &str, header: &str) -> (u16, u64, io::Result<()>) {
     let text = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\n{header}\r\n");
     (status, 0, out.write_all(text.as_bytes()))
-}
-
-fn copy(mut file: File, first: u64, count: u64, out: &mut TcpStream, sent: &mut u64) -> io::Result<()> {
-    file.seek(SeekFrom::Start(first))?;
-    let mut rest = file.take(count);
-    let mut buffer = [0; 64 * 1024];
-    loop {
-        match rest.read(&mut buffer)? {
-            0 if *sent == count => return Ok(()),
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                out.write_all(&buffer[..read])?;
-                *sent += read as u64;
-            }
-        }
-    }
 }
 
 /// The path without its percent signs.

@@ -1,5 +1,5 @@
-//! What takes longer than a submission waits for: many random cases, servers that fail at random, fuzzing, huge files,
-//! the quick benchmark.
+//! What takes longer than a submission waits for: many random cases, servers that fail at random, kills and power cuts,
+//! fuzzing, huge files, the quick benchmark.
 //! Prints the seed that the random cases started from, so that a failure can be had again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +12,12 @@ const CASES: &str = "20000";
 
 /// Updates over servers that fail at random, where a plain run makes 1,000.
 const UPDATES: &str = "10000";
+
+/// Processes that are killed, where a plain run kills 100.
+const KILLS: &str = "1000";
+
+/// Power cuts that are simulated, each way of updating, where a plain run has 400.
+const POWER_CUTS: &str = "10000";
 
 /// Seconds for each fuzz target.
 const FUZZING: &str = "180";
@@ -34,6 +40,14 @@ pub(crate) fn run() -> Result<bool> {
     steps.step("updates over servers that fail at random", || {
         let test = cargo().args("test --quiet -p gosync-tests --test random -- --nocapture");
         test.env("GOSYNC_RANDOM_COUNT", UPDATES).env("GOSYNC_RANDOM_SEED", &seed).run()
+    });
+    steps.step("updates whose process is killed", || {
+        let test = cargo().args("test --quiet -p gosync-tests --test kill -- --nocapture");
+        test.env("GOSYNC_KILL_COUNT", KILLS).env("GOSYNC_KILL_SEED", &seed).run()
+    });
+    steps.step("updates whose machine loses its power", || {
+        let test = cargo().args("test --quiet -p gosync-io --lib power:: -- --nocapture");
+        test.env("GOSYNC_POWER_COUNT", POWER_CUTS).env("GOSYNC_POWER_SEED", &seed).run()
     });
     steps.step("fuzz", || crate::fuzz::all(FUZZING));
     steps.step("benchmark, quick", crate::bench::quick_step);

@@ -14,6 +14,11 @@ const DEBIAN: &[(&str, &str, &str)] = &[
     ("cmake", "cmake", "the test of the installed C library"),
     ("valgrind", "valgrind", "the leak tests"),
     ("minisign", "minisign", "the tests of signatures"),
+    ("losetup", "mount", "the tests of small and broken disks"),
+    ("mkfs.ext4", "e2fsprogs", "the tests of small disks"),
+    ("mkfs.btrfs", "btrfs-progs", "the tests on file systems that can clone"),
+    ("mkfs.xfs", "xfsprogs", "the tests on file systems that can clone"),
+    ("strace", "strace", "the tests of kills and of failing disks, and the benchmark"),
     ("rsync", "rsync", "the benchmark"),
     ("zsync", "zsync", "the benchmark"),
     ("b3sum", "b3sum", "the benchmark"),
@@ -42,7 +47,8 @@ pub(crate) fn run() -> Result<bool> {
 
 /// Installs the packages of the benchmark's peers.
 pub(crate) fn peers() -> Result<()> {
-    debian(&DEBIAN[6..])
+    let peers: Vec<_> = DEBIAN.iter().filter(|(.., purpose)| purpose.contains("benchmark")).copied().collect();
+    debian(&peers)
 }
 
 fn debian(list: &[(&str, &str, &str)]) -> Result<()> {

@@ -1,11 +1,12 @@
 //! The job: one update of one file.
 
-use std::path::Path;
+use std::ffi::c_char;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_THOROUGH, gosync_job,
-    gosync_job_options, gosync_progress, gosync_statistics,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_MOVE_ASIDE,
+    GOSYNC_JOB_REFUSE_SYMLINK, GOSYNC_JOB_THOROUGH, gosync_job, gosync_job_options, gosync_progress, gosync_statistics,
 };
 
 use crate::call::{call, make};
@@ -42,6 +43,14 @@ pub struct JobOptions {
     pub replace_timeout_ms: u32,
     /// Move an old file aside that is held still then.
     pub move_aside: bool,
+    /// What is kept of the file that is replaced; `None` is the default.
+    pub keep: Option<String>,
+    /// A target that is a symbolic link is an error.
+    pub refuse_symlink: bool,
+    /// Change the target itself instead of replacing it.
+    pub in_place: bool,
+    /// Where the journal of an update in place is.
+    pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
     pub open: Option<OpenOptions>,
     /// Who watches, and may cancel.
@@ -90,7 +99,11 @@ impl Job {
         let source = source.map_or(ptr::null(), Source::as_ptr);
         let open = options.open.as_ref().map(OpenOptions::for_c).transpose()?;
         let lent = options.observer.lend();
-        let options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), ForC::as_ptr));
+        let keep = options.keep.as_deref().map(|text| text::c_text(text, "what is kept")).transpose()?;
+        let kept = keep.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+        let journal = options.journal.as_deref().map(|path| text::c_path(path, "the journal")).transpose()?;
+        let mut options = options.to_c(&lent, open.as_ref().map_or(ptr::null(), ForC::as_ptr), kept);
+        options.journal = journal.as_ref().map_or(ptr::null(), |path| path.as_ptr());
         let (index, target) = (index.as_ptr(), target.as_ptr());
         // SAFETY: every pointer is valid during the call.
         make(|out, error| unsafe { gosync_ffi::gosync_job_new(index, source, target, &options, out, error) }).map(Job)
@@ -163,7 +176,12 @@ impl Job {
 }
 
 impl JobOptions {
-    fn to_c(&self, lent: &Lent, open: *const gosync_ffi::gosync_open_options) -> gosync_job_options {
+    fn to_c(
+        &self,
+        lent: &Lent,
+        open: *const gosync_ffi::gosync_open_options,
+        keep: *const c_char,
+    ) -> gosync_job_options {
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         gosync_job_options {
             threads: self.threads,
@@ -177,7 +195,10 @@ impl JobOptions {
             flags: flag(self.ignore_target, GOSYNC_JOB_IGNORE_TARGET)
                 | flag(self.allow_any_source, GOSYNC_JOB_ALLOW_ANY_SOURCE)
                 | flag(self.thorough, GOSYNC_JOB_THOROUGH)
-                | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE),
+                | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE)
+                | flag(self.refuse_symlink, GOSYNC_JOB_REFUSE_SYMLINK)
+                | flag(self.in_place, GOSYNC_JOB_IN_PLACE),
+            keep,
             replace_timeout_ms: self.replace_timeout_ms,
             open,
             observer: lent.as_ptr(),

@@ -73,6 +73,8 @@ impl Plan {
         index_size: u64 = gosync_plan_index_size;
         /// Whether the target is the new version already.
         up_to_date: bool = gosync_plan_up_to_date;
+        /// Whether an update of the target in place was not finished.
+        unfinished: bool = gosync_plan_unfinished;
         /// Number of pieces.
         piece_count: usize = gosync_plan_piece_count;
     }

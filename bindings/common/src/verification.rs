@@ -37,6 +37,8 @@ pub struct Verification {
     pub damaged: Vec<(u64, u64)>,
     /// The entries in which a directory differs.
     pub differences: Vec<Difference>,
+    /// Whether an update of the file in place was not finished.
+    pub unfinished: bool,
 }
 
 impl Verification {
@@ -84,6 +86,7 @@ impl Verification {
                 expected_length: gosync_ffi::gosync_verification_expected_length(from),
                 damaged: (0..count).filter_map(range).collect(),
                 differences: (0..differences).filter_map(difference).collect(),
+                unfinished: gosync_ffi::gosync_verification_unfinished(from),
             };
             gosync_ffi::gosync_verification_free(from);
             found

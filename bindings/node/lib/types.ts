@@ -196,6 +196,21 @@ export interface UpdateOptions extends OpenOptions {
    * the next update. Otherwise it is an error.
    */
   moveAside?: boolean | undefined;
+  /**
+   * What the new file has of the one that it replaces, as far as the platform can: `none`, or any of `mode`, `owner`,
+   * `xattrs` and `times`, with commas between. Without it, `mode,owner,xattrs`.
+   */
+  keep?: string | undefined;
+  /** A symbolic link as the target is an error. Otherwise what it leads to is updated, and the link stays. */
+  refuseSymlink?: boolean | undefined;
+  /**
+   * Change the target itself instead of replacing it, for targets that there is no room for twice, and for block devices.
+   * From the first change to the last it is neither the old version nor the new one; an update that ends early is finished
+   * by the next one.
+   */
+  inPlace?: boolean | undefined;
+  /** Where the file is by which an update in place is finished, which a block device needs. Without it, beside the target. */
+  journal?: Path | undefined;
 }
 
 /** What to verify, against what. */
@@ -236,6 +251,8 @@ export interface Plan {
   readonly indexSize: number;
   /** The target is the new version already. */
   readonly upToDate: boolean;
+  /** An update of the target in place was not finished: it is neither an old version nor a new one. */
+  readonly unfinished: boolean;
   /** How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on. */
   readonly strategy: 'local' | 'ranges' | 'whole';
   /** The round trip that the plan reckons with, measured or assumed, in milliseconds. Absent if it is not known. */
@@ -295,6 +312,8 @@ export interface Difference {
   readonly what: 'missing' | 'changed' | 'type' | 'mode' | 'extra';
   /** The ranges of a file that are not right, ascending. */
   readonly damaged: readonly Range[];
+  /** Whether an update of the file in place was not finished: it is neither an old version nor a new one. */
+  readonly unfinished: boolean;
 }
 
 /** What a verification found. */

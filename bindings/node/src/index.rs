@@ -199,6 +199,8 @@ pub struct VerificationInfo {
     pub damaged: Vec<RangeInfo>,
     /// The entries in which a directory differs.
     pub differences: Vec<DifferenceInfo>,
+    /// Whether an update of the file in place was not finished.
+    pub unfinished: bool,
 }
 
 /// A source input that has left JavaScript: what a thread opens.
@@ -410,5 +412,6 @@ fn verification(found: &Verification) -> VerificationInfo {
         expected_length: number(found.expected_length),
         damaged: found.damaged.iter().map(range).collect(),
         differences: found.differences.iter().map(difference).collect(),
+        unfinished: found.unfinished,
     }
 }

@@ -43,6 +43,14 @@ pub struct JobInput {
     pub replace_timeout: Option<u32>,
     /// Move an old file aside that is held still then.
     pub move_aside: bool,
+    /// What is kept of the file that is replaced.
+    pub keep: Option<String>,
+    /// A target that is a symbolic link is an error.
+    pub refuse_symlink: bool,
+    /// Change the target itself instead of replacing it.
+    pub in_place: bool,
+    /// Where the journal of an update in place is.
+    pub journal: Option<String>,
 }
 
 /// A run of the target that comes from one place.
@@ -77,6 +85,8 @@ pub struct PlanInfo {
     pub index_size: f64,
     /// The target is the new version already.
     pub up_to_date: bool,
+    /// Whether an update of the target in place was not finished.
+    pub unfinished: bool,
     /// How the missing bytes would be fetched.
     #[napi(ts_type = "'local' | 'ranges' | 'whole'")]
     pub strategy: String,
@@ -195,6 +205,10 @@ impl Order {
             thorough: given.thorough,
             replace_timeout_ms: given.replace_timeout.unwrap_or_default(),
             move_aside: given.move_aside,
+            keep: given.keep,
+            refuse_symlink: given.refuse_symlink,
+            in_place: given.in_place,
+            journal: given.journal.map(PathBuf::from),
             open: Some(open),
             observer,
         };
@@ -227,6 +241,7 @@ fn plan_info(plan: &Plan) -> PlanInfo {
         ranges: number(plan.ranges()),
         index_size: number(plan.index_size()),
         up_to_date: plan.up_to_date(),
+        unfinished: plan.unfinished(),
         strategy: plan.strategy(),
         round_trip: plan.round_trip_ms(),
         rate: plan.rate().map(number),

@@ -103,6 +103,10 @@ impl<'py> Keywords<'py> {
             thorough: self.take("thorough")?.unwrap_or(false),
             replace_timeout_ms: self.milliseconds("replace_timeout")?,
             move_aside: self.take("move_aside")?.unwrap_or(false),
+            keep: self.optional("keep")?,
+            refuse_symlink: self.take("refuse_symlink")?.unwrap_or(false),
+            in_place: self.take("in_place")?.unwrap_or(false),
+            journal: self.optional::<PathBuf>("journal")?,
             open: Some(open),
             observer,
         })

@@ -53,6 +53,12 @@ impl Plan {
         self.0.up_to_date()
     }
 
+    /// Whether an update of the target in place was not finished.
+    #[getter]
+    fn unfinished(&self) -> bool {
+        self.0.unfinished()
+    }
+
     /// How the missing bytes would be fetched: `local`, `ranges` or `whole`.
     #[getter]
     fn strategy(&self) -> String {

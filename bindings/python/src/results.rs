@@ -89,6 +89,8 @@ pub(crate) struct Verification {
     damaged: Vec<(u64, u64)>,
     /// The entries in which a directory differs.
     differences: Vec<Difference>,
+    /// Whether an update of the file in place was not finished.
+    unfinished: bool,
 }
 
 #[pymethods]
@@ -116,6 +118,7 @@ impl From<gosync_binding::Verification> for Verification {
             expected_length: from.expected_length,
             damaged: from.damaged,
             differences: from.differences.into_iter().map(difference).collect(),
+            unfinished: from.unfinished,
         }
     }
 }

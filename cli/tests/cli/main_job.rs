@@ -150,6 +150,23 @@ fn the_target_is_left_out_as_a_seed_when_asked() {
 }
 
 #[test]
+fn a_damaged_file_is_repaired_by_its_damaged_blocks() {
+    let (folder, release) = Folder::with_release();
+    let mut damaged = release.new.clone();
+    damaged[300_000] ^= 1;
+    damaged.truncate(damaged.len() - 10);
+    folder.write("damaged", &damaged);
+    let repair = ["verify", "damaged", "--index", "new.gosync", "--repair"];
+    let last = folder.gosync(repair.into_iter().chain(["--json"])).expect_code(0).last();
+    assert_eq!((&last["repaired"], &last["is_match"]), (&true.into(), &false.into()));
+    assert!(last["fetched"].as_u64().is_some_and(|fetched| fetched > 0 && fetched < 70_000), "{last}");
+    assert_eq!(folder.read("damaged"), release.new);
+    // There is nothing left to do, and where the source is then does not matter.
+    folder.gosync(repair.into_iter().chain(["--source", "nowhere"])).expect_code(0);
+    folder.gosync(["verify", "damaged", "--index", "new.gosync", "--source", "new"]).expect_code(2);
+}
+
+#[test]
 fn verify_tells_match_from_damage() {
     let (folder, release) = Folder::with_release();
     let run = folder.gosync(["verify", "new", "--index", "new.gosync"]).expect_code(0);

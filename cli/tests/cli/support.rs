@@ -45,6 +45,11 @@ impl Folder {
         names
     }
 
+    /// The same without what a failed update keeps for the next one.
+    pub(crate) fn names_but_parts(&self) -> Vec<String> {
+        self.names().into_iter().filter(|name| !name.ends_with(".gosync-part")).collect()
+    }
+
     /// The program, about to run here.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gosync"));

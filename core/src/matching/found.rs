@@ -42,6 +42,7 @@ impl Part {
 
 /// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit, and as
 /// many for each further place that blocks of one unit come from.
+#[derive(Clone)]
 pub struct Found {
     length: u64,
     block_size: u64,
@@ -66,6 +67,13 @@ impl Found {
             missing: index.block_count(),
             work: Work::default(),
         }
+    }
+
+    /// Writes down that whole units of the target, `target`, were verified in `seed` at `offset`. Nobody looks for them then.
+    pub fn take(&mut self, seed: u32, target: Range, offset: u64) {
+        let block = target.offset / self.block_size;
+        let count = target.length.div_ceil(self.block_size);
+        self.add(seed, &Run { block, count, offset, verified: true });
     }
 
     /// Number of blocks that are nowhere in the seeds so far.
@@ -96,6 +104,12 @@ impl Found {
     /// Whether no block of this unit was found.
     pub fn has_none(&self, unit: u64) -> bool {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
+    }
+
+    /// Whether this unit was verified as a whole at its own place in the target as it is, which is seed 0.
+    pub fn is_unchanged(&self, unit: u64) -> bool {
+        let place = unit.saturating_mul(u64::from(self.per_unit) * self.block_size);
+        self.parts.get(unit as usize).is_some_and(|part| part.verified && part.seed == 0 && part.offset == place)
     }
 
     /// The missing ones of the stretches of `size` bytes (units, or larger blocks) that the target is cut into, as far as they

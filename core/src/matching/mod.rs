@@ -4,7 +4,7 @@
 //! *diagonal*, try the expected block directly; whole verified units at the speed of BLAKE3), *scan* (a weak sum rolled
 //! over every offset, a bit filter, a table), *check* (the hint decides). `search` goes through a seed, section by
 //! section; `section` and `scan` through a section; `guard` bounds what hostile content can cost; `table` holds what is
-//! looked for; `found` keeps what was found and turns it into a cover.
+//! looked for; `found` keeps what was found and turns it into a cover; `seam` fills in what two neighbours have together.
 //!
 //! Sections have a fixed size and know nothing of each other, and what is decided for a seed is decided between waves
 //! of a fixed number of them, so the result does not depend on the number of threads.
@@ -13,6 +13,7 @@ mod coarse;
 mod found;
 mod guard;
 mod scan;
+mod seam;
 mod search;
 mod section;
 mod table;
@@ -25,6 +26,7 @@ use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
 
 pub use found::Found;
+pub use seam::join_seams;
 
 /// How to match.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +88,14 @@ pub trait Observe: Sync {
 }
 
 /// Looks through the seeds, in their order, for the top blocks of the target: all that an index can say of which only the
-/// top is here. Most of what a seed has is found by that. Also, whether the observer let it come to its end.
-pub fn find_tops(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe) -> Result<(Found, Flow)> {
-    let mut found = Found::new(index);
+/// top is here. Most of what a seed has is found by that. `found` is what is known before. Also, whether the observer let
+/// it come to its end.
+pub fn find_tops(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    observer: &dyn Observe,
+    mut found: Found,
+) -> Result<(Found, Flow)> {
     for number in 0..seeds.len() as u32 {
         if found.missing_blocks() == 0 {
             break;
@@ -137,7 +144,18 @@ pub fn find_blocks(
 /// Looks through the seeds, in their order, each in parallel on the current rayon pool.
 /// Stops as soon as nothing is missing any more.
 pub fn find(index: &Index, seeds: &[&dyn ReadAt], options: &Options, observer: &dyn Observe) -> Result<Found> {
-    let mut search = search::Search::new(index, options, observer);
+    find_rest(index, seeds, options, observer, Found::new(index))
+}
+
+/// As [`find`], where something is known before: only what `found` lacks is looked for.
+pub fn find_rest(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    options: &Options,
+    observer: &dyn Observe,
+    found: Found,
+) -> Result<Found> {
+    let mut search = search::Search::on(index, options, observer, found);
     for (number, seed) in (0u32..).zip(seeds) {
         if search.found.missing_blocks() == 0 || search.seed(number, *seed)? == Flow::Enough {
             break;

@@ -53,10 +53,6 @@ struct Room {
 pub(super) type Stretch = (u64, u64);
 
 impl<'a> Search<'a> {
-    pub(super) fn new(index: &'a Index, options: &Options, observer: &'a dyn Observe) -> Search<'a> {
-        Search::on(index, options, observer, Found::new(index))
-    }
-
     /// A search for what `found` lacks.
     pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
         // What has been found in a section is looked through at every hit. And a block that is larger than a section would
@@ -75,11 +71,14 @@ impl<'a> Search<'a> {
         }
         (self.units, self.shift) = (None, 0);
         let mut put_off: Vec<Stretch> = Vec::new();
+        let open = self.found.untaken(number, length);
         let (mut at, mut wave, mut spread_at) = (0, FIRST_WAVE, 0);
         while at < length && self.found.missing_blocks() > 0 {
             let end = at.saturating_add(wave.saturating_mul(self.section)).min(length);
-            let stretches = cut(&[(at, end - at)], self.section);
-            self.look_and_put_off(seed, number, &stretches, true, &mut put_off)?;
+            // What was taken before the search began is not looked at again.
+            let here = within(&open, at, end);
+            self.observer.scanned(end - at - here.iter().map(|(_, length)| length).sum::<u64>())?;
+            self.look_and_put_off(seed, number, &cut(&here, self.section), true, &mut put_off)?;
             at = end;
             wave = (2 * wave).min(WAVE);
             let is_too_much =
@@ -151,13 +150,13 @@ impl<'a> Search<'a> {
             for outcome in self.look(seed, number, wave, false)? {
                 self.take(number, &outcome);
             }
+            // What equals something that was found is not missing, and not to be fetched ahead.
+            self.spread();
             let passed = wave.last().map_or(0, |(start, length)| start + length);
             if self.observer.passed(&self.found, number, passed)? == Flow::Enough {
-                self.spread();
                 return Ok(Flow::Enough);
             }
         }
-        self.spread();
         Ok(Flow::On)
     }
 
@@ -281,6 +280,17 @@ pub(super) fn cut(stretches: &[Stretch], section: u64) -> Vec<Stretch> {
         (start..end).step_by(section as usize).map(move |at| (at, section.min(end - at)))
     };
     stretches.iter().flat_map(cut).collect()
+}
+
+/// The parts of ascending stretches that lie between two offsets.
+fn within(stretches: &[Stretch], from: u64, to: u64) -> Vec<Stretch> {
+    let first = stretches.partition_point(|(start, length)| start + length <= from);
+    let inside = stretches[first..].iter().take_while(|(start, _)| *start < to);
+    let part = |(start, length): &Stretch| {
+        let begin = (*start).max(from);
+        (begin, (start + length).min(to) - begin)
+    };
+    inside.map(part).collect()
 }
 
 /// Adds a stretch, joined to the last one where it continues that.

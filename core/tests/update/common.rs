@@ -96,7 +96,9 @@ pub(crate) fn update_begun(
     early_ids.filter_map(|id| transfer.next_request(id, Duration::ZERO)).for_each(&mut answer);
     let (found, mut output, units) = find_units(index, seeds, section);
     units.iter().for_each(|unit| transfer.unwant(*unit));
-    let plan = Plan::new(index, found.cover(), &Way::default(), limits.max_gap);
+    let readers: Vec<&dyn ReadAt> = seeds.iter().map(|seed| seed as &dyn ReadAt).collect();
+    let cover = matching::join_seams(index, &readers, found.cover());
+    let plan = Plan::new(index, cover, &Way::default(), limits.max_gap);
     let early = transfer.begin(plan.pieces.clone(), beginning.strategy.unwrap_or(plan.strategy));
     let has_missing = |unit: u64| {
         let range = index.unit_range(unit);

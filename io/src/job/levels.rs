@@ -21,7 +21,7 @@ const MOST_TOPS: (u64, u64) = (2, 3);
 /// that is missing then, and one search for everything takes less time than several.
 const MOST_UNITS: (u64, u64) = (3, 4);
 
-/// What the seeds have; or nothing, if the index had better be read whole, and is by now.
+/// What the seeds have besides what is in `begun`; or nothing, if the index had better be read whole, and is by now.
 pub(super) fn search(
     pool: &rayon::ThreadPool,
     index: &Index,
@@ -29,9 +29,10 @@ pub(super) fn search(
     watcher: &Watcher<'_>,
     options: &OpenOptions,
     reading: &mut Reading<'_, '_>,
+    begun: Found,
 ) -> Result<Option<Found>> {
     let above = Above { index, watcher, state: Mutex::new(State { reading, passed: 0 }) };
-    let (mut found, flow) = pool.install(|| matching::find_tops(index, readers, &above))?;
+    let (mut found, flow) = pool.install(|| matching::find_tops(index, readers, &above, begun))?;
     let State { reading, passed } = above.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     if flow == Flow::Enough {
         // Changes may be everywhere, but small: then most units are where they were.

@@ -3,9 +3,12 @@
 //! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
 //! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
 
+mod adopting;
 mod ahead;
+mod inplace;
 mod levels;
 mod placing;
+mod seeds;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -15,13 +18,14 @@ use std::time::{Duration, Instant};
 
 use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
+use crate::disk::Disk;
 use crate::options::JobOptions;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::{FileReader, Kind};
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a cancelled job gets to clean up before its caller is let go.
+/// How long a cancelled job gets to end in order before its caller is let go.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// One update of one file. Thread-safe: any thread may cancel it or look at its progress.
@@ -37,6 +41,10 @@ struct Shared {
     target: PathBuf,
     options: JobOptions,
     observer: Observer,
+    /// Where it writes.
+    disk: Disk,
+    /// Bytes of a batch of an update in place.
+    batch: u64,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -52,8 +60,8 @@ struct State {
     /// The index of a newer version, if one turned out to be there.
     newer: Option<Arc<Index>>,
     statistics: Statistics,
-    /// The unfinished outputs.
-    temporary: Vec<PathBuf>,
+    /// The journal, once the target is neither the old version nor the new one.
+    unfinished: Option<PathBuf>,
 }
 
 /// A seed that was added.
@@ -87,8 +95,22 @@ impl Job {
         let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
         let started = AtomicBool::new(false);
-        let shared = Shared { index, source, target, options, observer, meter, state, started, abandoned };
+        let disk = Disk::system();
+        let batch = inplace::BATCH;
+        let shared = Shared { index, source, target, options, observer, disk, batch, meter, state, started, abandoned };
         Ok(Job { shared: Arc::new(shared) })
+    }
+
+    /// Has the job write by `disk`, before anything else is done with it.
+    #[cfg(test)]
+    pub(crate) fn set_disk(&mut self, disk: Disk) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").disk = disk;
+    }
+
+    /// Has an update in place make batches of so many bytes, before anything else is done with it.
+    #[cfg(test)]
+    pub(crate) fn set_batch(&mut self, batch: u64) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").batch = batch;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
@@ -161,7 +183,7 @@ impl Job {
     }
 
     /// Does `work` on a thread of its own and waits for it; after a cancel, not for long: a seed on a dead network
-    /// drive must not hold the caller. The thread then ends by itself and cleans up behind it.
+    /// drive must not hold the caller. The thread then ends by itself; until then it holds the target's lock.
     fn detachable<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let cancel = &self.shared.observer.cancel;
         cancel.check()?;
@@ -191,8 +213,8 @@ impl Job {
                 let since = *cancelled.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.shared.abandoned.store(true, Ordering::Release);
-                    self.shared.remove_temporary();
-                    return Err(Error::new(ErrorKind::Cancelled, "cancelled by the caller"));
+                    let error = Error::new(ErrorKind::Cancelled, "cancelled by the caller");
+                    return Err(inplace::unfinished(&self.shared, error));
                 }
             }
         }
@@ -210,15 +232,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the unfinished output of a thread that is no longer waited for, in case the process ends before it.
-    fn remove_temporary(&self) {
-        let paths = std::mem::take(&mut self.state().temporary);
-        for path in paths {
-            // Where this fails (Windows, an open file), the thread itself removes it when it ends.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-
     /// Another version, that of `index`, is the goal now: what describes the result begins anew.
     fn restart(&self, index: &Arc<Index>) {
         {
@@ -226,6 +239,11 @@ impl Shared {
             (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
             state.newer = Some(Arc::clone(index));
         }
+        self.begin_anew();
+    }
+
+    /// Everything is looked for once more.
+    fn begin_anew(&self) {
         self.meter.update(|progress| {
             progress.phase = Phase::Matching;
             (progress.from_seeds, progress.written) = (0, 0);
@@ -240,8 +258,15 @@ impl Shared {
         }
     }
 
+    /// Where the target really is.
+    fn real_target(&self) -> Result<PathBuf> {
+        crate::output::real_target(&self.target, self.options.refuse_symlink, self.options.in_place)
+    }
+
     /// The target, if it is there to be a seed.
     fn old_target(&self) -> Option<&Path> {
-        (!self.options.ignore_target && self.target.is_file()).then_some(&*self.target)
+        let is_device = || Kind::at(&self.target, "target").is_ok_and(|kind| kind == Kind::BlockDevice);
+        let is_there = self.target.is_file() || self.options.in_place && is_device();
+        (!self.options.ignore_target && is_there).then_some(&*self.target)
     }
 }

@@ -1,5 +1,6 @@
 //! One update, step by step: open the seeds, match, transfer and place, publish.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -9,22 +10,23 @@ use gosync_core::cost::Way;
 use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::schedule::Limits;
-use gosync_core::{Error, ErrorKind, Index, Plan, ReadAt, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
-use super::{Added, Shared, levels};
+use super::seeds::Seeds;
+use super::{Shared, adopting, inplace, levels};
 use crate::open;
-use crate::output::{self, Output, Replacing};
+use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
-use crate::seed::{FileReader, Kind};
-use crate::{spool, trust, verbs};
+use crate::seed::FileReader;
+use crate::{trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
-    output::real_target(&shared.target)?;
+    shared.real_target()?;
     match plan_for(shared, &shared.index) {
         Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
         outcome => outcome,
@@ -32,17 +34,19 @@ pub(super) fn plan(shared: &Shared) -> Result<Plan> {
 }
 
 fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
-    let seeds = Seeds::open(shared, None)?;
+    let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     let up_to_date = pool.install(|| seeds.are_up_to_date(shared, index))?;
     let search = Searching { shared, index, seeds: &seeds, place: None };
-    let plan = if up_to_date {
-        Plan::up_to_date(index, search.run(&pool)?.cover())
+    let nothing = || Found::new(index);
+    let mut plan = if up_to_date {
+        Plan::up_to_date(index, search.cover(&pool, nothing())?)
     } else {
         let way = way(shared, &source(shared, index));
-        Plan::new(index, search.run(&pool)?.cover(), &way, limits(shared, index).max_gap)
+        Plan::new(index, search.cover(&pool, nothing())?, &way, limits(shared, index).max_gap)
     };
+    plan.unfinished = inplace::tell_unfinished(shared);
     tell(shared, &plan);
     shared
         .meter
@@ -53,13 +57,38 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
 /// The update. If the content turns out to be of another version than the index, the index is read again, once, and
 /// what was put together by then serves as one more seed.
 pub(super) fn update(shared: &Shared) -> Result<()> {
-    output::tidy_up(&output::real_target(&shared.target)?);
-    let mut partial = None;
-    let error = match attempt(shared, &shared.index, &mut partial) {
+    let target = shared.real_target()?;
+    let in_place = shared.options.in_place && target.exists();
+    // A target that needs no update may be where nothing can be locked.
+    let lock = Lock::take(&shared.disk, &inplace::locked(shared)?);
+    if let Ok(lock) = &lock {
+        if !lock.is_real() {
+            let text = "this file system has no locks: nothing keeps another update of the target from running too";
+            shared.observer.event(Level::Warning, "no_lock", text, &[("target", &shared.target.display())]);
+        }
+        output::tidy_up(&shared.disk, &target);
+    }
+    inplace::tell_unfinished(shared);
+    let goal = Goal { before: Identity::at(&target), target, lock };
+    let attempt = |index: &Arc<Index>| match &goal.lock {
+        Ok(_) if in_place => inplace::attempt(shared, index),
+        Err(error) if in_place => Err(error.clone()),
+        _ => attempt(shared, index, &goal),
+    };
+    let error = match attempt(&shared.index) {
         Err(error) if may_be_another_version(&error) => error,
         outcome => return outcome,
     };
-    attempt(shared, &newer(shared, error)?, &mut partial)
+    attempt(&newer(shared, error)?)
+}
+
+/// What an update is to replace.
+struct Goal {
+    /// Where it really is.
+    target: PathBuf,
+    /// What was there when the update began.
+    before: Option<Identity>,
+    lock: Result<Lock>,
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -86,46 +115,52 @@ fn may_be_another_version(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Mismatch | ErrorKind::Source)
 }
 
-/// One try at the version that `index` describes. `partial` is what an earlier try left, and what this one leaves.
-fn attempt(shared: &Shared, index: &Arc<Index>, partial: &mut Option<Output>) -> Result<()> {
-    let seeds = Seeds::open(shared, partial.as_ref())?;
+/// One try at the version that `index` describes.
+fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
+    let seeds = Seeds::open(shared, index)?;
     begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
     if pool.install(|| seeds.are_up_to_date(shared, index))? {
         pool.install(|| trust::check_content(index, &shared.options.open, &*seeds.readers[0], &shared.observer))?;
+        drop(seeds);
+        if goal.lock.is_ok() {
+            inplace::settle(shared)?;
+            names::remove_parts(&shared.disk, &goal.target, &[]);
+        }
         return up_to_date(shared);
     }
-    let output = Output::create(&shared.target, index)?;
-    shared.state().temporary.push(output.temporary().to_path_buf());
+    goal.lock.as_ref().map_err(Clone::clone)?;
+    let mut output = Output::open(&shared.disk, &goal.target, index, shared.options.keep, shared.old_target())?;
+    let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
+    names::remove_parts(&shared.disk, &goal.target, &kept);
+    let begun = adopting::adopt(shared, index, &mut output, seeds.own_part, &pool)?;
+    output.reserve(index)?;
     let source = source(shared, index);
     let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
     let placed = placing::place(task, |site| {
-        let found = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.run(&pool)?;
-        let plan = Plan::new(index, found.cover(), &site.way(), limits(shared, index).max_gap);
-        // The cover says it all from here on.
-        drop(found);
+        let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.cover(&pool, begun)?;
+        let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
         tell(shared, &plan);
-        Ok(plan)
+        site.begin(plan)
     });
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
     }
-    match placed {
-        Ok(()) => {
-            let content = FileReader::open(output.temporary(), "new file")?;
-            pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
-            drop(content);
-            publish(shared, seeds, output)
+    placed?;
+    let content = output.reader()?;
+    let checked = pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer));
+    drop(content);
+    if let Err(error) = checked {
+        if error.kind() == ErrorKind::Mismatch {
+            output.discard();
         }
-        Err(error) => {
-            *partial = Some(output);
-            Err(error)
-        }
+        return Err(error);
     }
+    publish(shared, index, goal, seeds, output)
 }
 
 /// Tells what will be done.
-fn tell(shared: &Shared, plan: &Plan) {
+pub(super) fn tell(shared: &Shared, plan: &Plan) {
     shared.observer.event(
         Level::Info,
         "planned",
@@ -153,7 +188,7 @@ pub(super) fn way(shared: &Shared, source: &Result<Arc<dyn Source>>) -> Way {
     way
 }
 
-fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
+pub(super) fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     shared.meter.update(|progress| {
         progress.phase = Phase::Matching;
         progress.cancellable = true;
@@ -169,7 +204,7 @@ fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
     );
 }
 
-fn up_to_date(shared: &Shared) -> Result<()> {
+pub(super) fn up_to_date(shared: &Shared) -> Result<()> {
     let reason = gosync_core::plan::UP_TO_DATE;
     {
         let mut state = shared.state();
@@ -184,13 +219,12 @@ fn up_to_date(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
+fn publish(shared: &Shared, index: &Index, goal: &Goal, seeds: Seeds, output: Output) -> Result<()> {
     // Windows replaces only what nobody holds open, the old target included.
     drop(seeds);
     // First the phase, then the last look: whoever cancels from here on sees that it is too late.
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
-    shared.state().temporary.clear();
     let target = shared.target.display();
     let waiting = |cause: &std::io::Error| {
         let text = format!("the target is held by another program, which is waited for: {cause}");
@@ -200,10 +234,20 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     };
     let options = &shared.options;
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
-    if let Some(aside) = output.publish(&Replacing { timeout, move_aside, cancel, waiting: &waiting })? {
-        let text = "the old target, which is still held, was moved aside";
-        shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+    let (part, lost) = output.finish(options.keep)?;
+    if !lost.is_empty() {
+        let text = format!("not everything of the old file could be kept: {}", lost.join(", "));
+        shared.observer.event(Level::Warning, "not_kept", text, &[("target", &target)]);
     }
+    if !is_replaced(shared, index, goal)? {
+        let how = Replacing { timeout, move_aside, cancel, waiting: &waiting };
+        if let Some(aside) = part.publish(&goal.target, &how)? {
+            let text = "the old target, which is still held, was moved aside";
+            shared.observer.event(Level::Info, "moved_aside", text, &[("target", &target), ("old", &aside.display())]);
+        }
+    }
+    inplace::settle(shared)?;
+    names::remove_parts(&shared.disk, &goal.target, &[]);
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
         .meter
@@ -211,8 +255,25 @@ fn publish(shared: &Shared, seeds: Seeds, output: Output) -> Result<()> {
     Ok(())
 }
 
+/// Whether somebody else has put the new version at the target meanwhile. If it was something else, that stays, and is an
+/// error. Between this look and the rename, nobody's file is safe: no system has a rename that compares.
+fn is_replaced(shared: &Shared, index: &Index, goal: &Goal) -> Result<bool> {
+    let now = Identity::at(&goal.target);
+    if now.is_none() || now == goal.before {
+        return Ok(false);
+    }
+    let is_new = FileReader::open(&goal.target, "target")
+        .and_then(|reader| verbs::is_target(&reader, index, &shared.observer))
+        .unwrap_or(false);
+    if is_new {
+        return Ok(true);
+    }
+    let error = Error::new(ErrorKind::State, "another program has put something else at the target during the update");
+    Err(error.with("path", shared.target.display()))
+}
+
 /// The bounds of the transfer, from the options.
-fn limits(shared: &Shared, index: &Index) -> Limits {
+pub(super) fn limits(shared: &Shared, index: &Index) -> Limits {
     let (options, default) = (&shared.options, Limits::default());
     let max_bytes = if options.max_bytes_in_flight == 0 { default.max_bytes } else { options.max_bytes_in_flight };
     Limits {
@@ -226,7 +287,7 @@ fn limits(shared: &Shared, index: &Index) -> Limits {
 }
 
 /// Where missing bytes come from.
-fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
+pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     let source = match &shared.source {
         Some(source) => Arc::clone(source),
         None => named_source(shared, index)?,
@@ -245,39 +306,56 @@ fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
 }
 
 /// The search through the seeds.
-struct Searching<'a> {
-    shared: &'a Shared,
-    index: &'a Index,
-    seeds: &'a Seeds,
+pub(super) struct Searching<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: &'a Index,
+    pub(super) seeds: &'a Seeds,
     /// Where whole units are written as they are found, and what may be fetched meanwhile; a plan does neither.
-    place: Option<(&'a Output, &'a Site<'a>)>,
+    pub(super) place: Option<(&'a Output, &'a Site<'a>)>,
 }
 
 impl Searching<'_> {
-    fn run(&self, pool: &rayon::ThreadPool) -> Result<Found> {
+    /// What they have of what `begun` lacks.
+    pub(super) fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
-        let readers: Vec<&dyn ReadAt> = self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect();
+        let readers = self.readers();
         let last = readers.iter().rposition(|reader| reader.length() > 0);
         // What was looked through before this search says nothing about how it is going.
         let watcher = || {
             let (scanned, start) = (AtomicU64::new(0), Instant::now());
             Watcher { search: self, scanned, work, seed_bytes, last, start }
         };
-        let whole = || {
+        let whole = |begun| {
             let watcher = watcher();
-            pool.install(|| matching::find(self.index, &readers, &matching::Options::default(), &watcher))
+            let options = matching::Options::default();
+            pool.install(|| matching::find_rest(self.index, &readers, &options, &watcher, begun))
         };
         if self.index.is_whole() {
-            return whole();
+            return whole(begun);
         }
         let above = watcher();
         let mut open = self.shared.options.open.clone();
         open.observer = self.shared.observer.clone();
         let found = std::thread::scope(|scope| {
-            levels::search(pool, self.index, &readers, &above, &open, &mut Reading::new(scope, self.index, &open))
+            let mut reading = Reading::new(scope, self.index, &open);
+            levels::search(pool, self.index, &readers, &above, &open, &mut reading, begun.clone())
         })?;
-        found.map_or_else(whole, Ok)
+        found.map_or_else(|| whole(begun), Ok)
+    }
+
+    /// The cover of the target by what they have, and by what was found before.
+    fn cover(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Vec<Piece>> {
+        Ok(self.join(pool, &self.run(pool, begun)?))
+    }
+
+    /// The same, of what was found.
+    pub(super) fn join(&self, pool: &rayon::ThreadPool, found: &Found) -> Vec<Piece> {
+        pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()))
+    }
+
+    fn readers(&self) -> Vec<&dyn ReadAt> {
+        self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect()
     }
 }
 
@@ -347,66 +425,5 @@ impl Observe for Watcher<'_> {
     fn unreadable(&self, seed: u32, error: Error) {
         let text = format!("a part of a seed cannot be read and is left out: {error}");
         self.search.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
-    }
-}
-
-/// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
-/// next run of the same job.
-fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
-    if let Some(spooled) = seed.spooled {
-        return Ok(spooled);
-    }
-    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
-    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
-    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
-        kept.spooled = Some(Arc::clone(&reader));
-    }
-    Ok(reader)
-}
-
-/// The seeds of one run, open. Number 0 is the target itself, or nothing.
-pub(super) struct Seeds {
-    pub(super) readers: Vec<Arc<dyn ReadAt>>,
-    has_target: bool,
-}
-
-impl Seeds {
-    /// The target, the seeds that were added, and what an earlier try left behind.
-    fn open(shared: &Shared, partial: Option<&Output>) -> Result<Seeds> {
-        let target = shared.old_target();
-        let own: Option<Arc<dyn ReadAt>> = target.and_then(|target| match FileReader::open(target, "target") {
-            Ok(reader) => Some(Arc::new(reader) as Arc<dyn ReadAt>),
-            Err(error) => {
-                let text = format!("the old target cannot be read and is left out: {error}");
-                shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &0)]);
-                None
-            }
-        });
-        let has_target = own.is_some();
-        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
-        let mut readers = vec![own.unwrap_or_else(nothing)];
-        // Not in the loop's head, where the lock would be held while files are opened.
-        let seeds = shared.state().seeds.clone();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            // The target given once more as a seed has nothing new to say.
-            let is_target = has_target && open::same_file(&seed.path, &shared.target);
-            readers.push(if is_target { nothing() } else { open_seed(shared, number, seed)? });
-        }
-        if let Some(partial) = partial {
-            readers.push(Arc::new(FileReader::open(partial.temporary(), "partial file")?));
-        }
-        Ok(Seeds { readers, has_target })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.length()).sum()
-    }
-
-    /// Whether the target is the new version already.
-    fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
-        match self.readers.first() {
-            Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
-            _ => Ok(false),
-        }
     }
 }

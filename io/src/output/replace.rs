@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use gosync_core::{Error, Result};
 
 use crate::cancel::Cancel;
+use crate::disk::Disk;
 
 /// How long a target that is held is waited for, unless the caller says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,9 +38,9 @@ pub(crate) struct Replacing<'a> {
 
 /// Gives the file `new` the name `target`, in place of what has it. Both are in the same folder, and `new` is closed.
 /// Returns where the old file is now, if it had to be moved aside.
-pub(crate) fn replace(new: &Path, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
+pub(crate) fn replace(disk: &Disk, new: &Path, target: &Path, how: &Replacing<'_>) -> Result<Option<PathBuf>> {
     let read_only = ReadOnly::lift(target);
-    let outcome = in_place_of(new, target, how, &System { rename: &|from, to| fs::rename(from, to), is_held });
+    let outcome = in_place_of(new, target, how, &System { rename: &|from, to| disk.rename(from, to), is_held });
     // What the old file was, the new one is; and if it is still the old one, it is as it was.
     read_only.restore();
     outcome
@@ -118,23 +119,23 @@ fn is_held(cause: &io::Error) -> bool {
 
 /// Removes what earlier updates of `target` moved aside, as far as no program runs from it any more. Where a kill came
 /// between the two renames, so that nothing is at the target, the old file gets its name back.
-pub(crate) fn tidy_up(target: &Path) {
+pub(crate) fn tidy_up(disk: &Disk, target: &Path) {
     // Nowhere else is anything moved aside.
     if cfg!(windows) {
-        tidy(target);
+        tidy(disk, target);
     }
 }
 
-fn tidy(target: &Path) {
+fn tidy(disk: &Disk, target: &Path) {
     let mut aside = aside(target);
     // Each is numbered after all that were there: the last one is the newest.
     aside.reverse();
     for path in aside {
         if exists(target) {
             ReadOnly::lift(&path);
-            let _ = fs::remove_file(path);
+            let _ = disk.remove(&path);
         } else if exists(&path) {
-            let _ = fs::rename(path, target);
+            let _ = disk.rename(&path, target);
         }
     }
 }
@@ -308,7 +309,7 @@ mod tests {
         fs::write(place.path("part"), "newer").expect("a finished file");
         let second = place.replace(30, true, &refuse).expect("it is moved aside").expect("where it is");
         assert_eq!((place.read("target"), fs::read_to_string(&second).expect("it")), ("newer".into(), "new".into()));
-        tidy(&target);
+        tidy(&Disk::system(), &target);
         assert_eq!(place.read("target"), "newer");
         assert!(!aside.exists() && !second.exists());
     }
@@ -330,12 +331,12 @@ mod tests {
         let aside = aside(&target);
         fs::write(&aside[0], "older").expect("an old file");
         fs::rename(&target, &aside[1]).expect("moved aside");
-        tidy(&target);
+        tidy(&Disk::system(), &target);
         assert_eq!(place.read("target"), "old");
         assert!(!aside[0].exists() && !aside[1].exists());
         // And where nothing lies aside, nothing happens.
         fs::remove_file(&target).expect("removed");
-        tidy(&target);
+        tidy(&Disk::system(), &target);
         assert!(!target.exists());
     }
 

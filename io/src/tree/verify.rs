@@ -93,7 +93,13 @@ pub(crate) fn verify(
     };
     differences.extend(found.iter().filter(|entry| is_extra(&entry.path)).map(|entry| extra(&entry.path)));
     differences.extend(strange.iter().map(|path| extra(path)));
-    Ok(Verification { length: right.into_inner(), expected_length: total, damaged: Vec::new(), differences })
+    Ok(Verification {
+        length: right.into_inner(),
+        expected_length: total,
+        damaged: Vec::new(),
+        differences,
+        unfinished: false,
+    })
 }
 
 /// In what an entry differs from what was found at its path.

@@ -121,6 +121,19 @@ fn a_hint_that_lies_costs_one_unit() {
 }
 
 #[test]
+fn a_hint_that_lies_about_what_two_places_have_together_is_found_out_too() {
+    let (content, mut other) = versions();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    let place = CHOSEN * BLOCK + 500;
+    other.splice(place..place, noise(100));
+    std::fs::write(&seed, other).expect("a seed");
+    let (done, blamed) = update(lying_index(), Arc::new(MemorySource::new(content)), &seed);
+    assert_eq!(blamed, ["wrong_hint"]);
+    assert_eq!((done.fetched, done.wasted), (UNIT as u64, 0), "{done:?}");
+}
+
+#[test]
 fn a_seed_that_changes_is_not_the_hint() {
     let (content, mut other) = versions();
     let folder = tempfile::tempdir().expect("a folder");

@@ -170,6 +170,7 @@ fn run(server: &Server, name: &str, client: &Client, folder: &Path, events: &Eve
 /// The outcome, and what holds for every outcome.
 fn conclude(measured: &mut Measured, result: Ended, content: &Content, target: &Path, before: Option<&Vec<u8>>) {
     let is = std::fs::read(target).ok();
+    let failed = result.is_err();
     match result {
         Ok(reason) => {
             measured.reason = reason;
@@ -186,7 +187,9 @@ fn conclude(measured: &mut Measured, result: Ended, content: &Content, target: &
     }
     let folder = target.parent().unwrap_or(target);
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let others: Vec<_> = names.filter(|name| name != "content").collect();
+    // What a failed update has verified may be kept for the next one.
+    let may_stay = |name: &std::ffi::OsStr| failed && name.to_string_lossy().ends_with(".gosync-part");
+    let others: Vec<_> = names.filter(|name| name != "content" && !may_stay(name)).collect();
     if !others.is_empty() {
         measured.faults.push(format!("left beside the target: {others:?}"));
     }

@@ -58,6 +58,8 @@ const fn releases(key: &'static str, name: &'static str, form: &'static str) -> 
 
 const FULL: &[Case] = &[
     made("edits", "1 GiB, 240 edits", 1024, Relation::Edits(240), Tool::ALL),
+    made("in place", "1 GiB, 240 overwrites", 1024, Relation::Overwrites(240), Tool::PLACE),
+    made("shifted", "1 GiB, 240 edits, in place", 1024, Relation::Edits(240), Tool::PLACE),
     made("unrelated", "1 GiB, unrelated", 1024, Relation::None, Tool::OWN),
     made("plan", "256 MiB, unrelated", 256, Relation::None, Tool::MOST),
     made("zeros", "512 MiB, disk image", 512, Relation::Zeros(100), Tool::MOST),
@@ -79,6 +81,8 @@ const FULL: &[Case] = &[
 
 const QUICK: &[Case] = &[
     made("edits", "128 MiB, 30 edits", 128, Relation::Edits(30), Tool::FEW),
+    made("in place", "128 MiB, 30 overwrites", 128, Relation::Overwrites(30), Tool::PLACE),
+    made("shifted", "128 MiB, 30 edits, in place", 128, Relation::Edits(30), Tool::PLACE),
     made("plan", "64 MiB, unrelated", 64, Relation::None, Tool::FEW),
     made("zeros", "64 MiB, disk image", 64, Relation::Zeros(100), Tool::FEW),
     made("prefix", "64 MiB, 777 bytes before", 64, Relation::Prefix(777), Tool::FEW),
@@ -110,6 +114,14 @@ pub(super) fn grown(length: u64) -> corpus::Pair {
 }
 
 impl Files {
+    /// Bytes of the blocks of this size that are not the same in both versions, where nothing moves.
+    pub(super) fn changed(self, block: u64) -> Option<u64> {
+        match self {
+            Files::Made { length, relation } => corpus::Pair { length, relation }.changed(block),
+            Files::Releases(_) => None,
+        }
+    }
+
     /// Writes both versions.
     pub(super) fn make(self, old: &Path, new: &Path) -> Result<()> {
         match self {

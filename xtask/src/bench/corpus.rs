@@ -10,7 +10,9 @@ use std::path::Path;
 pub(super) enum Relation {
     /// So many small edits, evenly scattered: a third replace, a third insert, a third delete 1 to 200 bytes.
     Edits(u64),
-    /// As many, but of 1 to so many bytes; the same ones whatever the length.
+    /// So many small edits at the same places, all of which replace as many bytes as they bring: nothing moves.
+    Overwrites(u64),
+    /// As many edits of all sorts, but of 1 to so many bytes; the same ones whatever the length.
     LargeEdits(u64, u64),
     /// Nothing.
     None,
@@ -55,6 +57,7 @@ impl Pair {
             Relation::Zeros(_) => image(self.length, None, &mut out)?,
             Relation::None
             | Relation::Edits(_)
+            | Relation::Overwrites(_)
             | Relation::LargeEdits(..)
             | Relation::Prefix(_)
             | Relation::Moved(_) => {
@@ -70,8 +73,9 @@ impl Pair {
             Relation::None | Relation::Share(_) => {
                 std::io::copy(&mut Noise::new(OTHER_SEED).take(self.length), &mut out)?;
             }
-            Relation::Edits(count) => edited(self.length, count, SMALL, &mut out)?,
-            Relation::LargeEdits(count, most) => edited(self.length, count, most, &mut out)?,
+            Relation::Edits(count) => edited(self.length, edits(self.length, count, SMALL), &mut out)?,
+            Relation::Overwrites(count) => edited(self.length, overwrites(self.length, count), &mut out)?,
+            Relation::LargeEdits(count, most) => edited(self.length, edits(self.length, count, most), &mut out)?,
             Relation::Zeros(share) => image(self.length, Some(share), &mut out)?,
             Relation::Prefix(more) => {
                 std::io::copy(&mut Noise::new(OTHER_SEED).take(more), &mut out)?;
@@ -80,6 +84,17 @@ impl Pair {
             Relation::Moved(pieces) => moved(self.length, pieces, &mut out)?,
         }
         out.flush()
+    }
+
+    /// Bytes of the blocks of this size that are not the same in both versions, where nothing moves.
+    pub(super) fn changed(&self, block: u64) -> Option<u64> {
+        let Relation::Overwrites(count) = self.relation else { return None };
+        let blocks = overwrites(self.length, count).into_iter().flat_map(|edit| {
+            let end = (edit.place + edit.added).div_ceil(block);
+            edit.place / block..end
+        });
+        let length = |number| block.min(self.length - number * block);
+        Some(blocks.collect::<std::collections::BTreeSet<u64>>().into_iter().map(length).sum())
     }
 
     /// Ranges of the new version that are farther from every edit than an update looks.
@@ -127,11 +142,20 @@ fn edits(length: u64, count: u64, most: u64) -> Vec<Edit> {
     (0..count).map(edit).collect()
 }
 
+/// The same places; each replaces.
+fn overwrites(length: u64, count: u64) -> Vec<Edit> {
+    let replace = |(index, edit): (u64, Edit)| {
+        let size = edit.added.max(edit.gone);
+        Edit { added: size, gone: size, seed: OTHER_SEED ^ index, ..edit }
+    };
+    (0..).zip(edits(length, count, SMALL)).map(replace).collect()
+}
+
 /// The old version with edits, as long as the old one but for what the edits add and take.
-fn edited(length: u64, count: u64, most: u64, out: &mut impl Write) -> Result<()> {
+fn edited(length: u64, edits: Vec<Edit>, out: &mut impl Write) -> Result<()> {
     let mut old = Noise::new(OLD_SEED);
     let mut at = 0;
-    for edit in edits(length, count, most) {
+    for edit in edits {
         std::io::copy(&mut (&mut old).take(edit.place - at), out)?;
         std::io::copy(&mut Noise::new(edit.seed).take(edit.added), out)?;
         std::io::copy(&mut (&mut old).take(edit.gone), &mut std::io::sink())?;
@@ -266,7 +290,7 @@ mod tests {
     fn edits_change_little_and_are_the_same_every_time() {
         let make = || {
             let mut out = Vec::new();
-            edited(1 << 20, 15, SMALL, &mut out).expect("memory");
+            edited(1 << 20, edits(1 << 20, 15, SMALL), &mut out).expect("memory");
             out
         };
         let mut old = Vec::new();
@@ -280,11 +304,24 @@ mod tests {
     }
 
     #[test]
+    fn overwrites_move_nothing_and_change_the_blocks_that_they_are_said_to() {
+        let case = Pair { length: (1 << 20) + 77, relation: Relation::Overwrites(15) };
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        Noise::new(OLD_SEED).take(case.length).read_to_end(&mut old).expect("memory");
+        edited(case.length, overwrites(case.length, 15), &mut new).expect("memory");
+        assert_eq!(old.len(), new.len());
+        let blocks = old.chunks(1024).zip(new.chunks(1024)).filter(|(old, new)| old != new);
+        let changed: usize = blocks.map(|(old, _)| old.len()).sum();
+        assert_eq!(case.changed(1024), Some(changed as u64));
+        assert!(changed >= 15 * 1024, "{changed}");
+    }
+
+    #[test]
     fn what_is_called_untouched_has_no_edit() {
         let case = Pair { length: 8 << 20, relation: Relation::Edits(7) };
         let (mut old, mut new) = (Vec::new(), Vec::new());
         Noise::new(OLD_SEED).take(case.length).read_to_end(&mut old).expect("memory");
-        edited(case.length, 7, SMALL, &mut new).expect("memory");
+        edited(case.length, edits(case.length, 7, SMALL), &mut new).expect("memory");
         let ranges = case.untouched();
         assert_eq!(ranges.len(), 7);
         for range in ranges {

@@ -19,6 +19,7 @@ pub(super) fn goals(results: &[Value]) -> Vec<Goal> {
     let mut goals = Vec::new();
     index(&all, &mut goals);
     updates(&all, &mut goals);
+    in_place(&all, &mut goals);
     plan(&all, &mut goals);
     hostile(&all, &mut goals);
     growth(&all, &mut goals);
@@ -83,6 +84,27 @@ fn updates(all: &Points<'_>, goals: &mut Vec<Goal>) {
     at_most(goals, what, 1.6, "cp", (beside("gosync, local"), beside("cp")));
     for key in ["edits", "zeros", "prefix", "moved"] {
         at_most(goals, update(key), 1.0, "rsync", (own(key), all.seconds(key, "update", "rsync")));
+    }
+}
+
+fn in_place(all: &Points<'_>, goals: &mut Vec<Goal>) {
+    let own = "gosync, in place";
+    for (key, limit) in [("in place", 0.8), ("shifted", 3.0)] {
+        let what = format!("update in place: {}", all.name(key));
+        let seconds = |program| all.seconds(key, "update", program);
+        at_most(goals, what, limit, "cp", (seconds(own), seconds("cp")));
+    }
+    let Some(point) = all.point("in place", "update", own) else { return };
+    let number = |key: &str| point[key].as_u64();
+    if let (Some(written), Some(journal), Some(changed)) =
+        (number("written_bytes"), number("journal_bytes"), number("changed_bytes"))
+    {
+        goals.push(Goal {
+            what: format!("bytes written in place: {}", all.name("in place")),
+            goal: "at most 2 × the changed blocks, beside the journal".to_owned(),
+            measured: format!("{:.2} × ({written} of {changed}), journal {journal}", written as f64 / changed as f64),
+            is_met: written <= 2 * changed,
+        });
     }
 }
 
@@ -188,6 +210,15 @@ mod tests {
         let met: Vec<(String, bool)> = goals(&results).into_iter().map(|goal| (goal.goal, goal.is_met)).collect();
         let expected = [("at most 2 × b3sum", false), ("at most 2.5 × b3sum", true), ("at most 1 × rsync", true)];
         assert_eq!(met, expected.map(|(goal, is_met)| (goal.to_owned(), is_met)));
+    }
+
+    #[test]
+    fn in_place_is_held_against_cp_and_the_changed_blocks() {
+        let mut own = point("update", "gosync, in place", 1, 0.9);
+        (own["written_bytes"], own["journal_bytes"], own["changed_bytes"]) = (json!(200), json!(5_000), json!(100));
+        let points = [own, point("update", "cp", 1, 1.0)];
+        let goals = goals(&[json!({ "case": "overwrites", "key": "in place", "points": points })]);
+        assert_eq!(goals.iter().map(|goal| goal.is_met).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod report;
 mod room;
 mod runner;
 mod tools;
+mod writes;
 
 use std::time::Instant;
 

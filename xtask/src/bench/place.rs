@@ -45,7 +45,7 @@ impl<'a> Place<'a> {
     /// What the action "index" leaves behind: the name, which on the server is the same.
     pub(super) fn published(tool: Tool) -> Option<&'static str> {
         Some(match tool {
-            Tool::Gosync | Tool::Local | Tool::OneThread => "content.bin.gosync",
+            Tool::Gosync | Tool::Local | Tool::InPlace | Tool::OneThread => "content.bin.gosync",
             Tool::Zsync => "content.bin.zsync",
             Tool::Bita => "content.cba",
             Tool::Rdiff => "old.signature",
@@ -80,8 +80,8 @@ impl<'a> Place<'a> {
         std::fs::create_dir_all(&self.work)?;
         match (tool, action) {
             (Tool::Casync, Action::Index) => remove(&self.store())?,
-            // The first two update the file where it lies; the others read the old one and write another.
-            (Tool::Gosync | Tool::Local | Tool::Rsync, Action::Update) => {
+            // These replace the file where it lies; the others read the old one and write another.
+            (Tool::Gosync | Tool::Local | Tool::InPlace | Tool::Rsync, Action::Update) => {
                 std::fs::copy(&self.old, self.result())?;
             }
             (Tool::Zchunk, Action::Update) if !self.packed_old().exists() => {
@@ -150,7 +150,7 @@ impl<'a> Place<'a> {
                 sh(need("zstd")?).args("-q -f --long=31").arg(from).arg(new).arg("-o").arg(output)
             }
             Tool::B3sum => sh(need("b3sum")?).arg(new),
-            Tool::Local | Tool::OneThread | Tool::Rsync | Tool::Cp => {
+            Tool::Local | Tool::InPlace | Tool::OneThread | Tool::Rsync | Tool::Cp => {
                 return fail(format!("{} makes no index", tool.name()));
             }
         })
@@ -162,8 +162,9 @@ impl<'a> Place<'a> {
         let url = self.server.url(Self::published(tool).unwrap_or_default());
         Ok(match tool {
             Tool::Gosync => sh(self.gosync).args("update --json --quiet").arg(result).arg("--index").arg(url),
-            Tool::Local => {
-                let start = sh(self.gosync).args("update --json --quiet").arg(result);
+            Tool::Local | Tool::InPlace => {
+                let in_place = if tool == Tool::InPlace { "--in-place" } else { "" };
+                let start = sh(self.gosync).args("update --json --quiet").args(in_place).arg(result);
                 start.arg("--index").arg(index).arg("--source").arg(new)
             }
             Tool::Zsync => {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::tools::Tool;
-use super::{MIB, chart, goals};
+use super::{MIB, chart, goals, writes};
 use crate::demo::grouped;
 use crate::sh::Result;
 
@@ -25,7 +25,8 @@ pub(super) fn write(
         .filter_map(|tool| tool.version(gosync))
         .collect();
     let goals = goals_table(&goals::goals(&results));
-    let tables = format!("{}\n{}\n{}\n{}", table(&results), ratios(&results), recall(&results), kernels(&results));
+    let tables = [table(&results), ratios(&results), writes::table(&results), recall(&results), kernels(&results)];
+    let tables = tables.join("\n");
     println!("\n{goals}\n{tables}");
     let whole = json!({ "versions": versions, "remarks": remarks, "cases": results });
     std::fs::write(folder.join("results.json"), format!("{whole:#}\n"))?;
@@ -192,7 +193,7 @@ fn of_case<'a>(results: &'a [Value], key: &str) -> impl Iterator<Item = &'a Valu
 }
 
 /// Each with the name of its case.
-fn points(results: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
+pub(super) fn points(results: &[Value]) -> impl Iterator<Item = (&Value, &Value)> {
     results.iter().flat_map(|case| {
         let list = case["points"].as_array().map(Vec::as_slice).unwrap_or_default();
         // Neither recall nor kernels are runs of a program.

@@ -10,7 +10,7 @@ use super::measure::{self, Usage};
 use super::place::{self, CONTENT, Place};
 use super::room::obstacle;
 use super::tools::{Action, Tool};
-use super::{MIB, disk, kernels, recall};
+use super::{MIB, disk, kernels, recall, writes};
 use crate::demo::digest;
 use crate::sh::{Result, fail, sh};
 
@@ -79,6 +79,7 @@ impl Bench<'_> {
         let length = std::fs::metadata(place.new_version())?.len();
         let expected = digest(&place.new_version())?;
         let mut points = Vec::new();
+        let changed = |block| files.changed(block);
         for action in [Action::Index, Action::Update, Action::Plan] {
             let does = |tool: &&&Tool| tool.does(action) && self.tools.contains(tool);
             let turns = tools.iter().filter(|tool| does(&tool)).map(|tool| Turn {
@@ -90,7 +91,12 @@ impl Bench<'_> {
                 expected: &expected,
                 is_beside: false,
             });
-            points.extend(self.take_turns(&turns.collect::<Vec<_>>())?);
+            let turns: Vec<Turn<'_>> = turns.collect();
+            let mut taken = self.take_turns(&turns)?;
+            for (turn, point) in turns.iter().zip(&mut taken) {
+                turn.watch_writes(point, changed)?;
+            }
+            points.extend(taken);
         }
         Ok(points)
     }
@@ -215,7 +221,7 @@ impl Turn<'_> {
                 run.index_bytes = index.bytes;
                 (run.content_bytes, run.requests) = (Some(content.bytes), index.requests + content.requests);
             }
-            (Tool::Local, _) => (run.index_bytes, run.content_bytes) = (size, said["fetched"].as_u64()),
+            (Tool::Local | Tool::InPlace, _) => (run.index_bytes, run.content_bytes) = (size, said["fetched"].as_u64()),
             (_, Action::Update) => (run.index_bytes, run.content_bytes) = (size, place.delta_bytes(*tool)),
             _ => run.index_bytes = size,
         }
@@ -223,6 +229,23 @@ impl Turn<'_> {
             run.index_bytes = 0;
         }
         Ok(run)
+    }
+
+    /// Adds what gosync writes and syncs in an update, as the system sees it in one more run.
+    fn watch_writes(&self, point: &mut Value, changed: impl Fn(u64) -> Option<u64>) -> Result<()> {
+        if self.action != Action::Update || !matches!(self.tool, Tool::Local | Tool::InPlace) {
+            return Ok(());
+        }
+        self.place.prepare(self.tool, self.action)?;
+        let Some(writes) = writes::watch(self.place.command(self.tool, self.action)?, &self.place.log())? else {
+            return Ok(());
+        };
+        point["syncs"] = json!(writes.syncs);
+        point["sync_seconds"] = json!(writes.sync_seconds);
+        point["written_bytes"] = json!(writes.bytes);
+        point["journal_bytes"] = json!(writes.journal);
+        point["changed_bytes"] = json!(changed(info(self.place, "block_size")?));
+        Ok(())
     }
 
     fn describe(&self, mut runs: Vec<Run>) -> Result<Value> {
@@ -249,9 +272,14 @@ impl Turn<'_> {
     }
 }
 
-/// The number of blocks in gosync's index, which the program says.
+/// The number of blocks in gosync's index.
 fn block_count(place: &Place<'_>) -> Result<u64> {
+    info(place, "block_count")
+}
+
+/// What the program says of gosync's index.
+fn info(place: &Place<'_>, key: &str) -> Result<u64> {
     let said = sh(place.gosync).args("info --json --quiet").arg(place.index(Tool::Gosync)).read()?;
     let object: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
-    object["block_count"].as_u64().map_or_else(|| fail(format!("no block count: {said}")), Ok)
+    object[key].as_u64().map_or_else(|| fail(format!("no {key}: {said}")), Ok)
 }

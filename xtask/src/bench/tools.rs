@@ -33,6 +33,8 @@ pub(super) enum Tool {
     Gosync,
     /// The same with the new version as a local file.
     Local,
+    /// The same, in place.
+    InPlace,
     /// The same with one thread.
     OneThread,
     Zsync,
@@ -51,6 +53,7 @@ impl Tool {
     pub(super) const ALL: &[Tool] = &[
         Tool::Gosync,
         Tool::Local,
+        Tool::InPlace,
         Tool::OneThread,
         Tool::Zsync,
         Tool::Bita,
@@ -80,7 +83,11 @@ impl Tool {
     ];
 
     /// Those that a goal is about, but for the slowest of them.
-    pub(super) const GOALS: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::B3sum];
+    pub(super) const GOALS: &[Tool] =
+        &[Tool::Gosync, Tool::Local, Tool::InPlace, Tool::OneThread, Tool::Rsync, Tool::Cp, Tool::B3sum];
+
+    /// Those that an update in place is compared with.
+    pub(super) const PLACE: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::InPlace, Tool::Cp];
 
     /// gosync and the floors.
     pub(super) const OWN: &[Tool] = &[Tool::Gosync, Tool::Local, Tool::OneThread, Tool::Cp, Tool::B3sum];
@@ -93,6 +100,7 @@ impl Tool {
         match self {
             Tool::Gosync => "gosync",
             Tool::Local => "gosync, local",
+            Tool::InPlace => "gosync, in place",
             Tool::OneThread => "gosync, one thread",
             Tool::Zsync => "zsync",
             Tool::Bita => "bita",
@@ -112,6 +120,7 @@ impl Tool {
         match self {
             Tool::Gosync => "`index`; `update` of the old version where it lies, over HTTP; `plan`",
             Tool::Local => "the same `update` with index and content as local files",
+            Tool::InPlace => "the same with `--in-place`",
             Tool::OneThread => "`plan --threads 1`",
             Tool::Zsync => "`zsyncmake`; `zsync -i OLD URL`, over HTTP",
             Tool::Bita => "`bita compress`, which also compresses the content; `bita clone --seed OLD URL`, over HTTP",
@@ -134,14 +143,14 @@ impl Tool {
     pub(super) fn does(self, action: Action) -> bool {
         match self {
             Tool::Gosync => true,
-            Tool::Local | Tool::Rsync | Tool::Cp => action == Action::Update,
+            Tool::Local | Tool::InPlace | Tool::Rsync | Tool::Cp => action == Action::Update,
             Tool::OneThread => action == Action::Plan,
             _ => action != Action::Plan,
         }
     }
 
     pub(super) fn is_own(self) -> bool {
-        matches!(self, Tool::Gosync | Tool::Local | Tool::OneThread)
+        matches!(self, Tool::Gosync | Tool::Local | Tool::InPlace | Tool::OneThread)
     }
 
     /// Whether what it reads in an update comes from the server.
@@ -152,7 +161,7 @@ impl Tool {
     /// The program and others that come with it.
     fn programs(self) -> &'static [&'static str] {
         match self {
-            Tool::Gosync | Tool::Local | Tool::OneThread => &[],
+            Tool::Gosync | Tool::Local | Tool::InPlace | Tool::OneThread => &[],
             Tool::Zsync => &["zsync", "zsyncmake"],
             Tool::Bita => &["bita"],
             Tool::Rsync => &["rsync"],

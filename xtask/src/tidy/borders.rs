@@ -72,7 +72,8 @@ fn groups<'a>(code: &'a str, prefix: &'a str) -> impl Iterator<Item = (usize, &'
 pub(crate) fn libraries_are_silent(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.files_in(LIBRARIES, ".rs") {
-        if path.ends_with("/build.rs") || path.contains("/tests/") || path.contains("/examples/") {
+        let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+        if path.ends_with("/build.rs") || is_test || path.contains("/examples/") {
             continue;
         }
         let code = code_only(text);

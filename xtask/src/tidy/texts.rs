@@ -52,14 +52,16 @@ pub(crate) fn heads(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// A file that is longer than [`LENGTH`] lines is two files. Tests and what a tool wrote may be long.
+/// A file that is longer than [`LENGTH`] lines is two files. Tests, what a tool wrote, and stubs, of which a module has one,
+/// may be long.
 pub(crate) fn lengths(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.files_in(&[""], "") {
         let is_source = HEADS.iter().any(|(suffix, _)| path.ends_with(suffix));
         let is_test = path.split('/').any(|part| matches!(part, "tests" | "test" | "tests.rs" | "testing"));
         let lines = text.lines().count();
-        if is_source && !is_test && !is_generated(text) && lines > LENGTH {
+        let may_be_long = is_test || path.ends_with(".pyi") || is_generated(text);
+        if is_source && !may_be_long && lines > LENGTH {
             findings.push(Finding::new(path, lines, format!("{lines} lines, more than {LENGTH}")));
         }
     }

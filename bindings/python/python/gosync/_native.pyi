@@ -179,6 +179,10 @@ class Verification:
     def differences(self) -> list[Difference]:
         """The entries in which a directory differs, in the order of the index; what that does not know comes last."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether an update in place was not finished: the file is neither old nor new."""
+
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -229,6 +233,10 @@ class Plan:
     @property
     def up_to_date(self) -> bool:
         """Whether the target is the new version already."""
+    @property
+    def unfinished(self) -> bool:
+        """Whether an update of the target in place was not finished: it is neither an old version nor a new one."""
+
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
@@ -395,8 +403,9 @@ def plan(
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
-    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
@@ -411,8 +420,9 @@ def update(
     source: _Content | None = None, mirrors: Iterable[_Content] = (), seeds: Iterable[_Path] = (),
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
-    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
@@ -440,17 +450,24 @@ def update(
     - `replace_timeout`: on Windows, how long a target that another program holds is waited for, in seconds (30).
       `move_aside`: when that time is over, move the old file aside, which works for a running program too, and remove it
       at the next update; otherwise it is an error.
+    - `keep`: what the new file has of the one it replaces: "none", or any of "mode", "owner", "xattrs" and "times", with
+      commas between ("mode,owner,xattrs").
+    - `refuse_symlink`: a symbolic link as the target is an error; otherwise what it leads to is updated.
+    - `in_place`: change the target itself instead of replacing it, for targets that there is no room for twice, and for
+      block devices. From the first change to the last it is neither the old version nor the new one; an update that ends
+      early is finished by the next one. `journal`: where the file is by which it is finished, which a block device needs
+      (beside the target).
     """
 
 def verify(
     target: _Path,
     *,
     index: Index | _Content,
-    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
-    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str |
+    None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers:
+    Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int =
+    0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 

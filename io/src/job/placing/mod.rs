@@ -4,27 +4,32 @@
 //! placers put units together, have them checked and write them; the dispatcher alone calls the source, so that a
 //! source that is stuck holds nobody but itself.
 
-use std::collections::BTreeSet;
+mod batches;
+mod bell;
+mod placer;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
-use gosync_core::assemble::{Assembled, Culprit, ReadyUnit};
+use gosync_core::assemble::Verified;
 use gosync_core::cost::Way;
 use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
 use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source};
 
+use self::bell::Bell;
 use super::ahead::{Advice, Search};
-use super::work::{self, Seeds};
+use super::seeds::Seeds;
+use super::work;
 use super::{Shared, TICK};
 use crate::output::Output;
 use crate::random::random;
 use crate::report::{Level, Phase, Progress};
 use crate::source::next_request_id;
-use crate::verbs::share;
 
 /// Bytes that are fetched ahead in one go, where the way would be idle otherwise.
 const STRETCH: u64 = 4 << 20;
@@ -34,15 +39,34 @@ pub(super) struct Task<'a> {
     pub(super) shared: &'a Shared,
     pub(super) index: &'a Arc<Index>,
     pub(super) seeds: &'a Seeds,
-    pub(super) output: &'a Output,
+    pub(super) output: &'a dyn Place,
     /// Where missing bytes come from; an error matters only if there are any.
     pub(super) source: &'a Result<Arc<dyn Source>>,
     pub(super) limits: Limits,
 }
 
-/// Places every unit of the target: what `search` says that the seeds have, and what is fetched. While it searches, the
+/// Where verified units go.
+pub(super) trait Place: Sync {
+    /// Whether this unit is there.
+    fn has(&self, unit: u64) -> bool;
+    /// Writes a unit, which was put together from `pieces`. How many bytes were written, and how many were there.
+    fn write(&self, verified: Verified<'_>, pieces: &[Piece]) -> Result<(u64, u64)>;
+}
+
+impl Place for Output {
+    fn has(&self, unit: u64) -> bool {
+        Output::has(self, unit)
+    }
+
+    fn write(&self, verified: Verified<'_>, _: &[Piece]) -> Result<(u64, u64)> {
+        Output::write(self, verified)?;
+        Ok((verified.bytes().len() as u64, 0))
+    }
+}
+
+/// Places every unit of the target: what `lead` says that the seeds have, and what is fetched. While it searches, the
 /// site is open already, for what it wants to be fetched ahead.
-pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Plan>) -> Result<()> {
+pub(super) fn place(task: Task<'_>, lead: impl FnOnce(&Site<'_>) -> Result<()>) -> Result<()> {
     let bell = Arc::new(Bell::default());
     let ring = Arc::clone(&bell);
     let transfer = Transfer::new(Arc::clone(task.index), task.limits, Box::new(move || ring.ring()));
@@ -52,9 +76,11 @@ pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Pla
         transfer,
         bell,
         before,
-        copies: OnceLock::new(),
-        next_copy: AtomicU64::new(0),
-        copied: AtomicU64::new(0),
+        copies: Mutex::default(),
+        copying: AtomicU64::new(0),
+        placing: AtomicU64::new(0),
+        is_led: AtomicBool::new(false),
+        there: AtomicU64::new(0),
         ahead: Mutex::default(),
         over: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -74,10 +100,11 @@ pub(super) fn place(task: Task<'_>, search: impl FnOnce(&Site<'_>) -> Result<Pla
             let _end = End(&site);
             site.drive()
         });
-        let searched = search(&site).and_then(|plan| site.begin(plan));
-        if let Err(error) = searched {
-            site.fail(error);
+        match lead(&site) {
+            Ok(()) => site.is_led.store(true, Ordering::Release),
+            Err(error) => site.fail(error),
         }
+        site.bell.ring();
         driver.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked")))
     });
     for id in site.transfer.close() {
@@ -97,35 +124,6 @@ fn copies(task: &Task<'_>, cover: &[Piece], early: &BTreeSet<u64>) -> Vec<u64> {
     }
     let is_copy = |unit: &u64| !task.output.has(*unit) && !early.contains(unit);
     (0..).zip(&missing).filter(|(_, missing)| !**missing).map(|(unit, _)| unit).filter(is_copy).collect()
-}
-
-/// Wakes whoever waits for something to do.
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<u64>,
-    waiters: Condvar,
-}
-
-impl Bell {
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ring(&self) {
-        *self.lock() += 1;
-        self.waiters.notify_all();
-    }
-
-    /// How often it has rung.
-    fn count(&self) -> u64 {
-        *self.lock()
-    }
-
-    /// Waits until it has rung more often than `seen`, but not for longer than `most`.
-    fn wait(&self, seen: u64, most: Duration) {
-        let rung = self.lock();
-        let _ = self.waiters.wait_timeout_while(rung, most, |rung| *rung <= seen);
-    }
 }
 
 /// What the dispatcher is told to do.
@@ -161,10 +159,16 @@ pub(super) struct Site<'a> {
     bell: Arc<Bell>,
     /// The counters that an earlier try left.
     before: Progress,
-    /// Known once the search is over.
-    copies: OnceLock<Vec<u64>>,
-    next_copy: AtomicU64,
-    copied: AtomicU64,
+    /// Units to be put together from seeds alone.
+    copies: Mutex<VecDeque<u64>>,
+    /// How many of those have not been dealt with.
+    copying: AtomicU64,
+    /// Units of the batch that have not been dealt with, where there are batches.
+    placing: AtomicU64,
+    /// Whether all is known that is to be done.
+    is_led: AtomicBool,
+    /// Bytes that were at their place already.
+    there: AtomicU64,
     ahead: Mutex<Ahead>,
     over: AtomicBool,
     failure: Mutex<Option<Error>>,
@@ -249,7 +253,7 @@ impl Site<'_> {
     /// While everything that the search has passed is under way already, what comes next is fetched too.
     fn keep_busy(&self) {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ahead.on || self.copies.get().is_some() || !self.transfer.is_asked() {
+        if !ahead.on || self.is_led.load(Ordering::Acquire) || !self.transfer.is_asked() {
             return;
         }
         let stretch = (STRETCH / self.task.index.unit_size()).max(1);
@@ -263,7 +267,7 @@ impl Site<'_> {
     }
 
     /// The search is over: from now on it is known what to fetch and what to copy.
-    fn begin(&self, plan: Plan) -> Result<()> {
+    pub(super) fn begin(&self, plan: Plan) -> Result<()> {
         let Task { shared, source, .. } = &self.task;
         if let (true, Err(error)) = (plan.missing > 0, source) {
             return Err(error.clone());
@@ -277,9 +281,20 @@ impl Site<'_> {
         }
         let (cover, strategy) = (plan.pieces, plan.strategy);
         let early = self.transfer.begin(cover.clone(), strategy);
-        let _ = self.copies.set(copies(&self.task, &cover, &early));
-        self.bell.ring();
+        self.copy(copies(&self.task, &cover, &early));
         Ok(())
+    }
+
+    fn copy(&self, units: Vec<u64>) {
+        self.copying.fetch_add(units.len() as u64, Ordering::AcqRel);
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).extend(units);
+        self.bell.ring();
+    }
+
+    /// A unit has been dealt with.
+    fn dealt(&self) {
+        let less = |left: u64| left.checked_sub(1);
+        let _ = self.placing.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// Feeds the transfer until everything is placed.
@@ -291,7 +306,7 @@ impl Site<'_> {
             shared.observer.cancel.check()?;
             self.keep_busy();
             // Copies first: a copy that turns out wrong adds to what the step then sees.
-            let copied = self.copies.get().is_some_and(|all| self.copied.load(Ordering::Acquire) == all.len() as u64);
+            let copied = self.is_led.load(Ordering::Acquire) && self.copying.load(Ordering::Acquire) == 0;
             let now = start.elapsed();
             let copies = self.task.source.as_ref().map_or(1, |source| source.link().copies);
             self.transfer.heed(self.way(), copies);
@@ -345,103 +360,5 @@ impl Site<'_> {
             progress.requests = before.requests + counters.requests;
             progress.retries = before.retries + counters.retries;
         });
-    }
-
-    /// Places units until the driver says that it is over.
-    fn work(&self) {
-        let mut buffer = Vec::new();
-        loop {
-            // Before anything is looked at, the end included: a bell that rings in between is not slept through.
-            let seen = self.bell.count();
-            if self.over.load(Ordering::Acquire) || self.task.shared.observer.cancel.is_cancelled() {
-                return;
-            }
-            // A failure is noted before the unit counts as dealt with: the driver must never see the one without the other.
-            if let Some(ready) = self.transfer.take_ready() {
-                let fetched = ready.fetched();
-                self.place(ready, &mut buffer).unwrap_or_else(|error| self.fail(error));
-                self.transfer.settle(fetched);
-            } else if let Some(unit) = self.take_copy() {
-                self.place(self.transfer.from_seeds(unit), &mut buffer).unwrap_or_else(|error| self.fail(error));
-                self.copied.fetch_add(1, Ordering::AcqRel);
-                self.bell.ring();
-            } else {
-                self.bell.wait(seen, Duration::from_secs(1));
-            }
-        }
-    }
-
-    /// The first failure is the one that is reported.
-    fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.bell.ring();
-    }
-
-    fn take_copy(&self) -> Option<u64> {
-        let copies = self.copies.get()?;
-        let next = |at| (at < copies.len() as u64).then_some(at + 1);
-        let at = self.next_copy.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        copies.get(at.ok()? as usize).copied()
-    }
-
-    /// Puts a unit together in `buffer`, has it checked, and writes it from that very buffer.
-    fn place(&self, ready: ReadyUnit, buffer: &mut Vec<u8>) -> Result<()> {
-        let unit = ready.unit;
-        let range = self.task.index.unit_range(unit);
-        buffer.clear();
-        for part in &ready.parts {
-            match part.piece.origin {
-                Origin::Missing => buffer.extend_from_slice(&part.fetched),
-                Origin::Seed { seed, offset } => self.read(seed, offset, part.piece.target.length, buffer),
-            }
-        }
-        let pieces: Vec<Piece> = ready.parts.into_iter().map(|part| part.piece).collect();
-        let local: u64 =
-            pieces.iter().filter(|piece| piece.origin != Origin::Missing).map(|piece| piece.target.length).sum();
-        match self.transfer.check(unit, pieces, buffer)? {
-            Assembled::Right(verified) => {
-                self.task.output.write(verified)?;
-            }
-            Assembled::RightAfterAll(verified, culprit, place) => {
-                self.task.output.write(verified)?;
-                self.blame(culprit, place.offset);
-            }
-            Assembled::Refetch(range) => {
-                let text = "a unit was wrong at first and is fetched whole";
-                self.task.shared.observer.event(Level::Warning, "refetch", text, &[("offset", &range.offset)]);
-                return Ok(());
-            }
-        }
-        let total = self.task.index.length();
-        self.task.shared.meter.update(|progress| {
-            progress.from_seeds += local;
-            progress.written += range.length;
-            progress.fraction = progress.fraction.max(share(progress.written, total) * 0.999);
-        });
-        Ok(())
-    }
-
-    /// Reads from a seed. What cannot be read becomes zeros: the check finds out, and the unit is fetched.
-    fn read(&self, seed: u32, offset: u64, length: u64, buffer: &mut Vec<u8>) {
-        let start = buffer.len();
-        buffer.resize(start + length as usize, 0);
-        if let Some(reader) = self.task.seeds.readers.get(seed as usize)
-            && let Err(error) = reader.read_at(offset, &mut buffer[start..])
-        {
-            let text = format!("a part of a seed cannot be read and is fetched: {error}");
-            self.task.shared.observer.event(Level::Warning, "seed_unreadable", text, &[("seed", &seed)]);
-        }
-    }
-
-    fn blame(&self, culprit: Culprit, offset: u64) {
-        let (kind, text) = match culprit {
-            Culprit::Hint(seed) => (
-                "wrong_hint",
-                format!("a part of seed {seed} only looked like the target's: the index's hint of it is wrong"),
-            ),
-            Culprit::Seed(seed) => ("wrong_seed", format!("a part of seed {seed} has changed since it was looked at")),
-            Culprit::Source => ("wrong_source", String::from("the source sent wrong bytes at first")),
-        };
-        self.task.shared.observer.event(Level::Warning, kind, text, &[("offset", &offset)]);
     }
 }

@@ -1,0 +1,250 @@
+//! Updates in place in small batches, so that a small target has many of them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gosync_core::{Error, ErrorKind, Index, Link, Request, Result, Source, Supply};
+
+use crate::source::{BlockingRead, BlockingSource, MemorySource};
+use crate::{IndexOptions, Job, JobOptions, Observer, Statistics};
+
+const UNIT: usize = 64 << 10;
+
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn index_of(content: &[u8]) -> Arc<Index> {
+    Arc::new(crate::index_bytes(content, &IndexOptions::default()).expect("an index"))
+}
+
+struct Place {
+    _folder: tempfile::TempDir,
+    target: PathBuf,
+    /// Kinds of events, and the batches that were ordered.
+    events: Arc<Mutex<Vec<(String, u64)>>>,
+}
+
+impl Place {
+    fn new(old: &[u8]) -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("target");
+        fs::write(&target, old).expect("a target");
+        Place { _folder: folder, target, events: Arc::default() }
+    }
+
+    fn job(&self, new: &[u8], source: Arc<dyn Source>, options: JobOptions) -> Job {
+        let events = Arc::clone(&self.events);
+        let listener = move |event: &crate::Event| {
+            let batches = event.fields.iter().find(|(key, _)| *key == "batches");
+            let batches = batches.and_then(|(_, count)| count.parse().ok()).unwrap_or_default();
+            events.lock().expect("the events").push((event.kind.to_owned(), batches));
+        };
+        let observer = Observer { events: Some(Arc::new(listener)), ..Observer::default() };
+        let options = JobOptions { in_place: true, max_bytes_in_flight: 512 << 10, observer, ..options };
+        let mut job = Job::new(index_of(new), Some(source), &self.target, options).expect("a job");
+        job.set_batch(256 << 10);
+        job
+    }
+
+    fn update(&self, new: &[u8], source: Arc<dyn Source>) -> Result<Statistics> {
+        let statistics = self.job(new, source, JobOptions::default()).run()?;
+        assert!(fs::read(&self.target).expect("the target") == new, "the target is another");
+        Ok(statistics)
+    }
+
+    fn batches(&self) -> u64 {
+        self.events.lock().expect("the events").iter().map(|(_, batches)| *batches).max().unwrap_or_default()
+    }
+}
+
+/// Content that is moved by a little, with something new in many places.
+fn shifted(old: &[u8]) -> Vec<u8> {
+    let mut new = noise(777, 50);
+    for (number, piece) in old.chunks(500_000).enumerate() {
+        new.extend_from_slice(piece);
+        new.extend(noise(3000, 51 + number as u64));
+    }
+    new
+}
+
+#[test]
+fn many_batches_with_something_to_fetch_in_each() {
+    let old = noise(150 * UNIT, 1);
+    let new = shifted(&old);
+    let place = Place::new(&old);
+    let statistics = place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect("an update");
+    assert!(place.batches() > 20, "{} batches", place.batches());
+    assert!(statistics.fetched < 20 * 6000, "{} bytes", statistics.fetched);
+}
+
+/// Sends everything, from front to back, whatever is asked for.
+struct Stream {
+    content: Vec<u8>,
+    /// Whether that is known before it was asked.
+    known: AtomicBool,
+    sent: Arc<AtomicU64>,
+}
+
+impl Source for Stream {
+    fn fetch(&self, request: Request) {
+        self.known.store(true, Ordering::Release);
+        let (content, sent) = (self.content.clone(), Arc::clone(&self.sent));
+        std::thread::spawn(move || {
+            for (number, piece) in content.chunks(50_000).enumerate() {
+                loop {
+                    match request.supply(number as u64 * 50_000, piece) {
+                        Supply::Taken => break,
+                        Supply::Again => std::thread::sleep(Duration::from_millis(1)),
+                        Supply::Closed => return,
+                    }
+                }
+                sent.fetch_add(piece.len() as u64, Ordering::AcqRel);
+            }
+            request.finish(Ok(()));
+        });
+    }
+
+    fn link(&self) -> Link {
+        Link { ranges: self.known.load(Ordering::Acquire).then_some(false), ..Link::default() }
+    }
+}
+
+#[test]
+fn a_source_without_ranges_sends_everything_once() {
+    let old = noise(150 * UNIT, 2);
+    // The end is in the seed.
+    let new = [shifted(&old), old[90 * UNIT..].to_vec()].concat();
+    for known in [true, false] {
+        let sent = Arc::new(AtomicU64::new(0));
+        let source = Stream { content: new.clone(), known: AtomicBool::new(known), sent: Arc::clone(&sent) };
+        let place = Place::new(&old);
+        place.update(&new, Arc::new(source)).expect("an update");
+        assert!(place.batches() > 20);
+        // Where it is not known at first, the answers to the first requests are in vain.
+        let most = if known { 1 } else { 8 } * new.len() as u64;
+        assert!(sent.load(Ordering::Acquire) <= most, "{} bytes of {}", sent.load(Ordering::Acquire), new.len());
+    }
+}
+
+#[test]
+fn a_source_without_ranges_proves_the_length_first() {
+    let old = noise(80 * UNIT, 3);
+    let new = shifted(&old);
+    let sent = Arc::new(AtomicU64::new(0));
+    let source = Stream { content: new.clone(), known: AtomicBool::new(true), sent: Arc::clone(&sent) };
+    Place::new(&old).update(&new, Arc::new(source)).expect("an update");
+    assert!(sent.load(Ordering::Acquire) <= 2 * new.len() as u64);
+}
+
+/// Gives wrong bytes for a while, after the end has been proven.
+struct Liar {
+    content: Vec<u8>,
+    answers: AtomicU64,
+}
+
+impl BlockingRead for Liar {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let count = buffer.len().min(self.content.len() - offset as usize);
+        buffer[..count].copy_from_slice(&self.content[offset as usize..][..count]);
+        if (4..10).contains(&self.answers.fetch_add(1, Ordering::AcqRel)) {
+            buffer[0] ^= 1;
+        }
+        Ok(count)
+    }
+}
+
+#[test]
+fn units_that_were_wrong_come_last() {
+    let old = noise(100 * UNIT, 4);
+    let new = shifted(&old);
+    let liar = Liar { content: new.clone(), answers: AtomicU64::new(0) };
+    let place = Place::new(&old);
+    let statistics = place.update(&new, Arc::new(BlockingSource::new(liar, 2).expect("a source"))).expect("an update");
+    let events = place.events.lock().expect("the events");
+    assert!(events.iter().any(|(kind, _)| kind == "refetch"));
+    assert!(events.iter().any(|(kind, _)| kind == "wrong_source"));
+    assert!(statistics.fetched < 20 * 6000 + 10 * UNIT as u64, "{} bytes", statistics.fetched);
+}
+
+/// Fails for good after so many bytes.
+struct Failing {
+    content: Vec<u8>,
+    left: AtomicU64,
+}
+
+impl BlockingRead for Failing {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let count = buffer.len().min(self.content.len() - offset as usize).min(4096);
+        let less = |left: u64| left.checked_sub(count as u64);
+        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        taken.map_err(|_| Error::new(ErrorKind::Source, "the line is dead"))?;
+        buffer[..count].copy_from_slice(&self.content[offset as usize..][..count]);
+        Ok(count)
+    }
+}
+
+#[test]
+fn failures_in_any_batch_are_gone_on_with() {
+    let old = noise(100 * UNIT, 5);
+    let new = shifted(&old);
+    let place = Place::new(&old);
+    let (mut fetched, mut tries) = (0, 0);
+    loop {
+        let failing = Failing { content: new.clone(), left: AtomicU64::new(30_000) };
+        let source = Arc::new(BlockingSource::new(failing, 1).expect("a source"));
+        let job = place.job(&new, source, JobOptions { retries: Some(0), ..JobOptions::default() });
+        let outcome = job.run();
+        fetched += job.statistics().fetched;
+        tries += 1;
+        match outcome {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Source, "{error}"),
+        }
+        assert!(tries < 40, "it does not come to its end");
+    }
+    assert!(tries > 1);
+    assert!(fs::read(&place.target).expect("the target") == new);
+    // What was missing, and what was in flight at each failure.
+    assert!(fetched <= 20 * 6000 + tries * 30_000, "{fetched} bytes in {tries} tries");
+}
+
+#[cfg(target_os = "linux")]
+mod refusals {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_running_program_is_refused() {
+        let program = fs::read("/bin/sleep").expect("a program");
+        let place = Place::new(&program);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&place.target, mode).expect("a mode");
+        // Another thread's child may hold the file open for writing for a moment.
+        let mut running = loop {
+            match Command::new(&place.target).arg("60").spawn() {
+                Ok(running) => break running,
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) => panic!("it does not run: {error}"),
+            }
+        };
+        let new = noise(3 * UNIT, 6);
+        let error = place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect_err("it runs");
+        assert_eq!(error.kind(), ErrorKind::State, "{error}");
+        assert!(error.message().contains("running"), "{error}");
+        assert!(fs::read(&place.target).expect("it") == program);
+        running.kill().and_then(|()| running.wait()).expect("it ends");
+        place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect("an update");
+    }
+}

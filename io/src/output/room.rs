@@ -1,0 +1,121 @@
+//! Room for the new file, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
+//! does. What the index shows to be zeros stays a hole and needs none.
+
+use gosync_core::index::Blocks;
+use gosync_core::{Error, ErrorKind, Index, Range, Result};
+
+use super::Output;
+
+impl Output {
+    /// Takes the room that is lacking still. `NO_SPACE`, with the bytes `needed` and `available`, if that is too much.
+    pub(crate) fn reserve(&mut self, index: &Index) -> Result<()> {
+        let lacking = self.lacking(index);
+        let lacking_bytes: u64 = lacking.iter().map(|range| range.length).sum();
+        // A partial file may have been given its room already.
+        let needed = lacking_bytes.saturating_sub(spare(self, index));
+        let available = available(self);
+        let full = |available: Option<u64>| {
+            let error = Error::new(ErrorKind::NoSpace, "there is not enough room for the new file");
+            let error = error.with("path", self.target.display()).with("needed", needed);
+            available.map_or(error.clone(), |available| error.with("available", available))
+        };
+        if available.is_some_and(|available| needed > available) {
+            return Err(full(available));
+        }
+        // A clone's room is taken piece by piece, as it comes to differ.
+        if self.is_clone || !is_cheap(self) {
+            return Ok(());
+        }
+        for range in lacking {
+            match self.file.allocate(range.offset, range.length) {
+                Ok(true) => self.is_blank = false,
+                Ok(false) => break,
+                Err(cause) => {
+                    let known = Error::from_io(cause, "cannot reserve the new file", self.target.display());
+                    return Err(if known.kind() == ErrorKind::NoSpace {
+                        full(available).caused_by(known)
+                    } else {
+                        known
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is neither there nor known to be zeros, by top blocks, joined.
+    fn lacking(&self, index: &Index) -> Vec<Range> {
+        let tops = index.tops();
+        let zeros = Zeros::of(tops);
+        let mut lacking: Vec<Range> = Vec::new();
+        for top in 0..tops.count() {
+            if index.top_units(top).all(|unit| self.has(unit)) || zeros.has(tops, top) {
+                continue;
+            }
+            let range = tops.range(top);
+            match lacking.last_mut() {
+                Some(last) if last.end() == range.offset => last.length += range.length,
+                _ => lacking.push(range),
+            }
+        }
+        lacking
+    }
+}
+
+/// Bytes of a top block at most.
+const LARGEST: u64 = 1 << 20;
+
+/// What a block of zeros looks like in an index.
+struct Zeros(Option<(u64, u64)>);
+
+impl Zeros {
+    fn of(level: Blocks<'_>) -> Zeros {
+        // A legacy index says nothing of zeros, and may have blocks of any size.
+        let is_known = level.has_identities() && level.count() > 0 && level.size() <= LARGEST;
+        Zeros(is_known.then(|| (level.cut_weak(0, 0), level.hint_of(&vec![0; level.size() as usize]))))
+    }
+
+    fn has(&self, level: Blocks<'_>, block: u64) -> bool {
+        self.0.is_some() && level.range(block).length == level.size() && level.identity(block) == self.0
+    }
+}
+
+/// Bytes that the file has of the disk beyond what is right in it.
+#[cfg(unix)]
+fn spare(output: &Output, index: &Index) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    const BLOCK: u64 = 512;
+    let taken = output.file.file().metadata().map_or(0, |about| about.blocks().saturating_mul(BLOCK));
+    let right = (0..index.unit_count()).filter(|unit| output.has(*unit)).map(|unit| index.unit_range(unit).length);
+    taken.saturating_sub(right.sum())
+}
+
+#[cfg(not(unix))]
+fn spare(_: &Output, _: &Index) -> u64 {
+    0
+}
+
+/// Bytes that this user may still take of the file system.
+#[cfg(unix)]
+fn available(output: &Output) -> Option<u64> {
+    let about = rustix::fs::fstatvfs(output.file.file()).ok()?;
+    // Some network file systems do not know, and say that there is nothing at all.
+    (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn available(_: &Output) -> Option<u64> {
+    None
+}
+
+/// Whether taking room is a note in the file system's books. In memory it is the writing itself.
+#[cfg(target_os = "linux")]
+fn is_cheap(output: &Output) -> bool {
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
+    rustix::fs::fstatfs(output.file.file()).is_ok_and(|about| about.f_type != TMPFS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_cheap(_: &Output) -> bool {
+    false
+}
