@@ -312,8 +312,6 @@ export interface Difference {
   readonly what: 'missing' | 'changed' | 'type' | 'mode' | 'extra';
   /** The ranges of a file that are not right, ascending. */
   readonly damaged: readonly Range[];
-  /** Whether an update of the file in place was not finished: it is neither an old version nor a new one. */
-  readonly unfinished: boolean;
 }
 
 /** What a verification found. */
@@ -328,4 +326,6 @@ export interface Verification {
   readonly damaged: readonly Range[];
   /** The entries in which a directory differs, in the order of the index; what that does not know comes last. */
   readonly differences: readonly Difference[];
+  /** Whether an update of the file in place was not finished: it is neither an old version nor a new one. */
+  readonly unfinished: boolean;
 }

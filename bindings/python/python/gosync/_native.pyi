@@ -178,7 +178,6 @@ class Verification:
     @property
     def differences(self) -> list[Difference]:
         """The entries in which a directory differs, in the order of the index; what that does not know comes last."""
-
     @property
     def unfinished(self) -> bool:
         """Whether an update in place was not finished: the file is neither old nor new."""
@@ -236,7 +235,6 @@ class Plan:
     @property
     def unfinished(self) -> bool:
         """Whether an update of the target in place was not finished: it is neither an old version nor a new one."""
-
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
