@@ -154,7 +154,7 @@ pub fn matching(input: &[u8]) {
     let sections = matching::Options { section: UNIT as usize + usize::from(section) * 997 };
     let found = matching::find(&index, &readers, &sections, &collect).expect("a seed in memory");
     let mut at = 0;
-    for piece in found.cover() {
+    for piece in matching::join_seams(&index, &readers, found.cover()) {
         assert!(piece.target.offset == at && piece.target.length > 0, "the cover has a gap at {at}");
         at = piece.target.end();
         if let Origin::Seed { offset, .. } = piece.origin {

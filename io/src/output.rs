@@ -30,6 +30,7 @@ pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
+pub(crate) use room::{check_room, room_behind};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
 const PATIENCE: Duration = Duration::from_secs(2);

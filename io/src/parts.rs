@@ -21,6 +21,9 @@ const LITTLE: u64 = 1 << 20;
 /// What is read needlessly to save a round trip takes less than this share of one: otherwise bytes are dearer.
 const SHARE: u64 = 4;
 
+/// So large a part of a round trip is not asked for before it is known how much of it is needed.
+const LOOK: u64 = 2;
+
 /// What arrives in a round trip.
 fn round(source: &dyn Source) -> u64 {
     let link = source.link();
@@ -30,12 +33,20 @@ fn round(source: &dyn Source) -> u64 {
     }
 }
 
+/// Whether the rest of an index is asked for as soon as its length is known. In part it takes two round trips more at least,
+/// which are worth a little, and, if it turns out that most of it is needed, as long as that and a search more. What is not
+/// quite as little arrives in three round trips of a connection that begins, hardly sooner than the part that is needed
+/// where little has changed: there it is looked first.
+fn is_read_at_once(round_trip: u64, rest: u64) -> bool {
+    rest <= round_trip && !(round_trip / SHARE + 1..=round_trip / LOOK).contains(&rest)
+}
+
 /// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less.
 pub(crate) fn open(http: &Arc<HttpSource>, options: &OpenOptions) -> Result<Index> {
     let limit = max_index_size(options);
     let source = Arc::clone(http) as Arc<dyn Source>;
-    // Reading it in part takes two round trips more at least. Half of them for bytes that are saved: they are dearer.
-    http.read_head(round(&**http));
+    let round_trip = round(&**http);
+    http.read_head(move |rest| is_read_at_once(round_trip, rest));
     let mut bytes = collect(&source, limit, options)?;
     let mut read = bytes.len() as u64;
     // Without a length there is no telling whether more follows; then it was asked for until it ended.

@@ -18,7 +18,7 @@ use gosync_core::{Error, ErrorKind, Index, Origin, Piece, ReadAt, Result};
 use self::journal::{About, Journal};
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
-use crate::output::is_zero;
+use crate::output::{check_room, is_zero, room_behind};
 use crate::seed::{FileReader, Kind};
 
 /// Bytes that are copied to the journal in one go.
@@ -90,10 +90,14 @@ impl InPlace {
         Arc::clone(&self.old)
     }
 
-    /// `NO_SPACE` if the target cannot become as long as `length`.
-    pub(crate) fn check_length(&self, length: u64) -> Result<()> {
-        if !self.is_device || length <= self.old.length() {
+    /// `NO_SPACE` if the target cannot become as long as the index says.
+    pub(crate) fn check_length(&self, index: &Index) -> Result<()> {
+        let length = index.length();
+        if length <= self.old.length() {
             return Ok(());
+        }
+        if !self.is_device {
+            return check_room(self.file.file(), &self.path, room_behind(index, self.old.length()));
         }
         let error = Error::new(ErrorKind::NoSpace, "the device is too small for the new version");
         Err(error.with("path", self.path.display()).with("length", length).with("room", self.old.length()))

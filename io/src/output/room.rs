@@ -1,5 +1,8 @@
-//! Room for the new file, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
+//! Room for the new version, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
 //! does. What the index shows to be zeros stays a hole and needs none.
+
+use std::fs::File;
+use std::path::Path;
 
 use gosync_core::index::Blocks;
 use gosync_core::{Error, ErrorKind, Index, Range, Result};
@@ -13,15 +16,7 @@ impl Output {
         let lacking_bytes: u64 = lacking.iter().map(|range| range.length).sum();
         // A partial file may have been given its room already.
         let needed = lacking_bytes.saturating_sub(spare(self, index));
-        let available = available(self);
-        let full = |available: Option<u64>| {
-            let error = Error::new(ErrorKind::NoSpace, "there is not enough room for the new file");
-            let error = error.with("path", self.target.display()).with("needed", needed);
-            available.map_or(error.clone(), |available| error.with("available", available))
-        };
-        if available.is_some_and(|available| needed > available) {
-            return Err(full(available));
-        }
+        check_room(self.file.file(), &self.target, needed)?;
         // A clone's room is taken piece by piece, as it comes to differ.
         if self.is_clone || !is_cheap(self) {
             return Ok(());
@@ -33,7 +28,7 @@ impl Output {
                 Err(cause) => {
                     let known = Error::from_io(cause, "cannot reserve the new file", self.target.display());
                     return Err(if known.kind() == ErrorKind::NoSpace {
-                        full(available).caused_by(known)
+                        full(self.file.file(), &self.target, needed).caused_by(known)
                     } else {
                         known
                     });
@@ -60,6 +55,27 @@ impl Output {
         }
         lacking
     }
+}
+
+/// `NO_SPACE` if `needed` bytes are more than the file system of `file`, which is for the target at `path`, has left.
+pub(crate) fn check_room(file: &File, path: &Path, needed: u64) -> Result<()> {
+    let is_too_much = available(file).is_some_and(|available| needed > available);
+    if is_too_much { Err(full(file, path, needed)) } else { Ok(()) }
+}
+
+fn full(file: &File, path: &Path, needed: u64) -> Error {
+    let error = Error::new(ErrorKind::NoSpace, "there is not enough room for the new version");
+    let error = error.with("path", path.display()).with("needed", needed);
+    available(file).map_or(error.clone(), |available| error.with("available", available))
+}
+
+/// Bytes behind `start` that are not known to be zeros, by top blocks.
+pub(crate) fn room_behind(index: &Index, start: u64) -> u64 {
+    let tops = index.tops();
+    let zeros = Zeros::of(tops);
+    let first = start / tops.size().max(1);
+    let behind = |range: Range| range.end() - range.offset.max(start).min(range.end());
+    (first..tops.count()).filter(|top| !zeros.has(tops, *top)).map(|top| behind(tops.range(top))).sum()
 }
 
 /// Bytes of a top block at most.
@@ -97,14 +113,14 @@ fn spare(_: &Output, _: &Index) -> u64 {
 
 /// Bytes that this user may still take of the file system.
 #[cfg(unix)]
-fn available(output: &Output) -> Option<u64> {
-    let about = rustix::fs::fstatvfs(output.file.file()).ok()?;
+fn available(file: &File) -> Option<u64> {
+    let about = rustix::fs::fstatvfs(file).ok()?;
     // Some network file systems do not know, and say that there is nothing at all.
     (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
 }
 
 #[cfg(not(unix))]
-fn available(_: &Output) -> Option<u64> {
+fn available(_: &File) -> Option<u64> {
     None
 }
 

@@ -235,7 +235,10 @@ fn damage_on_the_way_is_never_believed() {
 
 /// Updates `old` to `new` over HTTP: the bytes of the index that were read, and the statistics.
 fn updated(old: &[u8], new: &[u8]) -> (u64, Statistics) {
-    let index = lengthened(&index_bytes(new, &IndexOptions::default()).expect("an index").encode());
+    updated_by(lengthened(&index_bytes(new, &IndexOptions::default()).expect("an index").encode()), old, new)
+}
+
+fn updated_by(index: Vec<u8>, old: &[u8], new: &[u8]) -> (u64, Statistics) {
     let (content, served) = (new.to_vec(), index.clone());
     let server = Server::start(move |asked| good(asked, if asked.path == NAME { &content } else { &served }));
     let folder = tempfile::tempdir().expect("a folder");
@@ -261,6 +264,16 @@ fn small_changes_everywhere_leave_most_of_the_index_unread() {
     let blocks = 6 * new.len() as u64 / 1024;
     assert!(read < HEAD + blocks / 2, "{read} bytes of the index, the identities of all blocks are {blocks}");
     assert!(statistics.fetched <= 140 * 2 * 1024, "{} bytes fetched", statistics.fetched);
+}
+
+#[test]
+fn what_is_not_quite_a_little_is_not_asked_for_before_it_is_needed() {
+    let old = noise(50_000_000);
+    let new = [b"new", &old[..]].concat();
+    let index = index_bytes(&new, &IndexOptions::default()).expect("an index").encode();
+    assert!((HEAD + (256 << 10)..HEAD + (512 << 10)).contains(&(index.len() as u64)), "{}", index.len());
+    let (read, statistics) = updated_by(index, &old, &new);
+    assert!(read < HEAD + 4096 && statistics.fetched == 1024, "{read} bytes of the index, {statistics:?}");
 }
 
 #[test]

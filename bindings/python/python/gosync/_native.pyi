@@ -234,7 +234,7 @@ class Plan:
         """Whether the target is the new version already."""
     @property
     def unfinished(self) -> bool:
-        """Whether an update of the target in place was not finished: it is neither an old version nor a new one."""
+        """Whether an update in place was not finished: the target is neither old nor new."""
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
@@ -263,13 +263,12 @@ class Index:
 
     @staticmethod
     def open(
-        index: Index | _Content,
-        *,
-        max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-        retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-        first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-        headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-        rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+        index: Index | _Content, *, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+        public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0,
+        connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None,
+        bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None,
+        ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None,
+        cancel: Cancel | None = None,
     ) -> Index:
         """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.
 
@@ -458,24 +457,21 @@ def update(
     """
 
 def verify(
-    target: _Path,
-    *,
-    index: Index | _Content,
-    threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str |
-    None = None, retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None, headers:
-    Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int =
-    0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    target: _Path, *, index: Index | _Content, threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None,
+    expect: str | None = None, public_key: str | None = None, retries: int | None = None, connections: int = 0,
+    timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
+    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None,
+    no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None,
+    events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
     """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
 
 def info(
-    index: Index | _Content,
-    *,
-    max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
-    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
-    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
-    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
-    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+    index: Index | _Content, *, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,
+    public_key: str | None = None, retries: int | None = None, connections: int = 0, timeout: float = 0,
+    connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None,
+    bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None,
+    ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None,
+    cancel: Cancel | None = None,
 ) -> Index:
     """Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`; as `Index.open`."""

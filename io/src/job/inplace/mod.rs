@@ -119,7 +119,7 @@ pub(super) fn attempt(shared: &Shared, index: &Arc<Index>) -> Result<()> {
 fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> Result<()> {
     let (target, journal) = (shared.real_target()?, journal_path(shared)?);
     let place = InPlace::open(&shared.disk, &target, &journal)?;
-    place.check_length(index.length())?;
+    place.check_length(index)?;
     let was_there = journal::is_there(&journal)?;
     let mut seeds = Seeds::open(shared, index)?;
     seeds.set_target(place.old());

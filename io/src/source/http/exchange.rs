@@ -124,7 +124,7 @@ impl Shared {
         part.pending.count_exchange();
         let (condition, as_range, head) = {
             let mut state = lock(&self.state);
-            (state.condition.take(), state.as_range, state.head)
+            (state.condition.take(), state.as_range, state.head.clone())
         };
         let asked: &[Range] = if as_range { &[EVERYTHING] } else { &[] };
         let work = async {
@@ -149,9 +149,9 @@ impl Shared {
                         Body::Range(answered) if as_range && answered.offset == 0 => {
                             // Without the length of everything, whoever wants more could not ask for it.
                             let behind = self.total().map(|total| total.saturating_sub(answered.length));
-                            if head.zip(behind).is_none_or(|(little, behind)| behind <= little) {
+                            if head.as_ref().zip(behind).is_none_or(|(is_wanted, behind)| is_wanted(behind)) {
                                 let (_, is_one_connection) = self.target().origin.slots();
-                                match head.and(behind) {
+                                match head.as_ref().and(behind) {
                                     // It comes sooner over this connection than over one that has yet to be made.
                                     Some(behind) if !is_one_connection && behind <= SOON * answered.length => {
                                         next = Some(answered.length);

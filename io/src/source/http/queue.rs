@@ -58,6 +58,9 @@ impl Part {
     }
 }
 
+/// Whether so many bytes behind the beginning are wanted at once.
+type IsWanted = dyn Fn(u64) -> bool + Send + Sync;
+
 /// What changes in a source.
 #[derive(Default)]
 pub(super) struct State {
@@ -79,8 +82,8 @@ pub(super) struct State {
     pub(super) unchanged: bool,
     /// Everything is asked for as a range from 0 on, because the answer says whether there are ranges.
     pub(super) as_range: bool,
-    /// Of everything, only the beginning is wanted, where it can be had and more than this follows.
-    pub(super) head: Option<u64>,
+    /// Of everything, only the beginning is wanted, where it can be had, unless as many bytes as follow are.
+    pub(super) head: Option<Arc<IsWanted>>,
     pub(super) validators: Option<Validators>,
 }
 

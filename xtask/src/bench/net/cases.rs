@@ -39,6 +39,10 @@ pub(super) enum Files {
         length: u64,
         share: u64,
     },
+    /// The old version behind a few new bytes.
+    Prefix {
+        length: u64,
+    },
 }
 
 impl Files {
@@ -47,6 +51,7 @@ impl Files {
             Files::Releases => format!("{} {} to {}", RELEASES.name, RELEASES.old, RELEASES.new),
             Files::Made { length, edits } => format!("{} MiB, {edits} edits", length / MIB),
             Files::Shared { length, share } => format!("{} MiB, {share} %", length / MIB),
+            Files::Prefix { length } => format!("{} MiB behind 777 new bytes", length / MIB),
         }
     }
 
@@ -54,7 +59,7 @@ impl Files {
     pub(super) fn has_new_version_of(&self, other: &Files) -> bool {
         let length = |files: &Files| match files {
             Files::Shared { length, .. } => Some(*length),
-            Files::Releases | Files::Made { .. } => None,
+            Files::Releases | Files::Made { .. } | Files::Prefix { .. } => None,
         };
         self == other || (length(self).is_some() && length(self) == length(other))
     }
@@ -72,6 +77,7 @@ impl Files {
             }
             Files::Made { length, edits } => (*length, Relation::Edits(*edits)),
             Files::Shared { length, share } => (*length, Relation::Share(*share)),
+            Files::Prefix { length } => (*length, Relation::Prefix(777)),
         };
         Ok(corpus::Pair { length, relation }.write(old, new)?)
     }
@@ -107,6 +113,7 @@ impl Case {
     pub(super) fn name(&self) -> String {
         let what = match &self.kind {
             Kind::Update { files: Files::Releases, .. } => "release",
+            Kind::Update { files: Files::Prefix { .. }, .. } => "prefix",
             Kind::Update { .. } => "edits",
             other => other.name(),
         };
@@ -123,13 +130,18 @@ impl Case {
 pub(super) fn all(is_quick: bool) -> Vec<Case> {
     let both = [Protocol::Http1, Protocol::Http2];
     let rounds = if is_quick { 1 } else { 3 };
-    let tools: &[Tool] = if is_quick { &[Tool::Gosync, Tool::Zsync, Tool::Curl] } else { &Tool::ALL };
+    let tools: &[Tool] = match is_quick {
+        true => &[Tool::Gosync, Tool::Flat, Tool::Zsync, Tool::Curl],
+        false => &[Tool::Gosync, Tool::Flat, Tool::Zsync, Tool::Bita, Tool::Curl],
+    };
     let edits = match is_quick {
         true => Files::Made { length: 128 * MIB, edits: 30 },
         false => Files::Made { length: 1024 * MIB, edits: 240 },
     };
+    let prefix = Files::Prefix { length: if is_quick { 64 } else { 512 } * MIB };
     let mut cases = Vec::new();
-    for files in [Files::Releases, edits] {
+    for files in [Files::Releases, edits, prefix] {
+        let tools = if matches!(files, Files::Prefix { .. }) { &tools[..2] } else { tools };
         // What is over soon depends more on which packets were lost.
         let rounds = if files == Files::Releases && !is_quick { 5 } else { rounds };
         for protocol in both {

@@ -5,6 +5,7 @@
 
 pub(super) mod bytes;
 mod cases;
+mod flat;
 mod link;
 mod nginx;
 mod report;
@@ -160,7 +161,8 @@ impl<'a> Bench<'a> {
         let mut points = Vec::new();
         for (variant, run) in self.take_turns(case, &variants)? {
             let mut point = describe(&files.name(), &variant.name, &run);
-            if variant.tool == Tool::Gosync {
+            // What is compared with a flat index has no bound of its own.
+            if variant.tool == Tool::Gosync && !matches!(files, Files::Prefix { .. }) {
                 let bound = 4.0 * line.round_trip.as_secs_f64() + line.time(run.bytes_back) + local;
                 point["local_seconds"] = local.into();
                 point["bound_seconds"] = (1.4 * bound).into();

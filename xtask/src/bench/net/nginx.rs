@@ -125,10 +125,11 @@ fn configuration(server: &str, site: &Path, folder: &Path) -> String {
          client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n\
          uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
          root {site};\n\
-         server {{ listen {server}:8080; }}\n\
+         server {{ listen {server}:8080; location = /flat.gosync {{ max_ranges 0; }} }}\n\
          server {{ listen {server}:8081; max_ranges 1; }}\n\
          server {{ listen {server}:8443 ssl http2; ssl_certificate {folder}/server.pem;\n\
-         ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.2 TLSv1.3; }}\n\
+         ssl_certificate_key {folder}/server.key; ssl_protocols TLSv1.2 TLSv1.3;\n\
+         location = /flat.gosync {{ max_ranges 0; }} }}\n\
          }}\n",
         folder = folder.display(),
         site = site.display(),

@@ -11,6 +11,8 @@ use crate::sh::{Result, Sh, Stop, need, sh, which};
 pub(super) enum Tool {
     /// Ours.
     Gosync,
+    /// Ours, with a flat index that is read whole.
+    Flat,
     /// The same job over HTTP; it knows no HTTPS.
     Zsync,
     /// The same job over HTTP, from an archive of compressed pieces.
@@ -28,6 +30,7 @@ impl Tool {
     pub(super) fn name(self) -> &'static str {
         match self {
             Tool::Gosync => "gosync",
+            Tool::Flat => "gosync, flat index",
             Tool::Zsync => "zsync",
             Tool::Bita => "bita",
             Tool::Curl => "curl",
@@ -42,7 +45,7 @@ impl Tool {
     /// The version that it says it is; `None` where it is not there.
     pub(super) fn version(self, gosync: &Path) -> Option<String> {
         let (program, flag) = match self {
-            Tool::Gosync => (gosync.to_path_buf(), "--version"),
+            Tool::Gosync | Tool::Flat => (gosync.to_path_buf(), "--version"),
             Tool::Zsync => (which("zsync")?, "-V"),
             other => (which(other.name())?, "--version"),
         };
@@ -58,6 +61,7 @@ pub(super) const CONTENT: &str = "content.bin";
 pub(super) fn published(tool: Tool) -> &'static str {
     match tool {
         Tool::Gosync => "content.bin.gosync",
+        Tool::Flat => "flat.gosync",
         Tool::Zsync => "content.bin.zsync",
         Tool::Bita => "content.cba",
         Tool::Curl => CONTENT,
@@ -82,6 +86,11 @@ impl Place<'_> {
         let (new, output) = (self.site.join(CONTENT), self.site.join(published(tool)));
         match tool {
             Tool::Gosync => sh(self.gosync).args("index --quiet -o").arg(output).arg(new).quiet().run(),
+            Tool::Flat => {
+                let tree = self.site.join("tree");
+                sh(self.gosync).args("index --quiet --source content.bin -o").arg(&tree).arg(new).quiet().run()?;
+                super::flat::write(&tree, &output)
+            }
             Tool::Zsync => {
                 let url = Protocol::Http1.url(SERVER, CONTENT);
                 sh(need("zsyncmake")?).arg("-o").arg(output).arg("-u").arg(url).arg(new).quiet().run()
@@ -102,7 +111,7 @@ impl Place<'_> {
         }
         std::fs::create_dir_all(&self.work)?;
         // gosync updates the file where it lies, the others read it and write another.
-        if tool == Tool::Gosync {
+        if matches!(tool, Tool::Gosync | Tool::Flat) {
             std::fs::copy(&self.old, self.result())?;
         }
         Ok(())
@@ -114,7 +123,7 @@ impl Place<'_> {
         let limited = || client.sh("timeout").args("--foreground --kill-after=5").arg(LIMIT);
         let run = |program: &Path| limited().arg(program).env("no_proxy", SERVER);
         Ok(match tool {
-            Tool::Gosync => {
+            Tool::Gosync | Tool::Flat => {
                 let start = run(self.gosync).args("update --json --quiet").arg(self.result()).arg("--index").arg(url);
                 let start = match protocol {
                     Protocol::Http1 | Protocol::OneRange => start,
@@ -146,10 +155,10 @@ impl Place<'_> {
 
 /// Those of the programs that are here, and what is to be said of the others.
 pub(super) fn available() -> Result<(Vec<Tool>, Vec<String>)> {
-    let (mut tools, mut remarks) = (Vec::new(), Vec::new());
+    let (mut tools, mut remarks) = (vec![Tool::Flat], Vec::new());
     for tool in Tool::ALL {
         let found = match tool {
-            Tool::Gosync => Ok(()),
+            Tool::Gosync | Tool::Flat => Ok(()),
             Tool::Bita => crate::setup::cargo_tool("bita").map(drop),
             other => need(other.name()).map(drop),
         };

@@ -116,7 +116,7 @@ impl<'a> Place<'a> {
                 sh(need("zsyncmake")?).arg("-o").arg(output).arg("-u").arg(url).arg(new).quiet().run()
             }
             Tool::Bita => sh(need("bita")?).args("compress --force-create -i").arg(new).arg(output).quiet().run(),
-            Tool::Curl => Ok(()),
+            Tool::Flat | Tool::Curl => Ok(()),
         }
     }
 
@@ -152,7 +152,7 @@ impl<'a> Place<'a> {
     fn command(&self, tool: Tool, protocol: Protocol) -> Result<Sh> {
         let (result, url) = (self.work.join(CONTENT), protocol.url(SERVER, published(tool)));
         Ok(match tool {
-            Tool::Gosync => {
+            Tool::Gosync | Tool::Flat => {
                 let start = sh(self.gosync).args("update --quiet").arg(result).arg("--seed").arg(&self.old);
                 start.arg("--index").arg(url).arg("--ca-file").arg(self.nginx.authority())
             }
