@@ -49,7 +49,7 @@
 
 /* How each structure starts: its size, and zero for everything else. */
 #define GOSYNC_INDEX_OPTIONS_INIT \
-    { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+    { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 0 }
 #define GOSYNC_OPEN_OPTIONS_INIT \
     { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0, NULL, NULL }
@@ -267,6 +267,11 @@ typedef struct {
     uint32_t top_size;
     // 0.
     uint32_t reserved;
+    // `exclude_count` patterns, as in .gitignore, of what of a directory is left out of its index. They come before those in
+    // files .gosyncignore that are in the directory itself. NULL: none.
+    const char *const *exclude;
+    // Number of patterns.
+    size_t exclude_count;
 } gosync_index_options;
 
 // How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -322,7 +327,7 @@ typedef struct {
     const char *public_key;
 } gosync_open_options;
 
-// How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
+// How to verify a file or a directory. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
 typedef struct {
     // Bytes of this structure.
     size_t struct_size;
@@ -598,7 +603,8 @@ const char *gosync_phase_name(uint32_t phase);
 const char *gosync_level_name(uint32_t level);
 
 // Reads the file at `path` once, in parallel, and describes it. It may be a block device, or a pipe: what a pipe gives
-// is copied to an unnamed temporary file first.
+// is copied to an unnamed temporary file first. It may be a directory: its files, directories and links are described, links as
+// they are, and what is neither is left out and told as an event. A file that changes meanwhile is GOSYNC_E_IO.
 //
 // `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 // Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO,
@@ -676,7 +682,15 @@ gosync_status gosync_index_encode(const gosync_index *index,
                                   size_t *written,
                                   gosync_error **error);
 
-// Bytes of the target. 0 for NULL. Thread-safe. Since 0.1.
+// What the index describes: "file", or "tree" for a directory, which gosync_index_verify compares and jobs do not update yet.
+// NULL for NULL. Borrowed until the index is freed. Thread-safe. Since 0.1.
+const char *gosync_index_kind(const gosync_index *index);
+
+// Number of files, directories and links in a directory. 0 for the index of a file, and for NULL. Thread-safe. Since 0.1.
+uint64_t gosync_index_entry_count(const gosync_index *index);
+
+// Bytes of the target; of a directory, those of its files' contents, each once and padded to whole blocks. 0 for NULL.
+// Thread-safe. Since 0.1.
 uint64_t gosync_index_length(const gosync_index *index);
 
 // Bytes of a block. 0 for NULL. Thread-safe. Since 0.1.
@@ -720,7 +734,7 @@ const char *gosync_index_version(const gosync_index *index);
 // Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_signature(const gosync_index *index);
 
-// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL, and for a legacy index,
+// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it; of a directory, that of its listing. NULL for NULL, and for a legacy index,
 // which has none. Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_root_hex(const gosync_index *index);
 
@@ -729,8 +743,8 @@ const char *gosync_index_root_hex(const gosync_index *index);
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_STATE for a legacy index, which has none. Thread-safe. Since 0.1.
 gosync_status gosync_index_root(const gosync_index *index, uint8_t *out, gosync_error **error);
 
-// Compares the file at `path` with what `index` says. A file that differs is no error: the call returns GOSYNC_OK, and
-// gosync_verification_is_match says false.
+// Compares the file at `path`, or the directory if `index` describes one, with what it says. What differs is no error: the
+// call returns GOSYNC_OK, and gosync_verification_is_match says false. Links in a directory are compared, not followed.
 //
 // `options` may be NULL. `*out` is the caller's, freed by gosync_verification_free. Blocks until done or cancelled.
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO, GOSYNC_E_CANCELLED.
@@ -744,16 +758,17 @@ gosync_status gosync_index_verify(const gosync_index *index,
 // Frees an index. Jobs that were made with it go on. NULL is fine. Since 0.1.
 void gosync_index_free(gosync_index *index);
 
-// Whether the file is exactly what the index says. False for NULL. Thread-safe. Since 0.1.
+// Whether the file is exactly what the index says; of a directory, whether everything in the index is. What there is besides
+// in a directory is told as "extra" and does no harm. False for NULL. Thread-safe. Since 0.1.
 bool gosync_verification_is_match(const gosync_verification *verification);
 
-// Bytes that the file has. 0 for NULL. Thread-safe. Since 0.1.
+// Bytes that the file has; of a directory, those in files that are right. 0 for NULL. Thread-safe. Since 0.1.
 uint64_t gosync_verification_length(const gosync_verification *verification);
 
-// Bytes that the file should have. 0 for NULL. Thread-safe. Since 0.1.
+// Bytes that the file should have; of a directory, those of all files in the index. 0 for NULL. Thread-safe. Since 0.1.
 uint64_t gosync_verification_expected_length(const gosync_verification *verification);
 
-// Number of damaged ranges. 0 for NULL. Thread-safe. Since 0.1.
+// Number of damaged ranges of a file; a directory has them by difference. 0 for NULL. Thread-safe. Since 0.1.
 size_t gosync_verification_damaged_count(const gosync_verification *verification);
 
 // Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units.
@@ -764,6 +779,34 @@ gosync_status gosync_verification_damaged_range(const gosync_verification *verif
                                                 uint64_t *offset,
                                                 uint64_t *length,
                                                 gosync_error **error);
+
+// Number of entries in which a directory differs. 0 for a file, and for NULL. Thread-safe. Since 0.1.
+size_t gosync_verification_difference_count(const gosync_verification *verification);
+
+// The path of difference `i`: names from the directory to the entry, with "/" between. In the order of the index, and what
+// that does not know last. NULL for NULL, and if there is no such difference. Borrowed until the verification is freed.
+// Thread-safe. Since 0.1.
+const char *gosync_verification_difference_path(const gosync_verification *verification,
+                                                size_t i);
+
+// In what entry `i` differs: "missing", "changed", "type" (a directory instead of a file, for instance), "mode" (the
+// executable bit), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
+// Borrowed until the verification is freed. Thread-safe. Since 0.1.
+const char *gosync_verification_difference_what(const gosync_verification *verification, size_t i);
+
+// Number of ranges that the file of difference `i` does not have right. 0 for NULL, and if there is no such difference.
+// Thread-safe. Since 0.1.
+size_t gosync_verification_difference_damaged_count(const gosync_verification *verification, size_t i);
+
+// Writes damaged range `j` of the file of difference `i` to `*offset` and `*length`. The ranges are ascending, in whole blocks.
+//
+// Errors: GOSYNC_E_ARGUMENT (NULL, no such difference, or no such range). Thread-safe. Since 0.1.
+gosync_status gosync_verification_difference_damaged_range(const gosync_verification *verification,
+                                                           size_t i,
+                                                           size_t j,
+                                                           uint64_t *offset,
+                                                           uint64_t *length,
+                                                           gosync_error **error);
 
 // Whether an update of the file in place was not finished: it is neither an old version nor a new one. False for NULL.
 // Thread-safe. Since 0.1.

@@ -17,6 +17,10 @@ export const version: string = native.version();
 /** What a target *is*: its length, its digest, and the checksums of its blocks. */
 export class Index {
   readonly #handle: native.IndexHandle;
+  /** What it describes: a file, or a directory as a tree. */
+  readonly kind: 'file' | 'tree';
+  /** Number of files, directories and links in a directory; 0 for a file. */
+  readonly entryCount: number;
   /** Bytes of the target. */
   readonly length: number;
   /** The BLAKE3 hash of the target, in hexadecimal; `undefined` in a legacy index, which has none. */
@@ -46,6 +50,8 @@ export class Index {
 
   private constructor(handle: native.IndexHandle, facts: native.IndexFacts) {
     this.#handle = handle;
+    this.kind = facts.kind;
+    this.entryCount = facts.entryCount;
     this.length = facts.length;
     this.root = facts.root;
     this.format = facts.format;
@@ -79,7 +85,7 @@ export class Index {
     return there(outcome.bytes);
   }
 
-  /** Compares a file with this index. */
+  /** Compares a file or directory with this index. */
   async verify(path: Path, options?: Watch & { threads?: number | undefined }): Promise<Verification> {
     return verify({ ...input.options(options, 'options'), target: path, index: this });
   }
@@ -95,7 +101,7 @@ export class Index {
   }
 }
 
-/** Reads a file (or bytes) once and describes it. Bytes are copied first. */
+/** Reads a file, a directory or bytes once and describes it. Bytes are copied first. */
 export async function index(content: Path | Uint8Array, options?: IndexOptions): Promise<Index> {
   const given = input.options(options, 'options');
   const from = content instanceof Uint8Array ? { bytes: content } : { path: input.path(content, 'content') };
@@ -109,6 +115,7 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
     version: input.maybe(given.version, 'version', input.text),
     sign: input.maybe(given.sign, 'sign', input.path),
     signPassword: input.maybe(given.signPassword, 'signPassword', input.text),
+    exclude: input.list(given.exclude, 'exclude', 'strings', input.text),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);
@@ -129,7 +136,7 @@ export async function update(options: UpdateOptions): Promise<Statistics> {
   return there(outcome.statistics);
 }
 
-/** Compares `target` with an index. A file that differs is a finding, not an error. */
+/** Compares `target`, a file or directory, with an index. What differs is a finding, not an error. */
 export async function verify(options: VerifyOptions): Promise<Verification> {
   const given = input.options(options, 'options');
   const watch = input.watch(given);

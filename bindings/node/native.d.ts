@@ -10,10 +10,20 @@ export declare class CancelHandle {
 
 /** What to index: one member is there. */
 export interface ContentInput {
-  /** A file. */
+  /** A file or directory. */
   path?: string
   /** Bytes; copied. */
   bytes?: Uint8Array
+}
+
+/** An entry in which a directory differs. */
+export interface DifferenceInfo {
+  /** Names from the directory to the entry. */
+  path: string
+  /** In what it differs. */
+  what: 'missing' | 'changed' | 'type' | 'mode' | 'extra'
+  /** What is not right in a file. */
+  damaged: Array<RangeInfo>
 }
 
 /** Something worth telling. */
@@ -40,6 +50,10 @@ export interface Failure {
 
 /** What an index says. */
 export interface IndexFacts {
+  /** What it describes. */
+  kind: 'file' | 'tree'
+  /** Files, directories and links of a directory. */
+  entryCount: number
   /** Bytes of the target. */
   length: number
   /** The BLAKE3 of the target, in hexadecimal; a legacy index has none. */
@@ -93,6 +107,8 @@ export interface IndexInput {
   sign?: string
   /** The password of that key. */
   signPassword?: string
+  /** Patterns of what of a directory is left out. */
+  exclude?: Array<string>
 }
 
 /** How to plan and run an update. */
@@ -363,6 +379,8 @@ export interface VerificationInfo {
   expectedLength: number
   /** What is not right. */
   damaged: Array<RangeInfo>
+  /** The entries in which a directory differs. */
+  differences: Array<DifferenceInfo>
   /** Whether an update of the file in place was not finished. */
   unfinished: boolean
 }
@@ -381,7 +399,7 @@ export interface Wants {
   events: boolean
 }
 
-/** Reads a file or bytes, and describes them. */
+/** Reads a file, a directory or bytes, and describes them. */
 export declare function buildIndex(content: ContentInput, options: IndexInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Checks that an index is what the options demand. */
@@ -405,7 +423,7 @@ export declare function runUpdate(index: IndexHandle, source: SourceInput, mirro
 /** Writes an index to a file. */
 export declare function saveIndex(index: IndexHandle, path: string, tell: (arg: Message) => void): Promise<Outcome>
 
-/** Compares a file with an index. */
+/** Compares a file or directory with an index. */
 export declare function verifyFile(index: IndexHandle, path: string, options: VerifyInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
 
 /** The version of the library. */

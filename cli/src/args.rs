@@ -51,13 +51,13 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Describe FILE in an index, to be published beside it
+    /// Describe FILE, or a directory, in an index, to be published beside it
     Index(IndexArgs),
     /// Say what an update would take from where; fetch and write nothing but the index
     Plan(UpdateArgs),
     /// Make TARGET what the index says; the old TARGET stays until the new one is complete and verified
     Update(UpdateArgs),
-    /// Compare TARGET with an index
+    /// Compare TARGET, a file or directory, with an index
     Verify(VerifyArgs),
     /// Show what an index says
     Info(InfoArgs),
@@ -65,10 +65,10 @@ pub(crate) enum Verb {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct IndexArgs {
-    /// The file to describe; also a block device or a pipe, or - for standard input (then with -o)
+    /// The file or directory to describe; also a block device or a pipe, or - for standard input (then with -o)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where to write the index [default: FILE.gosync, for a regular file]
+    /// Where to write the index [default: FILE.gosync, for a regular file or a directory]
     #[arg(short, long, value_name = "INDEX")]
     pub(crate) output: Option<PathBuf>,
     /// Bytes of a block, a power of two from 1KiB to 32KiB: smaller finds more, and makes a larger index
@@ -80,7 +80,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
     top_size: u32,
     /// Where receivers find the content: a name relative to the index, or a URL; "" writes none
-    /// [default: the name of FILE, for a regular file]
+    /// [default: the name of FILE, for a regular file or a directory]
     #[arg(long, value_name = "NAME|URL")]
     pub(crate) source: Option<String>,
     /// What the index is written as: gosync, or legacy for the format 0.2, which takes blocks of any size, says
@@ -101,6 +101,10 @@ pub(crate) struct IndexArgs {
     /// terminal, if the key is encrypted]
     #[arg(long, value_name = "PASSWORD|@FILE", requires = "sign")]
     sign_password: Option<Secret>,
+    /// What of a directory is left out, a pattern as in .gitignore; may be given several times, and comes before the lines of
+    /// files .gosyncignore in the directory [default: nothing]
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,7 +184,7 @@ pub(crate) struct UpdateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// The file to compare
+    /// The file to compare, or the directory if the index describes one
     #[arg(value_name = "TARGET")]
     pub(crate) target: PathBuf,
     /// The index to compare with: a path or URL
@@ -248,6 +252,7 @@ impl Common {
             version: args.version.clone(),
             sign: args.sign.clone(),
             sign_password: args.sign_password()?,
+            exclude: args.exclude.clone(),
             observer: observer.clone(),
         })
     }

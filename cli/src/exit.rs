@@ -17,10 +17,10 @@ pub(crate) const CANCELLED: u8 = 130;
 type Row = (u8, &'static str, &'static [ErrorKind]);
 
 const TABLE: &[Row] = &[
-    (OK, "done; for verify: the file is what the index says", &[]),
+    (OK, "done; for verify: the file or directory is what the index says", &[]),
     (
         DIFFERENT,
-        "verify: the file differs; else: content is not what the index says, or the index not what was demanded",
+        "verify: the file or directory differs; else: content is not what the index says, or the index not what was demanded",
         &[ErrorKind::Mismatch],
     ),
     (USAGE, "wrong use: arguments that make no sense", &[ErrorKind::Argument, ErrorKind::State]),

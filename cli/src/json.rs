@@ -1,7 +1,7 @@
 //! The shapes of `--json`: one object per line, named by its `event`.
 //! Field names are those of the library (`gosync_io::Progress`, `Event`, `Plan`, `Statistics`).
 
-use gosync_io::{Error, Event, Origin, Piece, Progress, Range};
+use gosync_io::{Difference, Error, Event, Origin, Piece, Progress, Range};
 use serde_json::{Map, Value, json};
 
 /// A moment of the work.
@@ -48,6 +48,12 @@ pub(crate) fn error(error: &Error) -> Value {
 /// A range of the target.
 pub(crate) fn range(range: &Range) -> Value {
     json!({ "offset": range.offset, "length": range.length })
+}
+
+/// An entry in which a directory differs.
+pub(crate) fn difference(difference: &Difference) -> Value {
+    let damaged: Value = difference.damaged.iter().map(range).collect();
+    json!({ "path": difference.path, "what": difference.what.name(), "damaged": damaged })
 }
 
 /// A piece of a plan.

@@ -43,17 +43,23 @@ fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outco
     };
     gosync_io::save_index(&index, &path)?;
     let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(&index));
+    let outcome = contents(outcome, &index);
     Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
 }
 
-/// `FILE.gosync`, whatever FILE ends in. Only a file has a place where its index is looked for.
+/// `FILE.gosync`, whatever FILE ends in. Only a file or directory has a place where its index is looked for.
 fn beside(file: &Path) -> Result<PathBuf> {
     let is_special = || file.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir());
     if file == Path::new("-") || is_special() {
         let text = "what is described is not a regular file; say with -o where to write its index";
         return Err(Error::new(ErrorKind::Argument, text).with("path", file.display()));
     }
-    let mut name = file.as_os_str().to_owned();
+    if file.file_name().is_none() {
+        let text = "the directory is named by no name of its own; say with -o where to write its index";
+        return Err(Error::new(ErrorKind::Argument, text).with("path", file.display()));
+    }
+    // Without a slash at the end.
+    let mut name = file.components().as_path().as_os_str().to_owned();
     name.push(".gosync");
     Ok(name.into())
 }
@@ -70,6 +76,14 @@ fn check_output(file: &Path, output: &Path) -> Result<()> {
         return Err(
             Error::new(ErrorKind::Argument, "the index cannot be written over a folder").with("path", output.display())
         );
+    }
+    let above = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if file.is_dir()
+        && let (Ok(file), Ok(above)) = (file.canonicalize(), above.canonicalize())
+        && above.starts_with(file)
+    {
+        let text = "the index would be in the directory that it describes; say with -o where else to write it";
+        return Err(Error::new(ErrorKind::Argument, text).with("path", output.display()));
     }
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match folder.metadata() {
@@ -189,10 +203,12 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
         .field("length", found.length)
         .field("expected_length", found.expected_length)
         .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
+        .field("differences", found.differences.iter().map(json::difference).collect::<Value>())
         .field("unfinished", found.unfinished)
         .field("root", index.root().map(|root| root.to_string()));
     if found.is_match() {
-        return Ok(outcome.row("match", target).row("root", root_text(&index)));
+        let outcome = outcome.row("match", target).row("root", root_text(&index));
+        return Ok(differences(outcome, &found));
     }
     if !args.repair {
         return Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found));
@@ -215,7 +231,7 @@ const UNFINISHED: &str = "an update in place ended early; run it again to finish
 fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
     /// Ranges that a person may still want to read; programs get all of them.
     const SHOWN: usize = 20;
-    if found.length != found.expected_length {
+    if found.length != found.expected_length && found.differences.is_empty() {
         outcome = outcome.row("length", text::bytes(found.length)).row("expected", text::bytes(found.expected_length));
     }
     if found.unfinished {
@@ -224,9 +240,28 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
     for range in found.damaged.iter().take(SHOWN) {
         outcome = outcome.row("damaged", format!("offset {}, length {}", range.offset, text::bytes(range.length)));
     }
-    match found.damaged.len().saturating_sub(SHOWN) {
+    let outcome = match found.damaged.len().saturating_sub(SHOWN) {
         0 => outcome,
         more => outcome.row("damaged", format!("and {more} more ranges (--json lists all)")),
+    };
+    differences(outcome, found)
+}
+
+/// The rows that say in what a directory differs.
+fn differences(mut outcome: Outcome, found: &Verification) -> Outcome {
+    /// Entries that a person may still want to read; programs get all of them.
+    const SHOWN: usize = 100;
+    for difference in found.differences.iter().take(SHOWN) {
+        let bytes: u64 = difference.damaged.iter().map(|range| range.length).sum();
+        let damage = match difference.damaged.len() {
+            0 => String::new(),
+            count => format!(" ({} in {count} places)", text::short_bytes(bytes)),
+        };
+        outcome = outcome.row(difference.what.name(), format!("{}{damage}", difference.path));
+    }
+    match found.differences.len().saturating_sub(SHOWN) {
+        0 => outcome,
+        more => outcome.row("and", format!("{more} more entries (--json lists all)")),
     }
 }
 
@@ -235,7 +270,7 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
     let index = open_index(&args.index, &options)?;
     let origin = index.origin().map(gosync_io::without_secrets);
     let outcome = Outcome::new("info")
-        .row("kind", "file")
+        .row("kind", index.kind())
         .row("format", index.format().name())
         .row("length", text::bytes(index.length()))
         .row("root", root_text(&index))
@@ -249,7 +284,8 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("version", index.version().unwrap_or("none"))
         .row("signature", signature(&index, &options))
         .row("origin", origin.as_deref().unwrap_or("none"));
-    Ok(describe(outcome.field("kind", "file"), &index).field("origin", origin))
+    let outcome = contents(outcome, &index);
+    Ok(describe(outcome, &index).field("origin", origin))
 }
 
 /// What there is to say of the signature: an index with a wrong one was not opened, if a key was given.
@@ -261,9 +297,19 @@ fn signature(index: &Index, options: &OpenOptions) -> &'static str {
     }
 }
 
+/// The rows that say what is in a directory.
+fn contents(outcome: Outcome, index: &Index) -> Outcome {
+    match index.listing() {
+        Some(listing) => outcome.row("entries", listing.count().to_string()).row("bytes", text::bytes(listing.total())),
+        None => outcome,
+    }
+}
+
 /// The fields of an index.
 fn describe(outcome: Outcome, index: &Index) -> Outcome {
     outcome
+        .field("kind", index.kind())
+        .field("entry_count", index.listing().map_or(0, |listing| listing.count()))
         .field("format", index.format().name())
         .field("length", index.length())
         .field("root", index.root().map(|root| root.to_string()))

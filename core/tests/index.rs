@@ -3,6 +3,8 @@
 
 #[path = "index/damage.rs"]
 mod damage;
+#[path = "index/listing.rs"]
+mod listing;
 #[path = "index/publisher.rs"]
 mod publisher;
 #[path = "index/reference.rs"]

@@ -1,4 +1,4 @@
-//! `gosync_index`: what the target is. Built, opened, saved, asked, compared with a file.
+//! `gosync_index`: what the target is. Built, opened, saved, asked, compared with a file or directory.
 
 use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct gosync_index {
     origin: Option<CString>,
     root_hex: Option<CString>,
     format: CString,
+    kind: CString,
     name: Option<CString>,
     version: Option<CString>,
     signature: Option<CString>,
@@ -37,6 +38,7 @@ impl gosync_index {
             origin: index.origin().map(|origin| c_string(&without_secrets(origin))),
             root_hex: index.root().map(|root| c_string(&root.to_string())),
             format: c_string(index.format().name()),
+            kind: c_string(index.kind()),
             name: index.name().map(c_string),
             version: index.version().map(c_string),
             signature: index.signature().map(c_string),
@@ -46,7 +48,8 @@ impl gosync_index {
 }
 
 /// Reads the file at `path` once, in parallel, and describes it. It may be a block device, or a pipe: what a pipe gives
-/// is copied to an unnamed temporary file first.
+/// is copied to an unnamed temporary file first. It may be a directory: its files, directories and links are described, links as
+/// they are, and what is neither is left out and told as an event. A file that changes meanwhile is GOSYNC_E_IO.
 ///
 /// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 /// Errors: GOSYNC_E_ARGUMENT (NULL, a bad option), GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO,
@@ -240,7 +243,23 @@ fn too_small(size: usize, capacity: usize) -> Error {
     Error::new(ErrorKind::Limit, "the buffer is too small for the index").with("size", size).with("capacity", capacity)
 }
 
-/// Bytes of the target. 0 for NULL. Thread-safe. Since 0.1.
+/// What the index describes: "file", or "tree" for a directory, which gosync_index_verify compares and jobs do not update yet.
+/// NULL for NULL. Borrowed until the index is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_kind(index: *const gosync_index) -> *const c_char {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, std::ptr::null(), |index| index.kind.as_ptr()) }
+}
+
+/// Number of files, directories and links in a directory. 0 for the index of a file, and for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_index_entry_count(index: *const gosync_index) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(index, 0, |index| index.index.listing().map_or(0, |listing| listing.count())) }
+}
+
+/// Bytes of the target; of a directory, those of its files' contents, each once and padded to whole blocks. 0 for NULL.
+/// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_length(index: *const gosync_index) -> u64 {
     // SAFETY: NULL or live, as the header asks.
@@ -338,7 +357,7 @@ pub unsafe extern "C" fn gosync_index_signature(index: *const gosync_index) -> *
     }
 }
 
-/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it. NULL for NULL, and for a legacy index,
+/// The BLAKE3 hash of the target as 64 hexadecimal digits, as b3sum prints it; of a directory, that of its listing. NULL for NULL, and for a legacy index,
 /// which has none. Borrowed until the index is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_root_hex(index: *const gosync_index) -> *const c_char {
@@ -368,8 +387,8 @@ pub unsafe extern "C" fn gosync_index_root(
     }
 }
 
-/// Compares the file at `path` with what `index` says. A file that differs is no error: the call returns GOSYNC_OK, and
-/// gosync_verification_is_match says false.
+/// Compares the file at `path`, or the directory if `index` describes one, with what it says. What differs is no error: the
+/// call returns GOSYNC_OK, and gosync_verification_is_match says false. Links in a directory are compared, not followed.
 ///
 /// `options` may be NULL. `*out` is the caller's, freed by gosync_verification_free. Blocks until done or cancelled.
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO, GOSYNC_E_CANCELLED.
@@ -390,7 +409,7 @@ pub unsafe extern "C" fn gosync_index_verify(
             out.check()?;
             let index = object(index, "index")?.index.clone();
             let path = read_path(path, "path")?;
-            out.put(gosync_verification(verify_file(&path, &index, &options)?))
+            out.put(gosync_verification::new(verify_file(&path, &index, &options)?))
         })
     }
 }

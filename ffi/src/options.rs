@@ -65,6 +65,11 @@ pub struct gosync_index_options {
     pub top_size: u32,
     /// 0.
     pub reserved: u32,
+    /// `exclude_count` patterns, as in .gitignore, of what of a directory is left out of its index. They come before those in
+    /// files .gosyncignore that are in the directory itself. NULL: none.
+    pub exclude: *const *const c_char,
+    /// Number of patterns.
+    pub exclude_count: usize,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -165,7 +170,7 @@ pub struct gosync_job_options {
     pub journal: *const c_char,
 }
 
-/// How to verify a file. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
+/// How to verify a file or a directory. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct gosync_verify_options {
@@ -191,6 +196,11 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
         if options.reserved != 0 {
             return Err(argument("options.reserved", "is not 0"));
         }
+        let patterns = list(options.exclude, options.exclude_count, "options.exclude")?;
+        let pattern = |&pattern: &*const c_char| {
+            let text = optional_text(pattern, "options.exclude")?;
+            text.map(str::to_owned).ok_or_else(|| argument("options.exclude", "has a pattern that is NULL"))
+        };
         Ok(IndexOptions {
             block_size: options.block_size,
             top_size: options.top_size,
@@ -202,6 +212,7 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             version: optional_text(options.version, "options.version")?.map(str::to_owned),
             sign: optional_path(options.sign, "options.sign")?,
             sign_password: optional_text(options.sign_password, "options.sign_password")?.map(str::to_owned),
+            exclude: patterns.iter().map(pattern).collect::<Result<_>>()?,
             observer,
         })
     }

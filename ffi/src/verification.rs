@@ -1,40 +1,55 @@
-//! `gosync_verification`: what a comparison of a file with an index found.
+//! `gosync_verification`: what a comparison of a file or directory with an index found.
+
+use std::ffi::{CString, c_char};
 
 use gosync_io::Verification;
 
 use crate::error::gosync_error;
-use crate::guard::{argument, call, free, get, object, place};
+use crate::guard::{argument, c_string, call, free, get, object, place};
 use crate::status::gosync_status;
 
 /// What gosync_index_verify found. Immutable, so that any thread may read it.
-pub struct gosync_verification(pub(crate) Verification);
+pub struct gosync_verification {
+    found: Verification,
+    /// Path and kind of each difference.
+    texts: Vec<(CString, CString)>,
+}
 
-/// Whether the file is exactly what the index says. False for NULL. Thread-safe. Since 0.1.
+impl gosync_verification {
+    pub(crate) fn new(found: Verification) -> Self {
+        let texts = found.differences.iter();
+        let texts = texts.map(|difference| (c_string(&difference.path), c_string(difference.what.name()))).collect();
+        gosync_verification { found, texts }
+    }
+}
+
+/// Whether the file is exactly what the index says; of a directory, whether everything in the index is. What there is besides
+/// in a directory is told as "extra" and does no harm. False for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_is_match(verification: *const gosync_verification) -> bool {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, false, |verification| verification.0.is_match()) }
+    unsafe { get(verification, false, |verification| verification.found.is_match()) }
 }
 
-/// Bytes that the file has. 0 for NULL. Thread-safe. Since 0.1.
+/// Bytes that the file has; of a directory, those in files that are right. 0 for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_length(verification: *const gosync_verification) -> u64 {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, 0, |verification| verification.0.length) }
+    unsafe { get(verification, 0, |verification| verification.found.length) }
 }
 
-/// Bytes that the file should have. 0 for NULL. Thread-safe. Since 0.1.
+/// Bytes that the file should have; of a directory, those of all files in the index. 0 for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_expected_length(verification: *const gosync_verification) -> u64 {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, 0, |verification| verification.0.expected_length) }
+    unsafe { get(verification, 0, |verification| verification.found.expected_length) }
 }
 
-/// Number of damaged ranges. 0 for NULL. Thread-safe. Since 0.1.
+/// Number of damaged ranges of a file; a directory has them by difference. 0 for NULL. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_damaged_count(verification: *const gosync_verification) -> usize {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, 0, |verification| verification.0.damaged.len()) }
+    unsafe { get(verification, 0, |verification| verification.found.damaged.len()) }
 }
 
 /// Writes damaged range `i` to `*offset` and `*length`. The ranges are ascending, in whole units.
@@ -51,8 +66,83 @@ pub unsafe extern "C" fn gosync_verification_damaged_range(
     // SAFETY: all pointers are as the header asks.
     unsafe {
         call(error, || {
-            let damaged = &object(verification, "verification")?.0.damaged;
+            let damaged = &object(verification, "verification")?.found.damaged;
             let range = damaged.get(i).ok_or_else(|| argument("i", "is not below the number of ranges"))?;
+            let (offset, length) = (place(offset, "offset")?, place(length, "length")?);
+            offset.write(range.offset);
+            length.write(range.length);
+            Ok(())
+        })
+    }
+}
+
+/// Number of entries in which a directory differs. 0 for a file, and for NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_difference_count(verification: *const gosync_verification) -> usize {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(verification, 0, |verification| verification.texts.len()) }
+}
+
+/// The path of difference `i`: names from the directory to the entry, with "/" between. In the order of the index, and what
+/// that does not know last. NULL for NULL, and if there is no such difference. Borrowed until the verification is freed.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_difference_path(
+    verification: *const gosync_verification,
+    i: usize,
+) -> *const c_char {
+    let null = std::ptr::null();
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(verification, null, |verification| verification.texts.get(i).map_or(null, |(path, _)| path.as_ptr())) }
+}
+
+/// In what entry `i` differs: "missing", "changed", "type" (a directory instead of a file, for instance), "mode" (the
+/// executable bit), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
+/// Borrowed until the verification is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_difference_what(
+    verification: *const gosync_verification,
+    i: usize,
+) -> *const c_char {
+    let null = std::ptr::null();
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(verification, null, |verification| verification.texts.get(i).map_or(null, |(_, what)| what.as_ptr())) }
+}
+
+/// Number of ranges that the file of difference `i` does not have right. 0 for NULL, and if there is no such difference.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_difference_damaged_count(
+    verification: *const gosync_verification,
+    i: usize,
+) -> usize {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe {
+        get(verification, 0, |verification| {
+            verification.found.differences.get(i).map_or(0, |difference| difference.damaged.len())
+        })
+    }
+}
+
+/// Writes damaged range `j` of the file of difference `i` to `*offset` and `*length`. The ranges are ascending, in whole blocks.
+///
+/// Errors: GOSYNC_E_ARGUMENT (NULL, no such difference, or no such range). Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_verification_difference_damaged_range(
+    verification: *const gosync_verification,
+    i: usize,
+    j: usize,
+    offset: *mut u64,
+    length: *mut u64,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let differences = &object(verification, "verification")?.found.differences;
+            let difference =
+                differences.get(i).ok_or_else(|| argument("i", "is not below the number of differences"))?;
+            let range = difference.damaged.get(j).ok_or_else(|| argument("j", "is not below the number of ranges"))?;
             let (offset, length) = (place(offset, "offset")?, place(length, "length")?);
             offset.write(range.offset);
             length.write(range.length);
@@ -66,7 +156,7 @@ pub unsafe extern "C" fn gosync_verification_damaged_range(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_unfinished(verification: *const gosync_verification) -> bool {
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, false, |verification| verification.0.unfinished) }
+    unsafe { get(verification, false, |verification| verification.found.unfinished) }
 }
 
 /// Frees a verification. NULL is fine. Since 0.1.

@@ -1,6 +1,7 @@
 //! What the fuzz targets do with an input. `targets/` hands them the engine's inputs, `tests/replay.rs` the committed ones.
 //! A target must end without a panic for every input; what it asserts holds for every input.
 
+mod listing;
 mod parts;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use gosync_core::index::{BuildOptions, PublicKey, UNIT};
 use gosync_core::matching::{self, Observe};
 use gosync_core::{Error, Index, Origin, ReadAt, Result};
 
+pub use listing::listing;
 pub use parts::{front, groups};
 
 /// What is done with an input.
@@ -22,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("groups", groups),
     ("index", index),
     ("legacy", legacy),
+    ("listing", listing),
     ("matching", matching),
     ("multipart", multipart),
     ("signature", signature),
@@ -30,6 +33,8 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
 const PREAMBLE: usize = 40;
 const LINE: usize = 16;
+/// The section with the listing of a tree.
+const LISTING: u16 = 24;
 
 /// A minisign key whose secret half was thrown away.
 const PUBLIC_KEY: &str = "RWQxcXKvZ86DfuXaqje8FtKORwtvS6z4VOWohREMTN/qkJzi+RcniXJr";
@@ -103,7 +108,7 @@ pub(crate) fn with_right_checks(input: &[u8]) -> Vec<u8> {
         let Some(end) = usize::try_from(length).ok().and_then(|length| content.checked_add(length)) else { break };
         let Some(section) = bytes.get(content..end) else { break };
         let kind = u16::from_le_bytes([bytes[line], bytes[line + 1]]);
-        if kind < 16 {
+        if kind < 16 || kind == LISTING {
             let check = blake3::hash(section);
             bytes[line + 4..line + 8].copy_from_slice(&check.as_bytes()[..4]);
         }

@@ -21,6 +21,7 @@ mod seed;
 mod signing;
 pub mod source;
 mod spool;
+mod tree;
 #[cfg(test)]
 mod tests {
     mod power;
@@ -35,8 +36,8 @@ pub use source::fuzzing;
 pub use cancel::Cancel;
 pub use gosync_core::index::{Format, PublicKey};
 pub use gosync_core::{
-    Digest, Error, ErrorKind, Index, Link, Origin, Piece, Plan, Range, ReadAt, Request, Result, Sink, Source, Strategy,
-    Supply,
+    Digest, EntryKind, Error, ErrorKind, Index, Link, Listing, Origin, Piece, Plan, Range, ReadAt, Request, Result,
+    Sink, Source, Strategy, Supply,
 };
 pub use job::Job;
 pub use location::without_secrets;
@@ -46,5 +47,6 @@ pub use output::Keep;
 pub use report::{Event, Level, Observer, OnEvent, OnProgress, Phase, Progress, Statistics};
 pub use seed::FileReader;
 pub use signing::needs_password;
+pub use tree::{Difference, What};
 pub use trust::check_index;
 pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};

@@ -140,7 +140,9 @@ pub(crate) fn named_source(
 /// demanded of the new one.
 pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Index>> {
     let options = OpenOptions { index_cache: None, ..trust::as_before(index, options) };
-    index.origin().map(|origin| open_index(origin, &options)).transpose()
+    let newer = index.origin().map(|origin| open_index(origin, &options)).transpose()?;
+    newer.iter().try_for_each(|newer| newer.check_file("update"))?;
+    Ok(newer)
 }
 
 /// `source` together with its mirrors, of content that is verified in units of so many bytes.

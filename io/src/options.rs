@@ -33,6 +33,9 @@ pub struct IndexOptions {
     pub sign: Option<PathBuf>,
     /// The password of that key. `None`: it is not encrypted.
     pub sign_password: Option<String>,
+    /// What of a directory is left out of its index: patterns as in `.gitignore`, before those in files `.gosyncignore` that
+    /// are in the directory itself.
+    pub exclude: Vec<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -48,6 +51,7 @@ impl fmt::Debug for IndexOptions {
             .field("name", &self.name)
             .field("version", &self.version)
             .field("sign", &self.sign)
+            .field("exclude", &self.exclude)
             .finish_non_exhaustive()
     }
 }
@@ -162,7 +166,7 @@ pub struct JobOptions {
     pub observer: Observer,
 }
 
-/// How to verify a file.
+/// How to verify a file or a directory.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
     /// Worker threads. 0 uses all cores.

@@ -97,6 +97,12 @@ impl FileReader {
         Ok(FileReader { file, path: path.to_owned(), length, what: what.to_owned(), is_sparse })
     }
 
+    /// What the system says of the open file now.
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
+        let what = format!("cannot read the {}", self.what);
+        self.file.metadata().map_err(|cause| Error::from_io(cause, &what, self.path.display()))
+    }
+
     /// Bytes that the file has now, where the system tells.
     pub(crate) fn length_now(&self) -> Option<u64> {
         let metadata = self.file.metadata().ok()?;

@@ -1,4 +1,4 @@
-//! The verbs that are one call: index a file, save an index, verify a file.
+//! The verbs that are one call: index a file or directory, save an index, verify a file or directory.
 
 use std::io::Read;
 use std::path::Path;
@@ -18,17 +18,23 @@ use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
 use crate::seed::{FileReader, Kind};
 use crate::signing::SigningKey;
+use crate::tree::{self, Difference, What};
 use crate::{spool, trust};
 
-/// Reads `path` once and describes it: a regular file, a block device, or what a pipe gives (which is copied to an
-/// unnamed temporary file first). The index names a regular file, unless the options say otherwise.
+/// Reads `path` once and describes it: a regular file, a block device, what a pipe gives (which is copied to an
+/// unnamed temporary file first), or a directory with all that is in it. The index names a regular file or directory,
+/// unless the options say otherwise.
 pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
     // A name that an index cannot hold is no reason to fail: nobody asked for it. Nor is a device's or a pipe's of use.
     let fits = |name: &&str| !name.contains(char::is_control);
-    let own_name = match Kind::at(path, "file")? {
-        Kind::File => path.file_name().and_then(|name| name.to_str()).filter(fits).map(str::to_owned),
+    let kind = Kind::at(path, "file")?;
+    let own_name = match kind {
+        Kind::File | Kind::Folder => path.file_name().and_then(|name| name.to_str()).filter(fits).map(str::to_owned),
         _ => None,
     };
+    if kind == Kind::Folder {
+        return index_folder(path, options, options.source.clone().or(own_name));
+    }
     let reader = spool::open(path, "file", &options.observer.in_turn(&Arc::default()))?;
     // The legacy format has no room for it.
     let own_name = own_name.filter(|_| options.format == Format::Gosync);
@@ -56,45 +62,86 @@ pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
     build(&Slice(bytes), options, options.source.clone())
 }
 
+fn index_folder(path: &Path, options: &IndexOptions, source: Option<String>) -> Result<Index> {
+    if options.format == Format::Legacy {
+        let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a directory");
+        return Err(error.with("option", "format"));
+    }
+    let making = Making::new(options, source)?;
+    let index = tree::describe(path, options, &making.observer, &making.pool, |payload, block_size| {
+        making.levels(payload, block_size)
+    })?;
+    making.finish(index)
+}
+
 fn build(reader: &dyn ReadAt, options: &IndexOptions, source: Option<String>) -> Result<Index> {
-    let observer = options.observer.in_turn(&Arc::default());
-    observer.cancel.check()?;
-    // First: a key that cannot be used is seen before all is read in vain.
-    let password = options.sign_password.as_deref();
-    if options.sign.is_some() && options.format == Format::Legacy {
-        let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
-        return Err(error.with("option", "sign"));
+    let making = Making::new(options, source)?;
+    let index = making.levels(reader, options.block_size)?;
+    making.finish(index)
+}
+
+/// What an index is made with.
+struct Making<'a> {
+    options: &'a IndexOptions,
+    source: Option<String>,
+    observer: Observer,
+    meter: Meter,
+    key: Option<SigningKey>,
+    pool: rayon::ThreadPool,
+}
+
+impl<'a> Making<'a> {
+    fn new(options: &'a IndexOptions, source: Option<String>) -> Result<Making<'a>> {
+        let observer = options.observer.in_turn(&Arc::default());
+        observer.cancel.check()?;
+        // First: a key that cannot be used is seen before all is read in vain.
+        let password = options.sign_password.as_deref();
+        if options.sign.is_some() && options.format == Format::Legacy {
+            let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
+            return Err(error.with("option", "sign"));
+        }
+        let key = options.sign.as_deref().map(|path| SigningKey::read(path, password)).transpose()?;
+        let meter = Meter::new(&observer);
+        meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Indexing, true));
+        Ok(Making { options, source, observer, meter, key, pool: pool(options.threads)? })
     }
-    let key = options.sign.as_deref().map(|path| SigningKey::read(path, password)).transpose()?;
-    let meter = Meter::new(&observer);
-    let total = reader.length();
-    meter.update(|progress| {
-        (progress.phase, progress.cancellable, progress.total) = (Phase::Indexing, true, total);
-    });
-    let done = AtomicU64::new(0);
-    let advance = |bytes: u64| {
-        let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        meter.update(|progress| progress.fraction = share(done, total));
-        observer.cancel.check()
-    };
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (name, version) = (given(&options.name), given(&options.version));
-    let build = BuildOptions {
-        block_size: options.block_size,
-        top_size: options.top_size,
-        format: options.format,
-        source: given(&source),
-        name,
-        version,
-    };
-    let mut index = pool(options.threads)?.install(|| Index::build(reader, &build, &advance))?;
-    if let Some(key) = key {
-        key.sign(&mut index)?;
+
+    /// Reads all of `reader` once.
+    fn levels(&self, reader: &dyn ReadAt, block_size: u32) -> Result<Index> {
+        let (options, total) = (self.options, reader.length());
+        self.meter.update(|progress| progress.total = total);
+        let done = AtomicU64::new(0);
+        let advance = |bytes: u64| {
+            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            self.meter.update(|progress| progress.fraction = share(done, total));
+            self.observer.cancel.check()
+        };
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (name, version) = (given(&options.name), given(&options.version));
+        let build = BuildOptions {
+            block_size,
+            top_size: options.top_size,
+            format: options.format,
+            source: given(&self.source),
+            name,
+            version,
+        };
+        self.pool.install(|| Index::build(reader, &build, &advance))
     }
-    meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
-    let root = root_text(&index);
-    observer.event(Level::Info, "indexed", "the index is built", &[("length", &total), ("root", &root)]);
-    Ok(index)
+
+    /// Signs the index, and says that it is done.
+    fn finish(self, mut index: Index) -> Result<Index> {
+        if let Some(key) = self.key {
+            key.sign(&mut index)?;
+        }
+        self.meter.finish(|progress| {
+            (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0);
+        });
+        let (length, root) = (index.length(), root_text(&index));
+        let facts: &[(&str, &dyn std::fmt::Display)] = &[("length", &length), ("root", &root), ("kind", &index.kind())];
+        self.observer.event(Level::Info, "indexed", "the index is built", facts);
+        Ok(index)
+    }
 }
 
 /// The bytes of an index as a `.gosync` file has them. What was not read of it is read now.
@@ -113,27 +160,40 @@ pub fn save_index(index: &Index, path: &Path) -> Result<()> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Bytes that the file has.
+    /// Bytes that the file has; of a directory, those in files that are right.
     pub length: u64,
-    /// Bytes that it should have.
+    /// Bytes that it should have; of a directory, those of all files that the index knows.
     pub expected_length: u64,
     /// The ranges of the target that the file does not have right: ascending, in whole units (64 KiB, or the blocks of a
-    /// legacy index), joined.
+    /// legacy index), joined. Of a directory, each difference has its own.
     pub damaged: Vec<Range>,
+    /// The entries in which a directory differs, in the order of the index; what the index does not know comes last.
+    pub differences: Vec<Difference>,
     /// An update of it in place was not finished: it is neither an old version nor a new one.
     pub unfinished: bool,
 }
 
 impl Verification {
-    /// Whether the file is exactly what the index says.
+    /// Whether the file is exactly what the index says; of a directory, whether all that the index knows is. What there is
+    /// besides in a directory is listed, and does no harm.
     pub fn is_match(&self) -> bool {
-        self.damaged.is_empty() && self.length == self.expected_length
+        self.damaged.is_empty() && self.length == self.expected_length && self.wrong().next().is_none()
     }
 
-    /// `MISMATCH`, with the first damaged place, unless the file is exactly what the index says.
+    /// The entries of a directory that are not as they should be.
+    fn wrong(&self) -> impl Iterator<Item = &Difference> {
+        self.differences.iter().filter(|difference| difference.what != What::Extra)
+    }
+
+    /// `MISMATCH`, with the first damaged place, unless the file or directory is what the index says.
     pub fn check(&self) -> Result<()> {
         if self.is_match() {
             return Ok(());
+        }
+        if let Some(first) = self.wrong().next() {
+            let error = Error::new(ErrorKind::Mismatch, "the directory is not what the index describes");
+            let error = error.with("differences", self.wrong().count());
+            return Err(error.with("path", &first.path).with("difference", first.what.name()));
         }
         let damaged: u64 = self.damaged.iter().map(|range| range.length).sum();
         let error = Error::new(ErrorKind::Mismatch, "the file is not what the index describes")
@@ -147,16 +207,34 @@ impl Verification {
     }
 }
 
-/// Compares the file at `path` with what `index` says. A file that differs is not an error here; see [`Verification::check`].
+/// Compares the file at `path`, or the directory where `index` describes one, with what it says. What differs is not an
+/// error here; see [`Verification::check`]. Links in a directory are compared, not followed.
 pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Result<Verification> {
-    let reader = FileReader::open(path, "target")?;
     let observer = options.observer.in_turn(&Arc::default());
     observer.cancel.check()?;
     let meter = Meter::new(&observer);
-    let total = index.length();
+    let total = index.listing().map_or(index.length(), |listing| listing.total());
     meter.update(|progress| {
         (progress.phase, progress.cancellable, progress.total) = (Phase::Verifying, true, total);
     });
+    let pool = pool(options.threads)?;
+    let found = match index.listing() {
+        Some(_) => tree::verify(path, index, &observer, &meter, &pool)?,
+        None => verify_content(path, index, &observer, &meter, &pool)?,
+    };
+    meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    Ok(found)
+}
+
+fn verify_content(
+    path: &Path,
+    index: &Index,
+    observer: &Observer,
+    meter: &Meter,
+    pool: &rayon::ThreadPool,
+) -> Result<Verification> {
+    let reader = FileReader::open(path, "target")?;
+    let total = index.length();
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
     parts::with_values(index, &OpenOptions { observer: observer.clone(), ..OpenOptions::default() })?;
@@ -168,13 +246,11 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool(options.threads)?.install(|| compare(&reader, index.units(), &observer, &each))?;
+    pool.install(|| compare(&reader, index.units(), observer, &each))?;
     let is_match = reader.length() == total && damaged.lock().is_ok_and(|damaged| damaged.is_empty());
     if is_match {
-        let check = || trust::check_content(index, &OpenOptions::default(), &reader, &observer);
-        pool(options.threads)?.install(check)?;
+        pool.install(|| trust::check_content(index, &OpenOptions::default(), &reader, observer))?;
     }
-    meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
     damaged.dedup_by(|later, first| {
@@ -186,7 +262,8 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
     });
     let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
     let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
-    Ok(Verification { length: reader.length(), expected_length: total, damaged, unfinished })
+    let differences = Vec::new();
+    Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })
 }
 
 /// Whether `reader` is exactly the target; stops at the first difference.

@@ -63,6 +63,10 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_index_unit_count(NULL) == 0 && gosync_index_source(NULL) == NULL);
     CHECK(gosync_index_name(NULL) == NULL && gosync_index_version(NULL) == NULL);
     CHECK(gosync_index_signature(NULL) == NULL && gosync_index_format(NULL) == NULL && gosync_index_top_size(NULL) == 0);
+    CHECK(gosync_index_kind(NULL) == NULL && gosync_index_entry_count(NULL) == 0);
+    CHECK(gosync_verification_difference_count(NULL) == 0 && gosync_verification_difference_path(NULL, 0) == NULL);
+    CHECK(gosync_verification_difference_what(NULL, 0) == NULL);
+    CHECK(gosync_verification_difference_damaged_count(NULL, 0) == 0);
     CHECK(gosync_index_origin(NULL) == NULL && gosync_index_root_hex(NULL) == NULL);
     CHECK(!gosync_verification_is_match(NULL) && gosync_verification_length(NULL) == 0);
     CHECK(gosync_verification_expected_length(NULL) == 0 && gosync_verification_damaged_count(NULL) == 0);
@@ -136,6 +140,8 @@ static void test_null_for_the_rest(void) {
     REFUSED(gosync_verification_damaged_range(verification, 0, NULL, &length, &error));
     REFUSED(gosync_verification_damaged_range(verification, 0, &offset, NULL, &error));
     REFUSED(gosync_verification_damaged_range(verification, 1, &offset, &length, &error));
+    REFUSED(gosync_verification_difference_damaged_range(NULL, 0, 0, &offset, &length, &error));
+    REFUSED(gosync_verification_difference_damaged_range(verification, 0, 0, &offset, &length, &error));
     CHECK(offset == 7 && length == 7);
     LEAVES_NULL(gosync_source, gosync_source_open(NULL, NULL, &out, &error));
     REFUSED(gosync_source_open(in("file"), NULL, NULL, &error));
@@ -322,6 +328,7 @@ static void test_options(void) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
     gosync_verify_options verify = GOSYNC_VERIFY_OPTIONS_INIT;
     gosync_index_options build = GOSYNC_INDEX_OPTIONS_INIT;
+    const char *no_pattern[] = {NULL}, *wrong_pattern[] = {"[z-a]"};
     options.flags = 0x80000000u;
     LEAVES_NULL(gosync_job, gosync_job_new(some_index, source, in("target"), &options, &out, &error));
     options.flags = 0;
@@ -362,6 +369,13 @@ static void test_options(void) {
     build.sign = NULL;
     build.sign_password = "\xff";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.sign_password = NULL;
+    build.exclude_count = 1;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.exclude = no_pattern;
+    LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
+    build.exclude = wrong_pattern;
+    LEAVES_NULL(gosync_index, gosync_index_build(folder, &build, &out, &error));
 }
 
 /* Each text of the opening options, none of which may be wrong however little it would be needed. */

@@ -328,6 +328,53 @@ static void test_seed_and_named_source(size_t old_length) {
     gosync_index_free(index);
 }
 
+/* The folder of this test, as a directory that is described. */
+static void test_tree(void) {
+    const char *patterns[] = {"*.gosync", "extra"};
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_index *index = NULL;
+    gosync_job *job = NULL;
+    gosync_verification *found = NULL;
+    unsigned char *damaged = copy_of(target, LENGTH);
+    uint64_t offset = 0, length = 0;
+    size_t i, changed = 0, extra = 0;
+    options.exclude = patterns;
+    options.exclude_count = 2;
+    write_file(in("part"), damaged, LENGTH);
+    OK(gosync_index_build(folder, &options, &index, &error));
+    CHECK(strcmp(gosync_index_kind(index), "tree") == 0 && gosync_index_entry_count(index) > 1);
+    OK(gosync_index_verify(index, folder, NULL, &found, &error));
+    CHECK(gosync_verification_is_match(found));
+    gosync_verification_free(found);
+
+    damaged[5 * 65536] ^= 1;
+    write_file(in("part"), damaged, LENGTH);
+    write_file(in("extra"), damaged, 1);
+    OK(gosync_index_verify(index, folder, NULL, &found, &error));
+    CHECK(!gosync_verification_is_match(found) && gosync_verification_damaged_count(found) == 0);
+    for (i = 0; i < gosync_verification_difference_count(found); i++) {
+        const char *path = gosync_verification_difference_path(found, i);
+        const char *what = gosync_verification_difference_what(found, i);
+        if (strcmp(path, "extra") == 0) {
+            CHECK(strcmp(what, "extra") == 0 && gosync_verification_difference_damaged_count(found, i) == 0);
+            extra++;
+        } else if (strcmp(what, "extra") != 0) {
+            CHECK(strcmp(path, "part") == 0 && strcmp(what, "changed") == 0);
+            CHECK(gosync_verification_difference_damaged_count(found, i) == 1);
+            OK(gosync_verification_difference_damaged_range(found, i, 0, &offset, &length, &error));
+            CHECK(offset == 5 * 65536 && length == gosync_index_block_size(index));
+            FAILS(GOSYNC_E_ARGUMENT, gosync_verification_difference_damaged_range(found, i, 1, &offset, &length, &error));
+            changed++;
+        }
+    }
+    CHECK(changed == 1 && extra == 1 && gosync_verification_difference_path(found, i) == NULL);
+    gosync_verification_free(found);
+    FAILS(GOSYNC_E_VERSION, gosync_job_new(index, NULL, in("target"), NULL, &job, &error));
+    CHECK(job == NULL);
+    gosync_index_free(index);
+    free(damaged);
+}
+
 static void test_verify(void) {
     heard has = {0};
     gosync_observer observer = observer_of(&has);
@@ -467,6 +514,7 @@ int main(int argc, char **argv) {
     test_update(old_length);
     test_seed_and_named_source(old_length);
     test_verify();
+    test_tree();
     test_errors();
     test_cancel();
     free(target);

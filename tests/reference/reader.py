@@ -160,6 +160,18 @@ class Level:
 
 
 @dataclass
+class Entry:
+    path: str
+    # "directory", "file", "program" or "symlink".
+    kind: str
+    size: int = 0
+    root: bytes = b""
+    # Where the content begins in the payload.
+    offset: int = 0
+    target: str = ""
+
+
+@dataclass
 class Index:
     length: int
     root: bytes | None
@@ -171,6 +183,9 @@ class Index:
     signature: str | None = None
     # In place of levels with chaining values: the MD5 of each block of a legacy index.
     md5: list[bytes] = field(default_factory=list)
+    # Of a tree, whose payload is the content that all the rest is about.
+    entries: list[Entry] | None = None
+    tree_root: bytes | None = None
 
     @property
     def unit(self) -> int:
@@ -195,12 +210,13 @@ class Index:
 
 UNIT = 65536
 KNOWN = {1: True, 2: True, 3: False, 4: False, 5: False}
+TREE, LISTING = 6, 24
 
 
 def read(data: bytes) -> Index:
     if data.startswith(b"G0S9NC"):
         return read_legacy(data)
-    sections = read_container(data)
+    is_tree, sections = read_container(data)
     file = sections.pop(1, b"")
     must(len(file) == 40, "FORMAT", "FILE has not 40 bytes")
     length, root = int.from_bytes(file[:8], "little"), file[8:]
@@ -208,22 +224,109 @@ def read(data: bytes) -> Index:
     source = text(sections.pop(3)) if 3 in sections else None
     name, version = read_publisher(sections.pop(4)) if 4 in sections else (None, None)
     signature = text(sections.pop(5), "\t\n\r") if 5 in sections else None
+    tree = (sections.pop(TREE, None), sections.pop(LISTING, None)) if is_tree else None
     must(list(sections) == [16 + i for i in range(len(levels))], "FORMAT", "other levels than LEVELS says")
     must(levels[-1].count(length) < 1 << 32, "LIMIT", "too many blocks")
     index = Index(length, root, source, levels, name, version, signature)
     fill(index, list(sections.values()))
+    if tree is not None:
+        about, listing = tree
+        must(about is not None and listing is not None, "FORMAT", "a tree without its sections")
+        assert about is not None and listing is not None
+        read_tree(index, about, listing)
     return index
 
 
-def read_container(data: bytes) -> dict[int, bytes]:
-    """The sections that this version knows, in their order."""
+def read_tree(index: Index, about: bytes, listing: bytes) -> None:
+    """The sections TREE and LISTING of an index whose levels are those of the payload."""
+    must(about[10:11] == b"\x01", "FORMAT", "the index of the listing is none of a file")
+    described = read(about)
+    must(described.length == len(listing), "FORMAT", "the index of another listing")
+    must(described.root == blake3(listing), "FORMAT", "the index of another listing")
+    log2, length, root, index.entries = read_listing(listing)
+    must((1 << log2, length, root) == (index.levels[-1].size, index.length, index.root), "FORMAT", "another payload")
+    index.tree_root = described.root
+
+
+def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
+    """Block size as a power of two, length and root of the payload, and the entries."""
+    must(len(data) >= 48, "FORMAT", "cut off")
+    count, version, log2, flags, length = struct.unpack("<IBBHQ", data[:16])
+    must(version == 1 and flags == 0, "VERSION", "a listing of another version")
+    must(10 <= log2 <= 15, "FORMAT", "a block size that there is not")
+    must(count <= 1 << 24, "LIMIT", "too many entries")
+    at, end, total = 48, 0, 0
+    entries: list[Entry] = []
+    contents: dict[bytes, tuple[int, int]] = {}
+    # The directories that are open: their paths, and the name last seen in each.
+    above: list[tuple[str, bytes]] = [("", b"")]
+
+    def take(wanted: int) -> bytes:
+        nonlocal at
+        must(at + wanted <= len(data), "FORMAT", "cut off")
+        at += wanted
+        return data[at - wanted : at]
+
+    def words(taken: bytes) -> str:
+        try:
+            return taken.decode("utf-8")
+        except UnicodeDecodeError as cause:
+            raise Refused("FORMAT: not UTF-8") from cause
+
+    while at < len(data):
+        kind = take(1)[0]
+        if kind == 0:
+            above.pop()
+            must(bool(above), "FORMAT", "the end of no directory")
+            continue
+        must(len(entries) < count, "FORMAT", "more entries than it says")
+        name = take(take(1)[0])
+        entry = Entry(words(name), {1: "directory", 2: "file", 3: "program", 4: "symlink"}.get(kind, ""))
+        must(entry.kind != "", "VERSION", "an unknown kind of entry")
+        if kind in (2, 3):
+            size = take(take(1)[0])
+            must(len(size) <= 8 and size[-1:] != b"\0", "FORMAT", "a number that is not as it must be")
+            entry.size = int.from_bytes(size, "little")
+            entry.root = take(32) if entry.size else blake3(b"")
+        elif kind == 4:
+            target = take(int.from_bytes(take(2), "little"))
+            entry.target = words(target)
+        must(name not in (b"", b".", b"..") and not set(b"/\0") & set(name), "FORMAT", "a name that is none")
+        folder, last = above[-1]
+        entry.path = f"{folder}/{entry.path}" if folder else entry.path
+        must(len(above) <= 255 and len(entry.path.encode()) <= 4096, "LIMIT", "a path that is too long")
+        must(last < name, "FORMAT", "an entry twice or out of order")
+        above[-1] = (folder, name)
+        if kind == 1:
+            above.append((entry.path, b""))
+        elif kind == 4:
+            must(0 < len(target) <= 4095 and 0 not in target, "FORMAT", "a link that is none")
+        elif entry.size:
+            total += entry.size
+            must(total < 1 << 64, "LIMIT", "files that are too large together")
+            if entry.root not in contents:
+                start = -(-end >> log2) << log2
+                end = start + entry.size
+                must(end < 1 << 64, "LIMIT", "files that are too large together")
+                contents[entry.root] = (start, entry.size)
+            entry.offset, size_before = contents[entry.root]
+            must(size_before == entry.size, "FORMAT", "one root for two sizes")
+        entries.append(entry)
+    must(len(entries) == count and len(above) == 1, "FORMAT", "cut off")
+    must(length == end, "FORMAT", "a payload of another length")
+    return log2, length, data[16:48], entries
+
+
+def read_container(data: bytes) -> tuple[bool, dict[int, bytes]]:
+    """Whether it is a tree, and the sections that this version knows, in their order."""
     must(data[:8] == b"\x89GSYNC\r\n" and len(data) >= 40, "FORMAT", "not an index")
     version, kind, zero, count, required, _ = struct.unpack("<HBBIQQ", data[8:32])
     must(version == 1, "VERSION", "another version")
     must(count <= 64 and len(data) >= 40 + 16 * count, "FORMAT", "more sections than there can be")
     table = data[40 : 40 + 16 * count]
     must(data[32:40] == blake3(data[:32] + table)[:8], "FORMAT", "damaged header")
-    must(kind == 1 and required == 0, "VERSION", "something else than a file, or with features")
+    must(kind in (1, 2) and required == 0, "VERSION", "something else than a file or tree, or with features")
+    is_tree = kind == 2
     must(zero == 0, "FORMAT", "a byte that must be zero")
     at, last, sections = 40 + 16 * count, 0, {}
     for number in range(count):
@@ -232,15 +335,16 @@ def read_container(data: bytes) -> dict[int, bytes]:
         must(at + length <= len(data), "FORMAT", "cut off")
         section, at = data[at : at + length], at + length
         is_level = 16 <= kind <= 18
+        is_of_tree = is_tree and kind in (TREE, LISTING)
         must(check == (bytes(4) if is_level else blake3(section)[:4]), "FORMAT", "damaged section")
-        if is_level or kind in KNOWN:
-            must(flags == (1 if is_level or KNOWN[kind] else 0), "FORMAT", "a wrong critical flag")
+        if is_level or is_of_tree or kind in KNOWN:
+            must(flags == (1 if is_level or is_of_tree or KNOWN[kind] else 0), "FORMAT", "a wrong critical flag")
             must(kind > last, "FORMAT", "a section out of order")
             last, sections[kind] = kind, section
         else:
             must(flags == 0, "VERSION", "an unknown critical section")
     must(at == len(data), "FORMAT", "bytes after the end")
-    return sections
+    return is_tree, sections
 
 
 def text(data: bytes, allowed: str = "", most: int = 4096) -> str:

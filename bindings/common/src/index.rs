@@ -30,6 +30,8 @@ pub struct IndexOptions {
     pub sign: Option<PathBuf>,
     /// The password of that key.
     pub sign_password: Option<String>,
+    /// Patterns of what of a directory is left out.
+    pub exclude: Vec<String>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -43,7 +45,7 @@ unsafe impl Send for Index {}
 unsafe impl Sync for Index {}
 
 impl Index {
-    /// Reads the file at `path` once and describes it.
+    /// Reads the file or directory at `path` once and describes it.
     pub fn build(path: &Path, options: &IndexOptions) -> Result<Self> {
         let path = text::c_path(path, "the path")?;
         // SAFETY: every pointer is valid during the call.
@@ -70,6 +72,9 @@ impl Index {
         let (name, version) = (given(&options.name, "the name")?, given(&options.version, "the version")?);
         let sign = options.sign.as_deref().map(|path| text::c_path(path, "the secret key")).transpose()?;
         let sign_password = given(&options.sign_password, "the password")?;
+        let patterns = options.exclude.iter().map(|pattern| text::c_text(pattern, "a pattern of what to leave out"));
+        let patterns = patterns.collect::<Result<Vec<CString>>>()?;
+        let exclude: Vec<_> = patterns.iter().map(|pattern| pattern.as_ptr()).collect();
         let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let lent = options.observer.lend();
         let options = gosync_index_options {
@@ -83,6 +88,8 @@ impl Index {
             version: pointer(&version),
             sign: pointer(&sign),
             sign_password: pointer(&sign_password),
+            exclude: exclude.as_ptr(),
+            exclude_count: exclude.len(),
             ..Default::default()
         };
         make(|out, error| build(&options, out, error)).map(Index)
@@ -138,7 +145,7 @@ impl Index {
         Ok(bytes)
     }
 
-    /// Compares the file at `path` with the index. A file that differs is not an error.
+    /// Compares the file or directory at `path` with the index. What differs is not an error.
     pub fn verify(&self, path: &Path, options: &VerifyOptions) -> Result<Verification> {
         let path = text::c_path(path, "the target")?;
         let lent = options.observer.lend();
@@ -148,6 +155,18 @@ impl Index {
             make(|out, error| unsafe { gosync_ffi::gosync_index_verify(self.0, path.as_ptr(), &options, out, error) });
         // SAFETY: a verification that was just made for us.
         made.map(|made| unsafe { Verification::take(made) })
+    }
+
+    /// What it describes: `file` or `tree`.
+    pub fn kind(&self) -> String {
+        // SAFETY: see `root_hex`.
+        unsafe { text::copied(gosync_ffi::gosync_index_kind(self.0)) }.unwrap_or_default()
+    }
+
+    /// Files, directories and links of a directory.
+    pub fn entry_count(&self) -> u64 {
+        // SAFETY: see `length`.
+        unsafe { gosync_ffi::gosync_index_entry_count(self.0) }
     }
 
     /// Bytes of the target.

@@ -34,7 +34,7 @@ pub use plan::{Piece, Plan, Seen};
 pub use request::{Request, Supply};
 pub use slot::{ErrorSlot, Foreign};
 pub use source::{ForeignError, ForeignRead, ForeignSource, Source};
-pub use verification::{Verification, VerifyOptions};
+pub use verification::{Difference, Verification, VerifyOptions};
 
 /// The result of a fallible call.
 pub type Result<T, E = BindingError> = std::result::Result<T, E>;

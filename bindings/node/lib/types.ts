@@ -93,6 +93,11 @@ export interface IndexOptions extends Watch {
   sign?: Path | undefined;
   /** The password of that key, if it is encrypted. */
   signPassword?: string | undefined;
+  /**
+   * Patterns, as in `.gitignore`, of what of a directory is left out. They come before those in files `.gosyncignore` that are in
+   * the directory itself.
+   */
+  exclude?: Iterable<string> | undefined;
 }
 
 /** How to open an index or a source. */
@@ -198,6 +203,7 @@ export interface UpdateOptions extends OpenOptions {
   keep?: string | undefined;
   /** A symbolic link as the target is an error. Otherwise what it leads to is updated, and the link stays. */
   refuseSymlink?: boolean | undefined;
+  /**
    * Change the target itself instead of replacing it, for targets that there is no room for twice, and for block devices.
    * From the first change to the last it is neither the old version nor the new one; an update that ends early is finished
    * by the next one.
@@ -209,7 +215,7 @@ export interface UpdateOptions extends OpenOptions {
 
 /** What to verify, against what. */
 export interface VerifyOptions extends OpenOptions {
-  /** The file to compare. */
+  /** The file or directory to compare. */
   target: Path;
   /** What it should be. */
   index: Index | Source;
@@ -298,16 +304,28 @@ export interface Range {
   readonly length: number;
 }
 
+/** An entry in which a directory differs from its index. */
+export interface Difference {
+  /** Names from the directory to the entry, with `/` between. */
+  readonly path: string;
+  /** In what it differs. `extra`: the index does not know it, which does no harm. */
+  readonly what: 'missing' | 'changed' | 'type' | 'mode' | 'extra';
+  /** The ranges of a file that are not right, ascending. */
+  readonly damaged: readonly Range[];
+}
+
 /** What a verification found. */
 export interface Verification {
-  /** Whether the file is exactly what the index says. */
+  /** Whether the file is exactly what the index says; of a directory, whether everything in the index is. */
   readonly isMatch: boolean;
-  /** Bytes that the file has. */
+  /** Bytes that the file has; of a directory, those in files that are right. */
   readonly length: number;
-  /** Bytes that it should have. */
+  /** Bytes that it should have; of a directory, those of all files in the index. */
   readonly expectedLength: number;
-  /** The ranges of the target that the file does not have right, ascending. */
+  /** The ranges of the target that the file does not have right, ascending. Of a directory, each difference has its own. */
   readonly damaged: readonly Range[];
+  /** The entries in which a directory differs, in the order of the index; what that does not know comes last. */
+  readonly differences: readonly Difference[];
   /** Whether an update of the file in place was not finished: it is neither an old version nor a new one. */
   readonly unfinished: boolean;
 }

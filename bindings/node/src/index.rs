@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gosync_binding::{
-    HttpOptions, Index, IndexOptions, Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions,
+    Difference, HttpOptions, Index, IndexOptions, Location, Observer, OpenOptions, Result, Source, Verification,
+    VerifyOptions,
 };
 use napi::Env;
 use napi::bindgen_prelude::{Function, Object, ObjectFinalize, Uint8Array};
@@ -39,6 +40,11 @@ impl ObjectFinalize for IndexHandle {
 /// What an index says.
 #[napi(object, object_from_js = false)]
 pub struct IndexFacts {
+    /// What it describes.
+    #[napi(ts_type = "'file' | 'tree'")]
+    pub kind: String,
+    /// Files, directories and links of a directory.
+    pub entry_count: f64,
     /// Bytes of the target.
     pub length: f64,
     /// The BLAKE3 of the target, in hexadecimal; a legacy index has none.
@@ -71,7 +77,7 @@ pub struct IndexFacts {
 /// What to index: one member is there.
 #[napi(object, object_to_js = false)]
 pub struct ContentInput {
-    /// A file.
+    /// A file or directory.
     pub path: Option<String>,
     /// Bytes; copied.
     pub bytes: Option<Uint8Array>,
@@ -98,6 +104,8 @@ pub struct IndexInput {
     pub sign: Option<String>,
     /// The password of that key.
     pub sign_password: Option<String>,
+    /// Patterns of what of a directory is left out.
+    pub exclude: Option<Vec<String>>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -166,6 +174,18 @@ pub struct RangeInfo {
     pub length: f64,
 }
 
+/// An entry in which a directory differs.
+#[napi(object, object_from_js = false)]
+pub struct DifferenceInfo {
+    /// Names from the directory to the entry.
+    pub path: String,
+    /// In what it differs.
+    #[napi(ts_type = "'missing' | 'changed' | 'type' | 'mode' | 'extra'")]
+    pub what: String,
+    /// What is not right in a file.
+    pub damaged: Vec<RangeInfo>,
+}
+
 /// What a verification found.
 #[napi(object, object_from_js = false)]
 pub struct VerificationInfo {
@@ -177,6 +197,8 @@ pub struct VerificationInfo {
     pub expected_length: f64,
     /// What is not right.
     pub damaged: Vec<RangeInfo>,
+    /// The entries in which a directory differs.
+    pub differences: Vec<DifferenceInfo>,
     /// Whether an update of the file in place was not finished.
     pub unfinished: bool,
 }
@@ -238,7 +260,7 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
     }
 }
 
-/// Reads a file or bytes, and describes them.
+/// Reads a file, a directory or bytes, and describes them.
 #[napi(ts_return_type = "Promise<Outcome>")]
 pub fn build_index<'env>(
     env: &'env Env,
@@ -261,6 +283,7 @@ pub fn build_index<'env>(
             version: options.version,
             sign: options.sign.map(PathBuf::from),
             sign_password: options.sign_password,
+            exclude: options.exclude.unwrap_or_default(),
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -334,7 +357,7 @@ pub fn encode_index<'env>(
     start(env, &tell, move |_| Ok(Outcome { bytes: Some(index.encode()?.into()), ..Outcome::default() }))
 }
 
-/// Compares a file with an index.
+/// Compares a file or directory with an index.
 #[napi(ts_return_type = "Promise<Outcome>")]
 pub fn verify_file<'env>(
     env: &'env Env,
@@ -357,6 +380,8 @@ pub fn verify_file<'env>(
 /// The outcome of a call that gives an index.
 fn found(index: Index) -> Result<Outcome> {
     let facts = IndexFacts {
+        kind: index.kind(),
+        entry_count: number(index.entry_count()),
         length: exact(index.length(), "the length of the target")?,
         root: index.root_hex(),
         format: index.format(),
@@ -376,11 +401,17 @@ fn found(index: Index) -> Result<Outcome> {
 
 fn verification(found: &Verification) -> VerificationInfo {
     let range = |&(offset, length): &(u64, u64)| RangeInfo { offset: number(offset), length: number(length) };
+    let difference = |difference: &Difference| DifferenceInfo {
+        path: difference.path.clone(),
+        what: difference.what.clone(),
+        damaged: difference.damaged.iter().map(range).collect(),
+    };
     VerificationInfo {
         is_match: found.is_match,
         length: number(found.length),
         expected_length: number(found.expected_length),
         damaged: found.damaged.iter().map(range).collect(),
+        differences: found.differences.iter().map(difference).collect(),
         unfinished: found.unfinished,
     }
 }

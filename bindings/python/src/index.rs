@@ -46,7 +46,7 @@ impl Index {
         self.to_bytes(py)
     }
 
-    /// Compares the file at `path` with the index. A file that differs is a finding, not an error.
+    /// Compares the file or directory at `path` with the index. What differs is a finding, not an error.
     #[pyo3(signature = (path, **options))]
     #[pyo3(text_signature = "($self, path, *, threads=0, progress=None, events=None, cancel=None)")]
     fn verify(&self, py: Python<'_>, path: PathBuf, options: Option<Bound<'_, PyDict>>) -> PyResult<Verification> {
@@ -56,6 +56,18 @@ impl Index {
         keywords.end("verify")?;
         let index = self.0.clone();
         call.run(py, move || index.verify(&path, &options)).map(Verification::from)
+    }
+
+    /// What it describes: `file`, or `tree` for a directory.
+    #[getter]
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    /// Number of files, directories and links in a directory; 0 for a file.
+    #[getter]
+    fn entry_count(&self) -> u64 {
+        self.0.entry_count()
     }
 
     /// Bytes of the target.

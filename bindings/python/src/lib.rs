@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::plan::{Piece, Plan};
     #[pymodule_export]
-    use crate::results::{Statistics, Verification};
+    use crate::results::{Difference, Statistics, Verification};
     #[pymodule_export]
     use crate::sources::Request;
     #[pymodule_export]

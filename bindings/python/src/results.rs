@@ -1,4 +1,4 @@
-//! What calls give back: `gosync.Statistics` and `gosync.Verification`.
+//! What calls give back: `gosync.Statistics`, `gosync.Verification` and its `gosync.Difference`.
 
 use pyo3::prelude::*;
 
@@ -56,6 +56,25 @@ impl From<gosync_binding::Statistics> for Statistics {
     }
 }
 
+/// An entry in which a directory differs from its index.
+#[pyclass(frozen, get_all, eq, module = "gosync")]
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Names from the directory to the entry, with `/` between.
+    path: String,
+    /// In what it differs: `missing`, `changed`, `type`, `mode` or `extra`.
+    what: String,
+    /// The damaged ranges of a file, as offset and length.
+    damaged: Vec<(u64, u64)>,
+}
+
+#[pymethods]
+impl Difference {
+    fn __repr__(&self) -> String {
+        format!("<gosync.Difference {} {:?}>", self.what, self.path)
+    }
+}
+
 /// What a verification found.
 #[pyclass(frozen, get_all, eq, module = "gosync")]
 #[derive(PartialEq, Eq)]
@@ -68,6 +87,8 @@ pub(crate) struct Verification {
     expected_length: u64,
     /// The damaged ranges of the target, as offset and length.
     damaged: Vec<(u64, u64)>,
+    /// The entries in which a directory differs.
+    differences: Vec<Difference>,
     /// Whether an update of the file in place was not finished.
     unfinished: bool,
 }
@@ -75,7 +96,11 @@ pub(crate) struct Verification {
 #[pymethods]
 impl Verification {
     fn __repr__(&self) -> String {
-        let found = if self.is_match { String::from("match") } else { format!("damaged={:?}", self.damaged) };
+        let found = match self {
+            Verification { is_match: true, .. } => String::from("match"),
+            Verification { differences, .. } if !differences.is_empty() => format!("differences={}", differences.len()),
+            Verification { damaged, .. } => format!("damaged={damaged:?}"),
+        };
         format!("<gosync.Verification {found} length={} of {}>", self.length, self.expected_length)
     }
 
@@ -92,7 +117,12 @@ impl From<gosync_binding::Verification> for Verification {
             length: from.length,
             expected_length: from.expected_length,
             damaged: from.damaged,
+            differences: from.differences.into_iter().map(difference).collect(),
             unfinished: from.unfinished,
         }
     }
+}
+
+fn difference(from: gosync_binding::Difference) -> Difference {
+    Difference { path: from.path, what: from.what, damaged: from.damaged }
 }

@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 use crate::calls::Call;
 use crate::errors::argument;
 use crate::index::{GivenIndex, Index};
-use crate::inputs::{Content, Given, Paths, Sources, Whole};
+use crate::inputs::{Content, Given, Paths, Sources, Texts, Whole};
 use crate::options::Keywords;
 use crate::plan::Plan;
 use crate::results::{Statistics, Verification};
@@ -18,11 +18,11 @@ use crate::sources::Opening;
 
 type Options<'py> = Bound<'py, PyDict>;
 
-/// Reads a file (or a bytes-like object) once and describes it.
+/// Reads a file, a directory or a bytes-like object once and describes it.
 #[pyfunction]
 #[pyo3(signature = (content, **options))]
 #[pyo3(
-    text_signature = "(content, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, progress=None, events=None, cancel=None)"
+    text_signature = "(content, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, exclude=(), progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
@@ -37,6 +37,7 @@ pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_
         version: keywords.optional("version")?,
         sign: keywords.optional::<PathBuf>("sign")?,
         sign_password: keywords.optional("sign_password")?,
+        exclude: keywords.take::<Texts>("exclude")?.map(|patterns| patterns.0).unwrap_or_default(),
         observer,
     };
     keywords.end("index")?;
@@ -57,7 +58,7 @@ pub(crate) fn info(py: Python<'_>, index: Given, options: Option<Options<'_>>) -
     Index::read(py, index, options, "info")
 }
 
-/// Compares the file at `target` with an index. A file that differs is a finding, not an error.
+/// Compares the file or directory at `target` with an index. What differs is a finding, not an error.
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(

@@ -80,7 +80,6 @@ def test_a_folder_is_not_a_file(files: Files) -> None:
     files.publish()
     os.mkdir("folder")
     for work in (
-        lambda: gosync.index("folder"),
         lambda: gosync.update("folder", index="new.gosync"),
         lambda: gosync.update("target", index="new.gosync", seeds=["folder"]),
     ):

@@ -102,6 +102,29 @@ def test_what_the_publisher_says(reader: ModuleType, tmp_path: pathlib.Path) -> 
     assert (index.name, index.version) == (None, "x" * 255)
 
 
+def test_a_directory(reader: ModuleType, tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "tree"
+    files = {"a/one": 5000, "a/two": 0, "a.txt": 70_000, "b/c/three": 1, "same": 5000}
+    for path, length in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(random.Random(length).randbytes(length))
+    (folder / "empty").mkdir()
+    described = gosync.index(folder)
+    index = reader.read(bytes(described))
+    assert index.tree_root is not None and index.tree_root.hex() == described.root
+    paths = ["a", "a/one", "a/two", "a.txt", "b", "b/c", "b/c/three", "empty", "same"]
+    assert [entry.path for entry in index.entries] == paths
+    # The payload, put together by what the listing says, is what the levels are about.
+    payload = bytearray(index.length)
+    for entry in index.entries:
+        content = b"" if entry.kind == "directory" else (folder / entry.path).read_bytes()
+        assert len(content) == entry.size and entry.root in (b"", reader.blake3(content))
+        payload[entry.offset : entry.offset + entry.size] = content
+    assert reader.blake3(bytes(payload)) == index.root
+    reader.check_identities(index, bytes(payload))
+    assert index.entries[1].offset == index.entries[8].offset
+
+
 def test_what_the_ancestor_wrote(reader: ModuleType, vectors: pathlib.Path) -> None:
     folder = vectors.parent / "golden" / "legacy-0.2"
     inputs = _load("gosync_golden_inputs", folder / "make_inputs.py").INPUTS

@@ -35,7 +35,6 @@ fn folders_are_not_files() {
     folder.write("folder/inside", b"stays");
     let before = folder.names();
     let cases: &[&[&str]] = &[
-        &["index", "folder"],
         &["index", "new", "-o", "folder"],
         &["info", "folder"],
         &["plan", "folder", "--index", "new.gosync"],

@@ -9,4 +9,5 @@ mod output;
 mod server;
 mod signatures;
 mod support;
+mod trees;
 mod usage;

@@ -83,6 +83,7 @@ pub(super) fn build(
         unit_identities: Groups::Whole(unit_identities),
         identities: Groups::Whole(identities),
         places: None,
+        tree: None,
         read: Arc::default(),
         source: options.source.clone(),
         name: options.name.clone(),

@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// First a byte that is no text, then line ends of both kinds: a transfer that mangles text shows.
 const MAGIC: [u8; 8] = *b"\x89GSYNC\r\n";
 const VERSION: u16 = 1;
-const KIND_FILE: u8 = 1;
-const KIND_TREE: u8 = 2;
+const FILE: u8 = 1;
+const TREE: u8 = 2;
 const PREAMBLE: usize = 40;
 /// What the header check covers of the preamble: all but itself.
 const CHECKED: usize = 32;
@@ -17,6 +17,13 @@ const CRITICAL: u16 = 1;
 
 /// The first bytes of a section's BLAKE3.
 pub(super) type Check = [u8; 4];
+
+/// What an index describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Tree,
+}
 
 /// What the section table says of a section.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +57,12 @@ pub(super) fn header_size(sections: usize) -> usize {
     PREAMBLE + sections * ENTRY
 }
 
-/// Preamble and section table of a file's index.
-pub(super) fn header(entries: &[Entry]) -> Vec<u8> {
+/// Preamble and section table of an index.
+pub(super) fn header(kind: Kind, entries: &[Entry]) -> Vec<u8> {
     let mut header = Vec::with_capacity(header_size(entries.len()));
     header.extend(MAGIC);
     header.extend(VERSION.to_le_bytes());
-    header.extend([KIND_FILE, 0]);
+    header.extend([if kind == Kind::Tree { TREE } else { FILE }, 0]);
     header.extend((entries.len() as u32).to_le_bytes());
     let (required, optional) = (0u64, 0u64);
     header.extend(required.to_le_bytes());
@@ -78,22 +85,22 @@ fn header_check(header: &[u8]) -> [u8; PREAMBLE - CHECKED] {
     std::array::from_fn(|i| hash.as_bytes()[i])
 }
 
-/// The sections of an index of a file, in their order, after checking everything that the header says by itself.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Section<'_>>> {
-    let (sections, end) = table(bytes)?;
+/// The sections of an index, in their order, after checking everything that the header says by itself.
+pub(super) fn read(bytes: &[u8]) -> Result<(Kind, Vec<Section<'_>>)> {
+    let (kind, sections, end) = table(bytes)?;
     if end > bytes.len() as u64 {
         return Err(cut_off(bytes, end));
     }
     if end < bytes.len() as u64 {
         return Err(fault("there are bytes after the end of the index").with("offset", end));
     }
-    Ok(sections)
+    Ok((kind, sections))
 }
 
 /// As [`read`], of the beginning of an index: sections that it does not reach have no data. And where the index ends.
-pub(super) fn table(bytes: &[u8]) -> Result<(Vec<Section<'_>>, u64)> {
+pub(super) fn table(bytes: &[u8]) -> Result<(Kind, Vec<Section<'_>>, u64)> {
     let header = checked_header(bytes)?;
-    check_features(header)?;
+    let kind = check_features(header)?;
     let mut sections = Vec::new();
     let mut end = header.len() as u64;
     for entry in header[PREAMBLE..].chunks_exact(ENTRY) {
@@ -103,7 +110,7 @@ pub(super) fn table(bytes: &[u8]) -> Result<(Vec<Section<'_>>, u64)> {
         let data = (end <= bytes.len() as u64).then(|| &bytes[start as usize..end as usize]);
         sections.push(Section { entry, data: data.unwrap_or(&[]), start, is_there: data.is_some() });
     }
-    Ok((sections, end))
+    Ok((kind, sections, end))
 }
 
 /// How many bytes of an index are needed to read its header, as far as these say it: as many as there are, or more.
@@ -147,15 +154,15 @@ fn check_magic(bytes: &[u8]) -> Result<()> {
     }
 }
 
-fn check_features(header: &[u8]) -> Result<()> {
-    match header[10] {
-        KIND_FILE => {}
-        KIND_TREE => return Err(Error::new(ErrorKind::Version, "the index describes a tree, not a file")),
+fn check_features(header: &[u8]) -> Result<Kind> {
+    let kind = match header[10] {
+        FILE => Kind::File,
+        TREE => Kind::Tree,
         kind => {
             return Err(Error::new(ErrorKind::Version, "the index describes something that this gosync does not know")
                 .with("kind", kind));
         }
-    }
+    };
     if header[11] != 0 {
         return Err(fault("a reserved byte of the header is not zero"));
     }
@@ -165,7 +172,7 @@ fn check_features(header: &[u8]) -> Result<()> {
         return Err(Error::new(ErrorKind::Version, "the index needs a feature that this gosync does not have")
             .with("feature_bit", required.trailing_zeros()));
     }
-    Ok(())
+    Ok(kind)
 }
 
 fn table_entry(entry: &[u8]) -> Result<Entry> {

@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use super::container::{self, Section, fault};
-use super::encode::{DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, MOST_LEVELS, PUBLISHER, SIGNATURE, SOURCE};
+use super::container::{self, Kind, Section, fault};
+use super::encode::{
+    DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, LISTING, MOST_LEVELS, PUBLISHER, SIGNATURE, SOURCE, TREE,
+};
 use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
+use super::of_tree::Tree;
 use super::partial::{Front, Places};
 use super::signature::{field_fault, signature_fault};
 use super::tree::{self, ChainingValue};
@@ -19,7 +22,9 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     if legacy::is_legacy(&bytes) {
         return legacy::decode(&bytes);
     }
-    let (mut index, levels) = read(&container::read(&bytes)?)?;
+    let (kind, sections) = container::read(&bytes)?;
+    let (mut index, levels) = read(kind, &sections)?;
+    index.tree = levels.tree.map(|(about, listing)| Tree::read(&index, about.data, listing.data)).transpose()?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
         let (values, identities) = read_units(&index, units)?;
@@ -28,6 +33,14 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     let blocks = blocks.start as usize..blocks.start as usize + blocks.data.len();
     index.identities = Groups::Whole(take_identities(&index, bytes, blocks)?);
     Ok(index)
+}
+
+/// As [`decode`], but an index of a tree is refused: what is inside one is none.
+pub(super) fn decode_file(bytes: Vec<u8>) -> Result<Index> {
+    match container::read(&bytes)? {
+        (Kind::File, _) => decode(bytes),
+        (Kind::Tree, _) => Err(fault("the index describes a tree, not a file")),
+    }
 }
 
 /// See [`Index::decode_front`].
@@ -39,12 +52,20 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
     if needed > bytes.len() as u64 {
         return Ok(Front::Needs(needed));
     }
-    let (sections, total) = container::table(bytes)?;
+    let (kind, sections, total) = container::table(bytes)?;
     if total > limit {
         return Err(Error::new(
             ErrorKind::Limit,
             format!("the index is larger than the {limit} bytes that are allowed"),
         ));
+    }
+    if kind == Kind::Tree {
+        // The listing is behind everything else, and is needed first.
+        return if total > bytes.len() as u64 {
+            Ok(Front::Needs(total))
+        } else {
+            Ok(Front::Read(Box::new(decode(bytes.to_vec())?)))
+        };
     }
     // What does not come before the top is left for later.
     let top = sections.iter().position(|section| section.entry.id == FIRST_LEVEL);
@@ -52,7 +73,7 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
     if let Some(last) = front.last().filter(|last| !last.is_there) {
         return Ok(Front::Needs(last.start + last.entry.length));
     }
-    let (mut index, levels) = read(&sections)?;
+    let (mut index, levels) = read(kind, &sections)?;
     let places = Places { units: levels.units.map(|section| section.start), blocks: levels.blocks.start };
     if levels.units.is_some() {
         index.values = Groups::none(reserve(index.top_count())?, index.top_count());
@@ -80,11 +101,13 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
 struct Below<'a> {
     units: Option<Section<'a>>,
     blocks: Section<'a>,
+    /// The sections of a tree.
+    tree: Option<(Section<'a>, Section<'a>)>,
 }
 
 /// The index down to its top, and where the rest of it is.
-fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
-    let sections = known_sections(sections)?;
+fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
+    let sections = known_sections(kind, sections)?;
     let mut sections = sections.iter().peekable();
     let mut take = |id| sections.next_if(|section| section.entry.id == id).copied();
     let missing = |id: u16| move || fault("a section of the index is missing or out of place").with("section", id);
@@ -94,6 +117,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
     let source = take(SOURCE).map(|section| read_text(section.data, source_fault)).transpose()?;
     let (name, version) = take(PUBLISHER).map(|section| read_publisher(section.data)).transpose()?.unwrap_or_default();
     let signature = take(SIGNATURE).map(|section| read_text(section.data, signature_fault)).transpose()?;
+    let about = take(TREE);
     let layout = Layout::new(length, top_level, unit_level, fine)?;
     let mut sizes = Vec::new();
     let mut level = |id| {
@@ -104,6 +128,10 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
     let top = level(FIRST_LEVEL)?;
     let units = (!layout.is_top_units()).then(|| level(FIRST_LEVEL + 1)).transpose()?;
     let blocks = level(FIRST_LEVEL + layout.levels().len() as u16 - 1)?;
+    let tree = match kind {
+        Kind::File => None,
+        Kind::Tree => Some((about.ok_or_else(missing(TREE))?, take(LISTING).ok_or_else(missing(LISTING))?)),
+    };
     if let Some(section) = sections.next() {
         return Err(fault("a section of the index is there twice or out of place").with("section", section.entry.id));
     }
@@ -125,6 +153,7 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
+        tree: None,
         read: Arc::default(),
         source,
         name,
@@ -135,21 +164,22 @@ fn read<'a>(sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
         expected: None,
         origin_source: None,
     };
-    Ok((index, Below { units, blocks }))
+    Ok((index, Below { units, blocks, tree }))
 }
 
 /// The sections that this version knows, each with the flag and the check that it must have.
-fn known_sections<'a>(sections: &[Section<'a>]) -> Result<Vec<Section<'a>>> {
+fn known_sections<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<Vec<Section<'a>>> {
     let mut known = Vec::new();
     for section in sections {
         let id = section.entry.id;
+        let is_tree = kind == Kind::Tree && [TREE, LISTING].contains(&id);
         let is_level = (FIRST_LEVEL..FIRST_LEVEL + MOST_LEVELS).contains(&id);
         let expected = if is_level { [0; 4] } else { container::check(section.data) };
         if section.entry.check != expected && (is_level || section.is_there) {
             return Err(fault("a section of the index is damaged").with("section", id));
         }
-        let is_known = is_level || (FILE..=SIGNATURE).contains(&id);
-        if is_known && section.entry.critical != (is_level || [FILE, LEVELS].contains(&id)) {
+        let is_known = is_level || is_tree || (FILE..=SIGNATURE).contains(&id);
+        if is_known && section.entry.critical != (is_level || is_tree || [FILE, LEVELS].contains(&id)) {
             return Err(fault("a section has a flag that it must not have").with("section", id));
         }
         if is_known {

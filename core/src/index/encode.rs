@@ -1,6 +1,6 @@
 //! An index as the bytes of a `.gosync` file (docs/format.md): which sections there are and what is in them.
 
-use super::container::{self, Entry};
+use super::container::{self, Entry, Kind};
 use super::layout::{Layout, Level};
 use super::signature::publisher_section;
 use super::{Index, Proof, group_check, legacy};
@@ -17,10 +17,14 @@ pub(super) const SOURCE: u16 = 3;
 pub(super) const PUBLISHER: u16 = 4;
 /// Section: a signature over all that comes before the levels but itself.
 pub(super) const SIGNATURE: u16 = 5;
+/// Section: the index of a tree's listing.
+pub(super) const TREE: u16 = 6;
 /// Section: the data of the top level; those of the levels below follow it.
 pub(super) const FIRST_LEVEL: u16 = 16;
 /// Levels that an index has at most.
 pub(super) const MOST_LEVELS: u16 = 3;
+/// Section: a tree's listing, behind everything else.
+pub(super) const LISTING: u16 = 24;
 
 /// Bytes of the FILE section.
 pub(super) const FILE_SIZE: usize = 40;
@@ -44,6 +48,9 @@ pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -
         (0..index.top_count()).try_for_each(|top| give_units(index, top, &mut out))?;
     }
     give_blocks(index, &mut out)?;
+    if let Some(listing) = index.listing() {
+        out.add(&listing.encode())?;
+    }
     out.end()
 }
 
@@ -52,29 +59,39 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
     let file = file_section(index.layout.length, &index.root);
     let levels = levels_section(&index.layout);
     let publisher = publisher_section(index);
+    let tree = index.tree.as_ref().map(|tree| tree.index.encode());
     let sections = [
         (FILE, Some(&file[..])),
         (LEVELS, Some(&levels)),
         (SOURCE, index.source().map(str::as_bytes)),
         (PUBLISHER, publisher.as_deref()),
         (SIGNATURE, signature.map(str::as_bytes)),
+        (TREE, tree.as_deref()),
     ];
     let there = || sections.iter().filter_map(|&(id, data)| Some((id, data?)));
-    let critical = |id| [FILE, LEVELS].contains(&id);
+    let critical = |id| [FILE, LEVELS, TREE].contains(&id);
     let checked = |(id, data): (u16, &[u8])| {
         let (check, length) = (container::check(data), data.len() as u64);
         Entry { id, critical: critical(id), check, length }
     };
     let level = |(id, length)| Entry { id, critical: true, check: [0; 4], length };
     let levels = (FIRST_LEVEL..).zip(index.layout.section_sizes()).map(level);
-    let mut front = container::header(&there().map(checked).chain(levels).collect::<Vec<_>>());
+    let listing = index.tree.as_ref().map(|tree| {
+        let [a, b, c, d, ..] = tree.root().0;
+        // The hash of the section is the tree's root.
+        Entry { id: LISTING, critical: true, check: [a, b, c, d], length: tree.index.length() }
+    });
+    let kind = if index.tree.is_some() { Kind::Tree } else { Kind::File };
+    let entries = there().map(checked).chain(levels).chain(listing);
+    let mut front = container::header(kind, &entries.collect::<Vec<_>>());
     there().for_each(|(_, data)| front.extend_from_slice(data));
     front
 }
 
 /// See [`Index::encoded_size`].
 pub(super) fn size(index: &Index) -> u64 {
-    front(index, index.signature()).len() as u64 + index.layout.section_sizes().iter().sum::<u64>()
+    let listing = index.tree.as_ref().map_or(0, |tree| tree.index.length());
+    front(index, index.signature()).len() as u64 + index.layout.section_sizes().iter().sum::<u64>() + listing
 }
 
 fn file_section(length: u64, root: &Digest) -> [u8; FILE_SIZE] {

@@ -192,7 +192,7 @@ impl Layout {
 
 /// Smaller blocks find more but cost more index, of which only the part under what has changed is read where the file is
 /// large.
-fn default_log2(length: u64) -> u8 {
+pub(super) fn default_log2(length: u64) -> u8 {
     match log2_ceil(length) {
         0..=27 => 10,
         28..=36 => 11,

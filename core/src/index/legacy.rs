@@ -184,6 +184,7 @@ fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
         unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
+        tree: None,
         read: Arc::default(),
         source: None,
         name: None,

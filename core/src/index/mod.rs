@@ -18,6 +18,7 @@ mod groups;
 mod identity;
 mod layout;
 mod legacy;
+mod of_tree;
 mod partial;
 mod signature;
 mod tree;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::groups::Groups;
 use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
+use self::of_tree::Tree;
 use self::partial::Places;
 use self::tree::ChainingValue;
 use crate::digest::Digest;
@@ -119,6 +121,8 @@ pub struct Index {
     identities: Groups<u8>,
     /// Where the groups are in what this was read from, if that was in part.
     places: Option<Places>,
+    /// What makes it an index of a tree: the levels are those of its payload.
+    tree: Option<Arc<Tree>>,
     /// Bytes that were read of it, 0 if nobody counted them.
     read: Arc<AtomicU64>,
     source: Option<String>,
@@ -172,14 +176,15 @@ impl Index {
         encode::encode(self, take)
     }
 
-    /// Bytes of the target.
+    /// Bytes of the target; of a tree, those of its payload: its files' contents, each once, beginning at whole blocks.
     pub fn length(&self) -> u64 {
         self.layout.length
     }
 
-    /// The BLAKE3 hash of the target, which a legacy index does not have.
+    /// The BLAKE3 hash of the target, which a legacy index does not have. That of a tree is the hash of its listing.
     pub fn root(&self) -> Option<Digest> {
-        matches!(self.proof, Proof::Root).then_some(self.root)
+        let of_tree = self.tree.as_ref().map(|tree| tree.root());
+        of_tree.or_else(|| matches!(self.proof, Proof::Root).then_some(self.root))
     }
 
     /// The format that the index has.

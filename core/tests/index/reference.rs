@@ -163,3 +163,85 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
 fn four(parts: &[&[u8]]) -> [u8; 4] {
     *hash(parts).first_chunk().unwrap()
 }
+
+/// An entry of a tree, with its content where it is a file.
+#[derive(Clone, Debug)]
+pub(crate) enum Node {
+    Directory(&'static [u8], Vec<Node>),
+    File(&'static [u8], Vec<u8>),
+    Program(&'static [u8], Vec<u8>),
+    Symlink(&'static [u8], &'static [u8]),
+}
+
+/// The index of a tree, as docs/format.md says. The entries are written as they come, right or wrong.
+pub(crate) fn tree(nodes: &[Node], block_size: u32, source: Option<&str>) -> Raw {
+    let mut payload = Vec::new();
+    contents(nodes, block_size as usize, &mut Vec::new(), &mut payload);
+    let mut listing = count(nodes).to_le_bytes().to_vec();
+    listing.extend([1, block_size.trailing_zeros() as u8, 0, 0]);
+    listing.extend((payload.len() as u64).to_le_bytes());
+    listing.extend(hash(&[&payload]));
+    listed(nodes, &mut listing);
+    with_listing(&payload, block_size, source, listing)
+}
+
+/// The same with these bytes as the listing.
+pub(crate) fn with_listing(payload: &[u8], block_size: u32, source: Option<&str>, listing: Vec<u8>) -> Raw {
+    let mut raw = of(payload, block_size, source);
+    raw.kind = 2;
+    let levels = raw.sections.iter().position(|section| section.id == 16).unwrap();
+    raw.sections.insert(levels, Section::critical(6, of(&listing, 1024, None).bytes()));
+    raw.sections.push(Section::critical(24, listing));
+    raw
+}
+
+fn contents(nodes: &[Node], block: usize, seen: &mut Vec<Vec<u8>>, payload: &mut Vec<u8>) {
+    for node in nodes {
+        match node {
+            Node::Directory(_, nodes) => contents(nodes, block, seen, payload),
+            Node::File(_, content) | Node::Program(_, content) if !content.is_empty() && !seen.contains(content) => {
+                payload.resize(payload.len().next_multiple_of(block), 0);
+                payload.extend(content);
+                seen.push(content.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn count(nodes: &[Node]) -> u32 {
+    let below = |node: &Node| if let Node::Directory(_, nodes) = node { count(nodes) } else { 0 };
+    nodes.iter().map(|node| 1 + below(node)).sum()
+}
+
+fn listed(nodes: &[Node], listing: &mut Vec<u8>) {
+    for node in nodes {
+        let mut begin = |kind: u8, name: &[u8]| {
+            listing.extend([kind, name.len() as u8]);
+            listing.extend(name);
+        };
+        match node {
+            Node::Directory(name, nodes) => {
+                begin(1, name);
+                listed(nodes, listing);
+                listing.push(0);
+            }
+            Node::File(name, content) | Node::Program(name, content) => {
+                begin(if matches!(node, Node::File(..)) { 2 } else { 3 }, name);
+                let size = content.len() as u64;
+                let bytes = size.to_le_bytes();
+                let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                listing.push(used as u8);
+                listing.extend(&bytes[..used]);
+                if size > 0 {
+                    listing.extend(hash(&[content]));
+                }
+            }
+            Node::Symlink(name, target) => {
+                begin(4, name);
+                listing.extend((target.len() as u16).to_le_bytes());
+                listing.extend(*target);
+            }
+        }
+    }
+}

@@ -103,7 +103,8 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         changed(&|raw| raw.sections.insert(3, Section { id, flags, check: None, data: data.to_vec() }))
     };
     let publisher = |data: &[u8]| words(4, 0, data);
-    vec![
+    let trees = crate::listing::hostile().into_iter().map(|(name, raw, _)| (name, raw.bytes()));
+    let files = vec![
         ("empty", Vec::new()),
         ("wrong magic", b"\x89PNG\r\n\x1a\n and whatever may follow here, up to forty bytes".to_vec()),
         ("text", b"<!DOCTYPE html><title>404 Not Found</title>".to_vec()),
@@ -113,7 +114,7 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         ("cut by one byte", bytes[..bytes.len() - 1].to_vec()),
         ("bytes after the end", behind),
         ("later version", changed(&|raw| raw.version = 2)),
-        ("tree", changed(&|raw| raw.kind = 2)),
+        ("tree without its sections", changed(&|raw| raw.kind = 2)),
         ("unknown kind", changed(&|raw| raw.kind = 7)),
         ("reserved byte of the preamble", changed(&|raw| raw.zero = 1)),
         ("absurd number of sections", many),
@@ -158,7 +159,8 @@ fn bad_indexes() -> Vec<(&'static str, Vec<u8>)> {
         ("signature with a control character", words(5, 0, b"untrusted comment: \x1b")),
         ("signature that is too long", words(5, 0, &[b'x'; 4097])),
         ("critical signature", words(5, 1, b"untrusted comment: ")),
-    ]
+    ];
+    files.into_iter().chain(trees).collect()
 }
 
 #[test]

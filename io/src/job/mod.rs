@@ -86,6 +86,7 @@ impl Job {
             return Err(Error::new(ErrorKind::Argument, "the target has no name"));
         }
         crate::trust::check_index(&index, &options.open)?;
+        index.check_file("update")?;
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut observer = options.observer.in_turn(&abandoned);
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.

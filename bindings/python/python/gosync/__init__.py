@@ -20,6 +20,7 @@ from ._errors import (
 )
 from ._native import (
     Cancel,
+    Difference,
     Event,
     Index,
     Piece,
@@ -42,6 +43,7 @@ __all__ = [
     "BlockingSource",
     "Cancel",
     "Cancelled",
+    "Difference",
     "Error",
     "Event",
     "FormatError",

@@ -14,6 +14,7 @@ _OnEvent: TypeAlias = Callable[["Event"], object] | None
 
 __all__ = [
     "Cancel",
+    "Difference",
     "Event",
     "Index",
     "Piece",
@@ -40,7 +41,6 @@ class Cancel:
     def __new__(cls) -> Cancel: ...
     def cancel(self) -> None:
         """Asks the calls to stop; they raise `gosync.Cancelled` within about 100 ms."""
-
     @property
     def cancelled(self) -> bool:
         """Whether `cancel()` was called."""
@@ -48,43 +48,33 @@ class Cancel:
 @final
 class Progress:
     """A moment of a running piece of work. Counters and the fraction never go back."""
-
     @property
     def phase(self) -> str:
         """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying` or `done`."""
-
     @property
     def cancellable(self) -> bool:
         """Whether a cancel now would still stop it."""
-
     @property
     def fraction(self) -> float:
         """How much of all work is done, from 0 to 1."""
-
     @property
     def total(self) -> int:
         """Bytes of the target (or of the file that is indexed or verified)."""
-
     @property
     def from_seeds(self) -> int:
         """Bytes of the target that came from seeds."""
-
     @property
     def fetched(self) -> int:
         """Bytes that arrived from the source and were lacking."""
-
     @property
     def wasted(self) -> int:
         """Bytes that arrived from the source and were not needed."""
-
     @property
     def written(self) -> int:
         """Verified bytes written."""
-
     @property
     def requests(self) -> int:
         """Round trips to the source."""
-
     @property
     def retries(self) -> int:
         """Requests that were repeated after a temporary failure."""
@@ -95,19 +85,15 @@ class Progress:
 @final
 class Event:
     """Something worth telling. Holds no secrets."""
-
     @property
     def level(self) -> str:
         """How much it matters: `warning`, `info` or `debug`."""
-
     @property
     def kind(self) -> str:
         """A stable name for programs."""
-
     @property
     def message(self) -> str:
         """One line for people."""
-
     @property
     def fields(self) -> dict[str, str]:
         """The facts."""
@@ -118,47 +104,36 @@ class Event:
 @final
 class Statistics:
     """What an update did."""
-
     @property
     def total(self) -> int:
         """Bytes of the target."""
-
     @property
     def from_seeds(self) -> int:
         """Bytes of the target that came from seeds."""
-
     @property
     def fetched(self) -> int:
         """Bytes that arrived from the source and were lacking."""
-
     @property
     def wasted(self) -> int:
         """Bytes that arrived from the source and were not needed."""
-
     @property
     def written(self) -> int:
         """Verified bytes written."""
-
     @property
     def requests(self) -> int:
         """Round trips to the source."""
-
     @property
     def retries(self) -> int:
         """Requests that were repeated after a temporary failure."""
-
     @property
     def up_to_date(self) -> bool:
         """Whether the target was the new version already, so that nothing was written."""
-
     @property
     def index_size(self) -> int:
         """Bytes of the index that were read: not among the others, and with what was read of it before."""
-
     @property
     def proof(self) -> str:
         """What proves the result, for instance `root`."""
-
     @property
     def reason(self) -> str:
         """Why it was done this way, one line."""
@@ -167,25 +142,42 @@ class Statistics:
     def __ne__(self, other: object, /) -> bool: ...
 
 @final
-class Verification:
-    """What a verification found. True in a condition if the file is exactly what the index says."""
+class Difference:
+    """An entry in which a directory differs from its index."""
+    @property
+    def path(self) -> str:
+        """Names from the directory to the entry, with `/` between."""
+    @property
+    def what(self) -> Literal["missing", "changed", "type", "mode", "extra"]:
+        """In what it differs. `extra`: the index does not know it, which does no harm."""
+    @property
+    def damaged(self) -> list[tuple[int, int]]:
+        """The damaged ranges of a file, as offset and length."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+
+@final
+class Verification:
+    """What a verification found. True in a condition if the file is exactly what the index says.
+
+    Of a directory, if everything in the index is; what there is besides does no harm.
+    """
     @property
     def is_match(self) -> bool:
         """Whether the file is exactly what the index says."""
-
     @property
     def length(self) -> int:
-        """Bytes that the file has."""
-
+        """Bytes that the file has; of a directory, those in files that are right."""
     @property
     def expected_length(self) -> int:
-        """Bytes that it should have."""
-
+        """Bytes that it should have; of a directory, those of all files in the index."""
     @property
     def damaged(self) -> list[tuple[int, int]]:
-        """The damaged ranges of the target, as offset and length."""
-
+        """The damaged ranges of the target, as offset and length; of a directory, each difference has its own."""
+    @property
+    def differences(self) -> list[Difference]:
+        """The entries in which a directory differs, in the order of the index; what that does not know comes last."""
     @property
     def unfinished(self) -> bool:
         """Whether an update in place was not finished: the file is neither old nor new."""
@@ -197,23 +189,18 @@ class Verification:
 @final
 class Piece:
     """A run of the target that comes from one place."""
-
     @property
     def target_offset(self) -> int:
         """Offset in the target."""
-
     @property
     def length(self) -> int:
         """Number of bytes."""
-
     @property
     def seed(self) -> int | None:
         """Number of the seed that has it (0 is the target itself, those that were given count from 1); None if it is missing."""
-
     @property
     def seed_offset(self) -> int | None:
         """Offset in the seed; None if it is missing."""
-
     @property
     def is_missing(self) -> bool:
         """Whether it has to be fetched."""
@@ -224,63 +211,48 @@ class Piece:
 @final
 class Plan:
     """What an update would do: an exact cover of the target by pieces, and its cost."""
-
     @property
     def total(self) -> int:
         """Bytes of the target."""
-
     @property
     def from_seeds(self) -> int:
         """Bytes that the seeds have."""
-
     @property
     def missing(self) -> int:
         """Bytes that are missing."""
-
     @property
     def to_fetch(self) -> int:
         """Bytes that would be asked for: what is missing, and gaps that are cheaper to fetch than to skip."""
-
     @property
     def ranges(self) -> int:
         """Ranges that would be asked for."""
-
     @property
     def index_size(self) -> int:
         """Bytes of the index that was read."""
-
     @property
     def up_to_date(self) -> bool:
         """Whether the target is the new version already."""
-
     @property
     def unfinished(self) -> bool:
         """Whether an update in place was not finished: the target is neither old nor new."""
-
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
-
     @property
     def round_trip(self) -> float | None:
         """The round trip that the plan reckons with, measured or assumed, in seconds; None if it is not known."""
-
     @property
     def rate(self) -> int | None:
         """The rate that the plan reckons with, measured or assumed, in bytes per second; None if it is not known."""
-
     @property
     def time(self) -> float | None:
         """Seconds that fetching the missing ranges would take; None if that is not known, or nothing is missing."""
-
     @property
     def time_whole(self) -> float | None:
         """Seconds that fetching everything in one go would take; None if that is not known, or nothing is missing."""
-
     @property
     def reason(self) -> str:
         """Why it would be done this way, one line."""
-
     @property
     def pieces(self) -> list[Piece]:
         """The pieces of the target, in its order. Made anew each time it is asked for."""
@@ -335,56 +307,52 @@ class Index:
         *,
         threads: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
     ) -> Verification:
-        """Compares the file at `path` with the index. A file that differs is a finding, not an error."""
-
+        """Compares the file or directory at `path` with the index. What differs is a finding, not an error."""
+    @property
+    def kind(self) -> Literal["file", "tree"]:
+        """What it describes: `file`, or `tree` for a directory."""
+    @property
+    def entry_count(self) -> int:
+        """Number of files, directories and links in a directory; 0 for a file."""
     @property
     def length(self) -> int:
-        """Bytes of the target."""
-
+        """Bytes of the target; of a directory, those of its files' contents, each once and padded to whole blocks."""
     @property
     def root(self) -> str | None:
-        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index."""
+        """The BLAKE3 hash of the target, in hexadecimal digits: what `b3sum` prints. None in a legacy index.
 
+        That of a directory is the hash of its listing.
+        """
     @property
     def format(self) -> Literal["gosync", "legacy"]:
         """The format: `gosync`, or `legacy`."""
-
     @property
     def block_size(self) -> int:
         """Bytes of a block."""
-
     @property
     def top_size(self) -> int:
         """Bytes of a block of the top level, which is looked for first."""
-
     @property
     def block_count(self) -> int:
         """Number of blocks."""
-
     @property
     def unit_count(self) -> int:
         """Number of verified units."""
-
     @property
     def encoded_size(self) -> int:
         """Bytes that `save` would write."""
-
     @property
     def source(self) -> str | None:
         """Where the content is, as the index says it: a name beside the index, or a URL."""
-
     @property
     def name(self) -> str | None:
         """What the publisher calls the content. Nothing vouches for it unless the index was opened with a public key."""
-
     @property
     def version(self) -> str | None:
         """Which version of it this is, as the publisher says it."""
-
     @property
     def signature(self) -> str | None:
         """The signature, as minisign writes it. That there is one proves nothing: `public_key` checks it."""
-
     @property
     def origin(self) -> str | None:
         """Where the index was opened from, without what may be secret in a URL; None if it was built, or read from memory."""
@@ -392,7 +360,6 @@ class Index:
 @final
 class Request:
     """A batch of ranges that an async source has to answer; used by `gosync._async` only."""
-
     @property
     def id(self) -> int: ...
     @property
@@ -413,16 +380,17 @@ def index(
     *,
     block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
     format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
-    sign: _Path | None = None, sign_password: str | None = None,
+    sign: _Path | None = None, sign_password: str | None = None, exclude: Iterable[str] = (),
     progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
-    """Reads a file (or a bytes-like object) once and describes it. It may be a block device, or a pipe: what a pipe gives is
-    copied to an unnamed temporary file first.
+    """Reads a file, a directory or a bytes-like object once and describes it. A file may be a block device, or a pipe: what a
+    pipe gives is copied to an unnamed temporary file first.
 
     `source` is where the content will be, as the index shall say it: a name beside the index, or a URL. None writes the
     file's own name, an empty string nothing. `format="legacy"` makes an index of the format 0.2, with blocks of any size
     (8192 if it is not given) and no source. `name` and `version` say what the content is called and which version it is.
     `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
+    `exclude` are patterns, as in `.gitignore`, of what of a directory is left out; files `.gosyncignore` in it have more.
     """
 
 def plan(

@@ -1,0 +1,82 @@
+// Directories: described and compared.
+
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { index, update, verify } from 'gosync';
+
+import { failure } from './helpers.mjs';
+
+type Entry =
+  | { path: string; kind: 'directory' }
+  | { path: string; kind: 'symlink'; target: string }
+  | { path: string; kind: 'file' | 'program'; from: number; length: number };
+
+async function make(entries: readonly Entry[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gosync-tree-'));
+  for (const entry of entries) {
+    const path = join(folder, entry.path);
+    if (entry.kind === 'directory') {
+      await mkdir(path);
+    } else if (entry.kind === 'symlink') {
+      await symlink(entry.target, path);
+    } else {
+      await writeFile(path, Uint8Array.from({ length: entry.length }, (_, i) => (entry.from + i) % 251));
+      await chmod(path, entry.kind === 'program' ? 0o755 : 0o644);
+    }
+  }
+  return folder;
+}
+
+test('directories are what the vectors say', async () => {
+  interface Vector {
+    name: string;
+    block_size: number;
+    entries: Entry[];
+    entry_count: number;
+    length: number;
+    root: string;
+    encoded_size: number;
+    encoded_blake3: string;
+  }
+  const folder = process.env['GOSYNC_VECTORS'];
+  assert.ok(folder, 'GOSYNC_VECTORS is not set');
+  const all = JSON.parse(await readFile(join(folder, 'tree.json'), 'utf8')) as Vector[];
+  assert.ok(all.length > 0);
+  for (const vector of all) {
+    if (process.platform === 'win32' && vector.entries.some(({ kind }) => kind === 'program' || kind === 'symlink')) {
+      continue;
+    }
+    const made = await make(vector.entries);
+    const described = await index(made, { blockSize: vector.block_size, source: '' });
+    assert.equal(described.kind, 'tree', vector.name);
+    assert.deepEqual([described.entryCount, described.root, described.length], [vector.entry_count, vector.root, vector.length]);
+    const bytes = await described.toBytes();
+    assert.equal(bytes.length, vector.encoded_size, vector.name);
+    assert.equal((await index(bytes)).root, vector.encoded_blake3, vector.name);
+    assert.equal((await verify({ target: made, index: bytes })).isMatch, true, vector.name);
+    await rm(made, { recursive: true });
+  }
+});
+
+test('a directory that differs is told entry by entry', async () => {
+  const file = (path: string): Entry => ({ path, kind: 'file', from: 1, length: 5000 });
+  const folder = await make([file('a'), file('b'), file('c.log')]);
+  const described = await index(folder, { exclude: ['*.log'] });
+  const right = await described.verify(folder);
+  assert.deepEqual([right.isMatch, right.differences], [true, [{ path: 'c.log', what: 'extra', damaged: [] }]]);
+  await writeFile(join(folder, 'a'), Uint8Array.from({ length: 5000 }, (_, i) => (i < 4096 ? (i + 1) % 251 : 0)));
+  await rm(join(folder, 'b'));
+  const found = await verify({ target: folder, index: described });
+  assert.equal(found.isMatch, false);
+  assert.deepEqual(found.differences, [
+    { path: 'a', what: 'changed', damaged: [{ offset: 4096, length: 904 }] },
+    { path: 'b', what: 'missing', damaged: [] },
+    { path: 'c.log', what: 'extra', damaged: [] },
+  ]);
+  assert.equal((await failure(update({ target: join(folder, 'new'), index: described }))).code, 'GOSYNC_VERSION');
+  await rm(folder, { recursive: true });
+});

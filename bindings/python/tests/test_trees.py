@@ -1,0 +1,60 @@
+"""Directories: described and compared."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import gosync
+import pytest
+
+
+def _make(folder: pathlib.Path, entries: list[dict[str, object]]) -> None:
+    folder.mkdir()
+    for entry in entries:
+        path = folder / str(entry["path"])
+        if entry["kind"] == "directory":
+            path.mkdir()
+        elif entry["kind"] == "symlink":
+            path.symlink_to(str(entry["target"]))
+        else:
+            start, length = int(str(entry["from"])), int(str(entry["length"]))
+            path.write_bytes(bytes(at % 251 for at in range(start, start + length)))
+            path.chmod(0o755 if entry["kind"] == "program" else 0o644)
+
+
+def test_directories_are_what_the_vectors_say(vectors: pathlib.Path) -> None:
+    listed = json.loads((vectors / "tree.json").read_text())
+    assert listed
+    for number, vector in enumerate(listed):
+        if sys.platform == "win32" and any(entry["kind"] in ("program", "symlink") for entry in vector["entries"]):
+            continue
+        folder = pathlib.Path(f"tree-{number}")
+        _make(folder, vector["entries"])
+        index = gosync.index(folder, block_size=vector["block_size"], source="")
+        assert (index.kind, index.entry_count) == ("tree", vector["entry_count"]), vector["name"]
+        assert (index.root, index.length) == (vector["root"], vector["length"])
+        assert index.encoded_size == vector["encoded_size"]
+        assert gosync.index(bytes(index)).root == vector["encoded_blake3"]
+        assert gosync.verify(folder, index=bytes(index))
+
+
+def test_a_directory_that_differs() -> None:
+    folder = pathlib.Path("tree")
+    _make(folder, [{"path": name, "kind": "file", "from": 1, "length": 5000} for name in ("a", "b", "c.log")])
+    index = gosync.index(folder, exclude=["*.log"])
+    found = index.verify(folder)
+    assert found.is_match and [(entry.path, entry.what) for entry in found.differences] == [("c.log", "extra")]
+    (folder / "a").write_bytes(bytes(at % 251 for at in range(1, 4097)) + bytes(904))
+    (folder / "b").unlink()
+    found = gosync.verify(folder, index=index)
+    assert not found and found.damaged == []
+    changed, missing, extra = found.differences
+    assert (changed.path, changed.what, changed.damaged) == ("a", "changed", [(4096, 904)])
+    assert (missing.path, missing.what, extra.what) == ("b", "missing", "extra")
+    assert "differences=3" in repr(found) and "changed" in repr(changed) and changed != missing
+    with pytest.raises(gosync.FormatError, match="does not update yet"):
+        gosync.update("elsewhere", index=index)
+    with pytest.raises(gosync.ArgumentError):
+        gosync.index(folder, exclude=["[z-a]"])

@@ -1,0 +1,176 @@
+//! What is in a directory: every entry, in the order of a listing. Links are looked at, not followed.
+
+use std::ffi::OsString;
+use std::io;
+
+use cap_fs_ext::DirExt;
+use cap_std::fs::{Dir, Metadata};
+use gosync_core::listing::MAX_DEPTH;
+use gosync_core::{Error, ErrorKind, ReadAt, Result};
+
+use super::ignored::{self, Ignored};
+use super::{Folder, Stamp};
+use crate::cancel::Cancel;
+
+/// The largest file with patterns that is read.
+const MAX_PATTERNS: u64 = 1 << 20;
+
+/// An entry that is there.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Names with `/` between.
+    pub(super) path: String,
+    pub(super) is: Is,
+}
+
+/// What it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Is {
+    Directory,
+    File {
+        stamp: Stamp,
+        is_executable: bool,
+    },
+    Symlink {
+        target: String,
+    },
+    /// A pipe, a socket, a device; or a link whose target is not text.
+    Other,
+}
+
+/// What a walk gives.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) found: Vec<Found>,
+    /// Entries whose names are not text, as they can be shown. They are in no listing.
+    pub(super) strange: Vec<String>,
+}
+
+/// Everything in `folder`, but for what is `ignored`.
+pub(super) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored, cancel, walked: Walked::default() };
+    walk.enter(&folder.dir, "", 0)?;
+    Ok(walk.walked)
+}
+
+struct Walk<'a> {
+    folder: &'a Folder<'a>,
+    ignored: Option<Ignored>,
+    cancel: &'a Cancel,
+    walked: Walked,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, dir: &Dir, path: &str, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(self.fault(ErrorKind::Limit, "a path in the directory is too long", path));
+        }
+        let failed = |cause, path: &str| self.failed(cause, path);
+        let mut names = Vec::new();
+        for entry in dir.entries().map_err(|cause| failed(cause, path))? {
+            names.push(entry.map_err(|cause| failed(cause, path))?.file_name());
+        }
+        let mut entries: Vec<String> = Vec::with_capacity(names.len());
+        for name in names {
+            match name.into_string() {
+                Ok(name) => entries.push(name),
+                Err(name) => self.strange(path, name)?,
+            }
+        }
+        entries.sort_unstable();
+        let patterns = self.patterns(&entries, path)?;
+        if let Some(ignored) = &mut self.ignored {
+            ignored.enter(path, patterns.as_deref())?;
+        }
+        for name in entries {
+            self.cancel.check()?;
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            self.entry(dir, &name, path, depth)?;
+        }
+        if let Some(ignored) = &mut self.ignored {
+            ignored.leave();
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: &Dir, name: &str, path: String, depth: usize) -> Result<()> {
+        let metadata = match dir.symlink_metadata(name) {
+            Ok(metadata) => metadata,
+            // It was removed meanwhile.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) => return Err(self.failed(cause, &path)),
+        };
+        if self.ignored.as_ref().is_some_and(|ignored| ignored.is_out(&path, metadata.is_dir())) {
+            return Ok(());
+        }
+        if !metadata.is_dir() {
+            let is = self.what(dir, name, &metadata, &path)?;
+            self.walked.found.push(Found { path, is });
+            return Ok(());
+        }
+        let below = dir.open_dir_nofollow(name).map_err(|cause| self.failed(cause, &path))?;
+        self.walked.found.push(Found { path: path.clone(), is: Is::Directory });
+        self.enter(&below, &path, depth + 1)
+    }
+
+    fn what(&self, dir: &Dir, name: &str, metadata: &Metadata, path: &str) -> Result<Is> {
+        if metadata.is_file() {
+            let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+            let stamp = Stamp { length: metadata.len(), modified };
+            return Ok(Is::File { stamp, is_executable: is_executable(metadata) });
+        }
+        if !metadata.is_symlink() {
+            return Ok(Is::Other);
+        }
+        let target = dir.read_link_contents(name).map_err(|cause| self.failed(cause, path))?;
+        Ok(target.into_os_string().into_string().map_or(Is::Other, |target| Is::Symlink { target }))
+    }
+
+    /// A name that no listing can hold. Where the tree is to be described, that is an error.
+    fn strange(&mut self, folder: &str, name: OsString) -> Result<()> {
+        let shown = self.folder.path.join(folder).join(name);
+        if self.ignored.is_some() {
+            let text = "a name in the directory is not UTF-8, which the index of a directory cannot hold";
+            return Err(Error::new(ErrorKind::Argument, text).with("path", shown.display()));
+        }
+        self.walked.strange.push(shown.display().to_string());
+        Ok(())
+    }
+
+    /// The file with patterns among these entries, if patterns count.
+    fn patterns(&self, entries: &[String], path: &str) -> Result<Option<String>> {
+        if self.ignored.is_none() || entries.binary_search_by(|name| name.as_str().cmp(ignored::FILE)).is_err() {
+            return Ok(None);
+        }
+        let path = if path.is_empty() { ignored::FILE.to_owned() } else { format!("{path}/{}", ignored::FILE) };
+        let (file, stamp) = self.folder.file(&path)?;
+        if stamp.length > MAX_PATTERNS {
+            return Err(self.fault(ErrorKind::Limit, "a .gosyncignore is larger than 1 MiB", &path));
+        }
+        let mut text = vec![0; stamp.length as usize];
+        let length = file.read_at(0, &mut text)?;
+        text.truncate(length);
+        let wrong = |_| self.fault(ErrorKind::Argument, "a .gosyncignore is not UTF-8", &path);
+        String::from_utf8(text).map(Some).map_err(wrong)
+    }
+
+    fn failed(&self, cause: io::Error, path: &str) -> Error {
+        Error::from_io(cause, &format!("cannot read the {}", self.folder.what), self.folder.path.join(path).display())
+    }
+
+    fn fault(&self, kind: ErrorKind, text: &str, path: &str) -> Error {
+        Error::new(kind, text).with("path", self.folder.path.join(path).display())
+    }
+}
+
+#[cfg(unix)]
+fn is_executable(metadata: &Metadata) -> bool {
+    const OWNER: u32 = 0o100;
+    cap_std::fs::MetadataExt::mode(metadata) & OWNER != 0
+}
+
+/// Files have no such bit there.
+#[cfg(not(unix))]
+fn is_executable(_: &Metadata) -> bool {
+    false
+}
