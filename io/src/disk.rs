@@ -160,6 +160,7 @@ impl DiskFile {
     }
 
     /// The file alone, not to be changed any more.
+    #[cfg(unix)]
     pub(crate) fn into_file(self) -> File {
         self.file
     }

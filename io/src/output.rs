@@ -312,11 +312,10 @@ fn temporary_beside(disk: &Disk, target: &Path) -> Result<(DiskFile, Part)> {
     // Long names are cut so that the temporary one still fits.
     let prefix: String = name.to_string_lossy().chars().take(40).collect();
     let prefix = format!(".{prefix}.");
-    let is_replacing = target.exists();
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     // Nobody is to open it in the moment before it gets the old file's mode.
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if is_replacing { 0o600 } else { 0o666 });
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if target.exists() { 0o600 } else { 0o666 });
     let folder = folder_of(target);
     let failed = |cause| Error::from_io(plain(cause), "cannot write in the target's folder", folder.display());
     let mut builder = tempfile::Builder::new();

@@ -24,7 +24,6 @@ pub struct FileReader {
 pub(crate) enum Kind {
     File,
     /// Its length is where its end is found.
-    #[cfg_attr(not(unix), expect(dead_code, reason = "only where devices are files"))]
     BlockDevice,
     /// Gives its bytes once, from front to back.
     Pipe,
