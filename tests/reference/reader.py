@@ -378,7 +378,10 @@ def read_levels(data: bytes) -> list[Level]:
         levels.append(Level(1 << log2, strong == 1, weak, hint))
     must(2 <= len(levels) <= 3, "VERSION", "levels that this version does not have")
     top, blocks = levels[0], levels[-1]
-    found = lambda level: 4 <= level.weak <= 6 and 2 <= level.hint <= 8  # noqa: E731
+
+    def found(level: Level) -> bool:
+        return 4 <= level.weak <= 6 and 2 <= level.hint <= 8
+
     for level in levels[:-1]:
         must(level.strong and (found(level) or level.weak == level.hint == 0), "VERSION", "an unknown level")
     must(UNIT <= top.size <= 1 << 20 and (len(levels) == 2) == (top.size == UNIT), "VERSION", "an unknown top")

@@ -31,7 +31,7 @@ The developers' door: cargo xtask TASK
   tidy             the borders of ARCHITECTURE.md, with file and line
   gen [--check]    writes what is generated (C header, ABI ledger, error list, typings); --check only compares
   windows          builds for Windows and runs the tests of core, io and the program under Wine (as root, on Debian 12)
-  long             what takes longer: many property cases, fuzzing, huge files, the quick benchmark
+  long             what takes longer: many property cases, kills, power cuts, fuzzing, huge files, the quick benchmark
   fuzz [SECONDS]   fuzzes each target for so long (60) with the nightly toolchain
   fuzz --replay    runs the committed inputs through the targets, on the stable toolchain
   bench [--quick | --write] [--goals] [--resume] [--only CASE]...
