@@ -1,10 +1,17 @@
 //! Directories: what is in one (`walk`), what of it is left out (`ignored`), its files' contents as one (`payload`), its
-//! index (`build`), and whether it is what an index says (`verify`). All reading is relative to a handle of the directory,
-//! so that no link in it leads outside, whoever puts one where while it is read. Nothing here writes.
+//! index (`build`), and whether it is what an index says (`verify`). An update of one: what it changes (`changes`), whether
+//! its names can be written (`system_names`), how it becomes the new version (`switch`), and what remembers that (`record`).
+//! All reading and writing is relative to a handle of the directory, so that no link in it leads outside, whoever puts
+//! one where meanwhile.
 
+mod around;
 mod build;
+mod changes;
 mod ignored;
 mod payload;
+mod record;
+mod switch;
+mod system_names;
 mod verify;
 mod walk;
 
@@ -18,19 +25,23 @@ use gosync_core::{Error, Result};
 
 use crate::seed::FileReader;
 
+pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
+pub(crate) use self::changes::{Change, ChangeKind, Changes, Comparison};
+pub(crate) use self::record::Record;
+pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
 }
 
 /// A directory, and its path for messages.
-struct Folder<'a> {
+pub(crate) struct Folder<'a> {
     dir: Dir,
     path: &'a Path,
     what: &'static str,

@@ -1,0 +1,176 @@
+//! Changes below a directory that is held by a handle: one name at a time, never by a path, and no link is followed. So
+//! nothing outside is changed, whatever is in the directory and whoever swaps what meanwhile.
+//!
+//! A folder's path is for messages and for the log of a [`Watch`](super::Watch); nothing is opened by it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, OpenOptions};
+
+use super::{Disk, DiskFile, Op, next_number};
+
+/// A directory that is changed.
+#[derive(Debug)]
+pub(crate) struct DiskFolder {
+    disk: Disk,
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Disk {
+    /// Opens the directory at `path`, where links are followed: it is the caller's word.
+    pub(crate) fn folder(&self, path: &Path) -> io::Result<DiskFolder> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(DiskFolder { disk: self.clone(), dir, path: path.to_owned() })
+    }
+
+    /// Makes the directory at `path`, where nothing may be yet.
+    pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.change(Op::CreateFolder { path }, || std::fs::create_dir(path))
+    }
+}
+
+impl DiskFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// To be looked at.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// What has a name in it; a link itself, not what it leads to.
+    pub(crate) fn look(&self, name: &str) -> io::Result<Option<Metadata>> {
+        match self.dir.symlink_metadata(one(name)?) {
+            Ok(about) => Ok(Some(about)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Opens a directory in it. A link to one is none.
+    pub(crate) fn below(&self, name: &str) -> io::Result<DiskFolder> {
+        let dir = self.dir.open_dir_nofollow(one(name)?)?;
+        Ok(DiskFolder { disk: self.disk.clone(), dir, path: self.path.join(name) })
+    }
+
+    /// Makes a directory in it, where nothing may be yet.
+    pub(crate) fn make(&self, name: &str) -> io::Result<DiskFolder> {
+        let path = self.path.join(name);
+        self.disk.change(Op::CreateFolder { path: &path }, || self.dir.create_dir(one(name)?))?;
+        self.below(name)
+    }
+
+    /// Makes a file in it, where nothing may be yet. `mode` is what the system's mask is taken from; only Unix knows it.
+    pub(crate) fn create(&self, name: &str, mode: u32) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        let (file, path) = (next_number(), self.path.join(name));
+        let op = Op::Create { file, path: &path };
+        let opened = self.disk.change(op, || self.dir.open_with(one(name)?, &options))?;
+        Ok(DiskFile { disk: self.disk.clone(), file: opened.into_std(), number: file })
+    }
+
+    /// Opens a regular file in it to change it.
+    pub(crate) fn open(&self, name: &str) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).follow(FollowSymlinks::No).nonblock(true);
+        let (file, path) = (next_number(), self.path.join(name));
+        let op = Op::Open { file, path: &path };
+        let opened = self.disk.change(op, || self.dir.open_with(one(name)?, &options))?.into_std();
+        if !opened.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(DiskFile { disk: self.disk.clone(), file: opened, number: file })
+    }
+
+    /// Gives what has a name in it a name in another folder (or in this one), in place of the file or link that has that.
+    pub(crate) fn rename(&self, name: &str, to: &DiskFolder, to_name: &str) -> io::Result<()> {
+        let (from_path, to_path) = (self.path.join(name), to.path.join(to_name));
+        let op = Op::Rename { from: &from_path, to: &to_path };
+        self.disk.change(op, || self.dir.rename(one(name)?, &to.dir, one(to_name)?))
+    }
+
+    /// Removes a file or a link.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::Remove { path: &path }, || self.dir.remove_file_or_symlink(one(name)?))
+    }
+
+    /// Removes a directory, which is empty.
+    pub(crate) fn remove_folder(&self, name: &str) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::RemoveFolder { path: &path }, || self.dir.remove_dir(one(name)?))
+    }
+
+    /// Makes a symbolic link that says `target`, where nothing may be yet. Windows has two kinds of links.
+    pub(crate) fn link(&self, name: &str, target: &str, to_folder: bool) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::Link { path: &path, target }, || link(&self.dir, one(name)?, target, to_folder))
+    }
+
+    /// Makes the names in it durable. Where the system cannot, they are as durable as the file system makes them.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.disk.change(Op::SyncFolder { path: &self.path }, || sync(&self.dir))
+    }
+
+    /// Makes everything durable that was done on the file system that it is on. `false`: this system cannot, and each
+    /// file and folder is to be synced by itself.
+    pub(crate) fn sync_all(&self) -> io::Result<bool> {
+        if !cfg!(target_os = "linux") {
+            return Ok(false);
+        }
+        self.disk.change(Op::SyncAll, || sync_all(&self.dir).map(|()| true))
+    }
+}
+
+/// A name, if it is one: nothing that leads anywhere else.
+fn one(name: &str) -> io::Result<&str> {
+    let is_one = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    // A stream, a drive, a path.
+    let is_one = is_one && !(cfg!(windows) && name.contains([':', '\\']));
+    if is_one { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "what must be a name is a path")) }
+}
+
+#[cfg(not(windows))]
+fn link(dir: &Dir, name: &str, target: &str, _: bool) -> io::Result<()> {
+    dir.symlink_contents(target, name)
+}
+
+#[cfg(windows)]
+fn link(dir: &Dir, name: &str, target: &str, to_folder: bool) -> io::Result<()> {
+    let target = target.replace('/', "\\");
+    if to_folder { dir.symlink_dir(target, name) } else { dir.symlink_file(target, name) }
+}
+
+#[cfg(unix)]
+fn sync(dir: &Dir) -> io::Result<()> {
+    // The handle may be one that names are looked up by and nothing else.
+    let folder = dir.open_with(".", OpenOptions::new().read(true));
+    super::unless_unable(folder.and_then(|folder| folder.sync_all()))
+}
+
+/// Windows has no such call.
+#[cfg(not(unix))]
+fn sync(_: &Dir) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn sync_all(dir: &Dir) -> io::Result<()> {
+    let folder = dir.open_with(".", OpenOptions::new().read(true))?;
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_all(_: &Dir) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
