@@ -5,15 +5,17 @@
 //! one where meanwhile.
 
 mod around;
+mod aside;
 mod build;
 mod changes;
 mod ignored;
+mod merged;
 mod payload;
 mod record;
-mod switch;
-mod system_names;
+pub(crate) mod switch;
+pub(crate) mod system_names;
 mod verify;
-mod walk;
+pub(crate) mod walk;
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -27,11 +29,12 @@ use crate::seed::FileReader;
 
 pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
-pub(crate) use self::changes::{Change, ChangeKind, Changes, Comparison};
+pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
+pub(crate) use self::walk::Walked;
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub(crate) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
+    pub(crate) fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
         let dir = Dir::open_ambient_dir(path, ambient_authority());
         let dir = dir.map_err(|cause| Error::from_io(cause, &format!("cannot open the {what}"), path.display()))?;
         Ok(Folder { dir, path, what })
