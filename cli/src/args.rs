@@ -162,6 +162,13 @@ pub(crate) struct UpdateArgs {
     /// [default: .NAME.gosync-journal, beside TARGET]
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
+    /// Of a directory, believe that a file is what an earlier update made of it if its size and its time are the same
+    /// [default: read all of it]
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Make a directory exactly what the index says [default: what no update has put there stays]
+    #[arg(long)]
+    pub(crate) delete: bool,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -297,6 +304,8 @@ impl Common {
             refuse_symlink: args.refuse_symlink,
             in_place: args.in_place,
             journal: args.journal.clone(),
+            quick: args.quick,
+            delete: args.delete,
             open,
             observer: observer.clone(),
         }

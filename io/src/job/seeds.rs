@@ -64,6 +64,24 @@ fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<FileRead
     Ok(reader)
 }
 
+fn nothing() -> Arc<dyn ReadAt> {
+    Arc::new(Vec::new())
+}
+
+/// The seeds that were added, in their order.
+fn added(shared: &Shared, _index: &Index, has_target: bool) -> Result<Vec<Arc<dyn ReadAt>>> {
+    // Not while it is locked: files are opened.
+    let seeds = shared.state().seeds.clone();
+    let open = |(number, seed): (usize, Added)| {
+        // The target given once more as a seed has nothing new to say.
+        if has_target && open::same_file(&seed.path, &shared.target) {
+            return Ok(nothing());
+        }
+        Ok(Fragile::shared(open_seed(shared, number, seed)?, number + 1, &shared.observer))
+    };
+    seeds.into_iter().enumerate().map(open).collect()
+}
+
 /// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
 /// file of this version, or nothing, the newest one of another version, and the journal of an unfinished update in place, if
 /// there is any.
@@ -76,6 +94,8 @@ pub(super) struct Seeds {
     pub(super) parts: Vec<PathBuf>,
     /// The number of the journal that an unfinished update in place left.
     pub(super) journal: Option<u32>,
+    /// So many of them are looked through. What is behind is only read from.
+    pub(super) searched: usize,
 }
 
 impl Seeds {
@@ -91,18 +111,8 @@ impl Seeds {
             }
         });
         let has_target = own.is_some();
-        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
         let mut readers = vec![own.unwrap_or_else(nothing)];
-        // Not in the loop's head, where the lock would be held while files are opened.
-        let seeds = shared.state().seeds.clone();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            // The target given once more as a seed has nothing new to say.
-            let is_target = has_target && open::same_file(&seed.path, &shared.target);
-            readers.push(match is_target {
-                true => nothing(),
-                false => Fragile::shared(open_seed(shared, number, seed)?, number + 1, &shared.observer),
-            });
-        }
+        readers.append(&mut added(shared, index, has_target)?);
         let own_part = readers.len() as u32;
         let target = shared.real_target()?;
         let own = names::part(&target, index)?;
@@ -125,7 +135,23 @@ impl Seeds {
             readers.push(journal);
             readers.len() as u32 - 1
         });
-        Ok(Seeds { readers, has_target, own_part, parts, journal })
+        let searched = readers.len();
+        Ok(Seeds { readers, has_target, own_part, parts, journal, searched })
+    }
+
+    /// For the update of a directory, which is read by `own`: that, and the seeds that were added. Whoever asks adds what
+    /// earlier tries left.
+    pub(super) fn of_tree(shared: &Shared, index: &Index, own: Arc<dyn ReadAt>) -> Result<Seeds> {
+        let has_target = own.length() > 0;
+        let mut readers = vec![own];
+        readers.append(&mut added(shared, index, has_target)?);
+        let (own_part, searched) = (readers.len() as u32, readers.len());
+        Ok(Seeds { readers, has_target, own_part, parts: Vec::new(), journal: None, searched })
+    }
+
+    /// Those that are looked through.
+    pub(super) fn searched(&self) -> &[Arc<dyn ReadAt>] {
+        self.readers.get(..self.searched).unwrap_or(&self.readers)
     }
 
     /// The target is read by `reader` from here on.
@@ -136,7 +162,7 @@ impl Seeds {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.length()).sum()
+        self.searched().iter().map(|reader| reader.length()).sum()
     }
 
     /// Whether the target is the new version already.

@@ -17,15 +17,30 @@ const MAX_PATTERNS: u64 = 1 << 20;
 
 /// An entry that is there.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Names with `/` between.
-    pub(super) path: String,
-    pub(super) is: Is,
+    pub(crate) path: String,
+    pub(crate) is: Is,
+}
+
+impl Found {
+    /// Bytes of a regular file.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.stamp().map(|stamp| stamp.length)
+    }
+
+    /// By what a regular file is known.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        match self.is {
+            Is::File { stamp, .. } => Some(stamp),
+            _ => None,
+        }
+    }
 }
 
 /// What it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Is {
+pub(crate) enum Is {
     Directory,
     File {
         stamp: Stamp,
@@ -40,15 +55,22 @@ pub(super) enum Is {
 
 /// What a walk gives.
 #[derive(Default)]
-pub(super) struct Walked {
-    pub(super) found: Vec<Found>,
+pub(crate) struct Walked {
+    pub(crate) found: Vec<Found>,
     /// Entries whose names are not text, as they can be shown. They are in no listing.
-    pub(super) strange: Vec<String>,
+    pub(crate) strange: Vec<String>,
 }
 
 /// Everything in `folder`, but for what is `ignored`.
-pub(super) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
-    let mut walk = Walk { folder, ignored, cancel, walked: Walked::default() };
+pub(crate) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored, cancel, unreadable: None, walked: Walked::default() };
+    walk.enter(&folder.dir, "", 0)?;
+    Ok(walk.walked)
+}
+
+/// Everything in `folder` that can be read. What cannot is told to `unreadable` and left out.
+pub(super) fn walk_readable(folder: &Folder<'_>, cancel: &Cancel, unreadable: &dyn Fn(Error)) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored: None, cancel, unreadable: Some(unreadable), walked: Walked::default() };
     walk.enter(&folder.dir, "", 0)?;
     Ok(walk.walked)
 }
@@ -57,6 +79,8 @@ struct Walk<'a> {
     folder: &'a Folder<'a>,
     ignored: Option<Ignored>,
     cancel: &'a Cancel,
+    /// Who hears of what cannot be read. Without anybody, it ends the walk.
+    unreadable: Option<&'a dyn Fn(Error)>,
     walked: Walked,
 }
 
@@ -85,7 +109,10 @@ impl Walk<'_> {
         for name in entries {
             self.cancel.check()?;
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.entry(dir, &name, path, depth)?;
+            match (self.entry(dir, &name, path, depth), self.unreadable) {
+                (Err(error), Some(tell)) if error.kind() != ErrorKind::Cancelled => tell(error),
+                (done, _) => done?,
+            }
         }
         if let Some(ignored) = &mut self.ignored {
             ignored.leave();
