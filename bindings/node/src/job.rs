@@ -17,7 +17,7 @@ use crate::work::{CancelHandle, Outcome, start};
 pub struct JobInput {
     /// The file to bring up to date.
     pub target: String,
-    /// Local files that may help.
+    /// Local files that may help, or directories with all files in them.
     pub seeds: Vec<String>,
     /// Worker threads.
     pub threads: Option<u32>,

@@ -1,13 +1,15 @@
 //! Directories: what is in one (`walk`), what of it is left out (`ignored`), its files' contents as one (`payload`), its
-//! index (`build`), and whether it is what an index says (`verify`). All reading is relative to a handle of the directory,
+//! index (`build`), whether it is what an index says (`verify`), and all its files as a seed (`files`). All reading is relative to a handle of the directory,
 //! so that no link in it leads outside, whoever puts one where while it is read. Nothing here writes.
 
 mod build;
+mod files;
 mod ignored;
 mod payload;
 mod verify;
 mod walk;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -19,6 +21,7 @@ use gosync_core::{Error, Result};
 use crate::seed::FileReader;
 
 pub(crate) use self::build::describe;
+pub(crate) use self::files::Files;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
 
@@ -30,15 +33,16 @@ struct Stamp {
 }
 
 /// A directory, and its path for messages.
-struct Folder<'a> {
+pub(crate) struct Folder<'a> {
     dir: Dir,
-    path: &'a Path,
+    path: Cow<'a, Path>,
     what: &'static str,
 }
 
 impl<'a> Folder<'a> {
-    fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority());
+    pub(crate) fn open(path: impl Into<Cow<'a, Path>>, what: &'static str) -> Result<Folder<'a>> {
+        let path = path.into();
+        let dir = Dir::open_ambient_dir(&path, ambient_authority());
         let dir = dir.map_err(|cause| Error::from_io(cause, &format!("cannot open the {what}"), path.display()))?;
         Ok(Folder { dir, path, what })
     }

@@ -434,7 +434,7 @@ def update(
 
     - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
       each other, and share the work where that is faster.
-    - `seeds`: local files that may help, also block devices and pipes.
+    - `seeds`: local files that may help, also block devices, pipes, and directories with all files in them.
     - `threads`: worker threads (all cores).
     - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
       written (16 MiB).
