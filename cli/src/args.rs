@@ -124,9 +124,9 @@ pub(crate) struct UpdateArgs {
     /// Where the same content is too: a path or URL; may be given several times [default: none]
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) mirror: Vec<OsString>,
-    /// A file that may share content with the new version, also a block device or a pipe; may be given several times
-    /// [default: TARGET alone]
-    #[arg(long, value_name = "FILE")]
+    /// A file that may share content with the new version, also a block device or a pipe, or a directory with all files in
+    /// it; may be given several times [default: TARGET alone]
+    #[arg(long, value_name = "FILE|DIR")]
     pub(crate) seed: Vec<PathBuf>,
     /// Do not use TARGET as a seed [default: use it]
     #[arg(long)]

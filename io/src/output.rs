@@ -29,7 +29,7 @@ pub(crate) use keep::Identity;
 pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
-pub(crate) use replace::{Replacing, tidy_up};
+pub(crate) use replace::{Replacing, is_held, tidy_up, while_held};
 pub(crate) use room::{check_room, room_behind};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.

@@ -169,7 +169,7 @@ pub struct Verification {
     pub damaged: Vec<Range>,
     /// The entries in which a directory differs, in the order of the index; what the index does not know comes last.
     pub differences: Vec<Difference>,
-    /// An update of it in place was not finished: it is neither an old version nor a new one.
+    /// An update of it, in place or of a directory, was not finished: it is neither an old version nor a new one.
     pub unfinished: bool,
 }
 

@@ -258,7 +258,7 @@ export interface Plan {
   readonly indexSize: number;
   /** The target is the new version already. */
   readonly upToDate: boolean;
-  /** An update of the target in place was not finished: it is neither an old version nor a new one. */
+  /** An update of the target, in place or of a directory, was not finished: it is neither an old version nor a new one. */
   readonly unfinished: boolean;
   /** How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on. */
   readonly strategy: 'local' | 'ranges' | 'whole';
@@ -274,6 +274,20 @@ export interface Plan {
   readonly reason: string;
   /** An exact cover of the target, ascending. */
   readonly pieces: readonly Piece[];
+  /** What would become of the entries of a directory, in the order of their paths. */
+  readonly changes: readonly Change[];
+}
+
+/** An entry of a directory that would change, or be kept although the index has it otherwise. */
+export interface Change {
+  /** Names from the directory to the entry, with `/` between; a directory ends with one too. */
+  readonly path: string;
+  /** What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes. */
+  readonly what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link';
+  /** The path that a renamed file has now. Absent for all others. */
+  readonly from?: string;
+  /** Bytes of the file: of the new one, or for `removed` and `kept` of the old one. */
+  readonly size: number;
 }
 
 /** What an update did. */

@@ -3,6 +3,8 @@
 //!
 //! A folder's path is for messages and for the log of a [`Watch`](super::Watch); nothing is opened by it.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -27,9 +29,12 @@ impl Disk {
         Ok(DiskFolder { disk: self.clone(), dir, path: path.to_owned() })
     }
 
-    /// Makes the directory at `path`, where nothing may be yet.
+    /// Makes the directory at `path`, where nothing may be yet, for this user alone.
     pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.change(Op::CreateFolder { path }, || std::fs::create_dir(path))
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        self.change(Op::CreateFolder { path }, || builder.create(path))
     }
 }
 
@@ -92,6 +97,24 @@ impl DiskFolder {
         Ok(DiskFile { disk: self.disk.clone(), file: opened, number: file })
     }
 
+    /// Makes `bytes` the content of a file in it, in place of what has the name, durably. Only one may do that at a time.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let part = format!("{name}.gosync-part");
+        match self.remove(&part) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        let file = self.create(&part, 0o600)?;
+        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync());
+        // Windows renames only what nobody holds open.
+        drop(file);
+        let done = written.and_then(|()| self.rename(&part, self, name));
+        if done.is_err() {
+            let _ = self.remove(&part);
+        }
+        done.and_then(|()| self.sync())
+    }
+
     /// Gives what has a name in it a name in another folder (or in this one), in place of the file or link that has that.
     pub(crate) fn rename(&self, name: &str, to: &DiskFolder, to_name: &str) -> io::Result<()> {
         let (from_path, to_path) = (self.path.join(name), to.path.join(to_name));
@@ -117,6 +140,41 @@ impl DiskFolder {
         self.disk.change(Op::Link { path: &path, target }, || link(&self.dir, one(name)?, target, to_folder))
     }
 
+    /// Removes what has a name that is no text, with all that is in it.
+    pub(crate) fn remove_strange(&self, name: &OsStr) -> io::Result<()> {
+        let path = self.path.join(name);
+        let remove = || match self.dir.symlink_metadata(name)?.is_dir() {
+            true => self.dir.remove_dir_all(name),
+            false => self.dir.remove_file(name),
+        };
+        self.disk.change(Op::Remove { path: &path }, remove)
+    }
+
+    /// Lets a file be executed by whoever may read it, or by nobody. `false`: it is no file any more, or one that has other
+    /// names, by which it may be another's.
+    pub(crate) fn set_executable(&self, name: &str, is_executable: bool) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        let file = self.dir.open_with(one(name)?, &options)?.into_std();
+        let op = Op::SetMetadata { file: next_number(), what: "mode" };
+        self.disk.change(op, || set_executable(&file, is_executable))
+    }
+
+    /// Takes the read-only mark from a file.
+    pub(crate) fn make_writable(&self, name: &str) -> io::Result<()> {
+        let op = Op::SetMetadata { file: next_number(), what: "mode" };
+        self.disk.change(op, || {
+            let mut permissions = self.dir.symlink_metadata(one(name)?)?.permissions();
+            permissions.set_readonly(false);
+            self.dir.set_permissions(name, permissions)
+        })
+    }
+
+    /// The same folder once more.
+    pub(crate) fn same(&self) -> io::Result<DiskFolder> {
+        Ok(DiskFolder { disk: self.disk.clone(), dir: self.dir.try_clone()?, path: self.path.clone() })
+    }
+
     /// Makes the names in it durable. Where the system cannot, they are as durable as the file system makes them.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.disk.change(Op::SyncFolder { path: &self.path }, || sync(&self.dir))
@@ -128,7 +186,10 @@ impl DiskFolder {
         if !cfg!(target_os = "linux") {
             return Ok(false);
         }
-        self.disk.change(Op::SyncAll, || sync_all(&self.dir).map(|()| true))
+        match self.disk.change(Op::SyncAll, || sync_all(&self.dir)) {
+            Err(cause) if cause.kind() == io::ErrorKind::Unsupported => Ok(false),
+            synced => synced.map(|()| true),
+        }
     }
 }
 
@@ -138,6 +199,25 @@ fn one(name: &str) -> io::Result<&str> {
     // A stream, a drive, a path.
     let is_one = is_one && !(cfg!(windows) && name.contains([':', '\\']));
     if is_one { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "what must be a name is a path")) }
+}
+
+#[cfg(unix)]
+fn set_executable(file: &File, is_executable: bool) -> io::Result<bool> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let about = file.metadata()?;
+    if !about.is_file() || about.nlink() > 1 {
+        return Ok(false);
+    }
+    let mode = about.mode() & 0o777;
+    let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
+    file.set_permissions(PermissionsExt::from_mode(mode))?;
+    file.sync_all().map(|()| true)
+}
+
+/// Files have no such bit there.
+#[cfg(not(unix))]
+fn set_executable(_: &File, _: bool) -> io::Result<bool> {
+    Ok(false)
 }
 
 #[cfg(not(windows))]

@@ -24,6 +24,7 @@ use crate::options::JobOptions;
 use crate::output::Expected;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::{FileReader, Kind};
+use crate::tree::Folder;
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
@@ -119,11 +120,14 @@ impl Job {
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
     /// a block device, or a pipe; what a pipe gives is copied to an unnamed temporary file when the job first looks.
-    /// Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
+    /// It may be a directory: all regular files in it are one seed, links are not followed, and what of it cannot be read
+    /// is left out. Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
     pub fn add_seed(&self, path: impl Into<PathBuf>) -> Result<()> {
         let path = path.into();
-        if Kind::at(&path, "seed")? != Kind::Pipe {
-            FileReader::open(&path, "seed")?;
+        match Kind::at(&path, "seed")? {
+            Kind::Pipe => {}
+            Kind::Folder => drop(Folder::open(&*path, "seed")?),
+            _ => drop(FileReader::open(&path, "seed")?),
         }
         self.shared.state().seeds.push(Added { path, spooled: None });
         Ok(())

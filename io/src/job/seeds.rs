@@ -11,6 +11,7 @@ use super::{Added, Shared, inplace};
 use crate::output::names;
 use crate::report::{Level, Observer};
 use crate::seed::{FileReader, Kind};
+use crate::tree::Files;
 use crate::{open, spool, verbs};
 
 /// Reads of a seed that may fail. Each can take a failing disk many seconds.
@@ -52,16 +53,22 @@ impl ReadAt for Fragile {
 
 /// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
 /// next run of the same job.
-fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<FileReader>> {
+fn open_seed(shared: &Shared, index: &Index, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
+    let (observer, of_seed) = (&shared.observer, number + 1);
     if let Some(spooled) = seed.spooled {
-        return Ok(spooled);
+        return Ok(Fragile::shared(spooled, of_seed, observer));
     }
-    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
-    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
-    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
+    let kind = Kind::at(&seed.path, "seed")?;
+    if kind == Kind::Folder {
+        let target = shared.real_target()?;
+        // Of a directory, what one file has is left alone, not everything.
+        return Ok(Arc::new(Files::open(&seed.path, &target, index.block_size(), of_seed, observer)?));
+    }
+    let reader = Arc::new(spool::open(&seed.path, "seed", observer)?);
+    if let (Kind::Pipe, Some(kept)) = (kind, shared.state().seeds.get_mut(number)) {
         kept.spooled = Some(Arc::clone(&reader));
     }
-    Ok(reader)
+    Ok(Fragile::shared(reader, of_seed, observer))
 }
 
 fn nothing() -> Arc<dyn ReadAt> {
@@ -69,7 +76,7 @@ fn nothing() -> Arc<dyn ReadAt> {
 }
 
 /// The seeds that were added, in their order.
-fn added(shared: &Shared, _index: &Index, has_target: bool) -> Result<Vec<Arc<dyn ReadAt>>> {
+fn added(shared: &Shared, index: &Index, has_target: bool) -> Result<Vec<Arc<dyn ReadAt>>> {
     // Not while it is locked: files are opened.
     let seeds = shared.state().seeds.clone();
     let open = |(number, seed): (usize, Added)| {
@@ -77,7 +84,7 @@ fn added(shared: &Shared, _index: &Index, has_target: bool) -> Result<Vec<Arc<dy
         if has_target && open::same_file(&seed.path, &shared.target) {
             return Ok(nothing());
         }
-        Ok(Fragile::shared(open_seed(shared, number, seed)?, number + 1, &shared.observer))
+        open_seed(shared, index, number, seed)
     };
     seeds.into_iter().enumerate().map(open).collect()
 }

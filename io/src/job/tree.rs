@@ -21,6 +21,7 @@ use super::work::{self, Goal, Searching};
 use super::{Shared, adopting};
 use crate::output::Replacing;
 use crate::report::{Level, Phase};
+use crate::tree::system_names::Here;
 use crate::tree::stage::{Draft, Folders, Left, Right, Stage, Wanted, new_files};
 use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Contents, Old, View};
@@ -44,17 +45,19 @@ impl Place for Stage<'_> {
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
-    let (around, pool) = (Around::of(&shared.real_target()?)?, verbs::pool(shared.options.threads)?);
-    let before = Before::look(shared, index, &shared.real_target()?, &around)?;
+    let target = shared.real_target()?;
+    let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
+    let before = Before::look(shared, index, &target, &around)?;
     let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new())?;
-    let changes = looked.changes(shared, &before, false)?;
-    let mut plan = if changes.is_empty() {
+    let changes = looked.changes(shared, &before, Here::LIKELY)?;
+    let mut plan = if before.is_there() && changes.is_empty() {
         Plan::up_to_date(index, looked.cover)
     } else {
         let way = work::way(shared, &work::source(shared, index));
         Plan::new(index, looked.cover, &way, work::limits(shared, index).max_gap)
     };
-    plan.unfinished = switch::unfinished(&around)?.is_some();
+    plan.unfinished = switch::unfinished(&around).is_some();
+    plan.changes = changes.list;
     Ok(plan)
 }
 
@@ -86,28 +89,45 @@ fn attempt_once(
     doubted: &BTreeSet<usize>,
 ) -> Result<BTreeSet<usize>> {
     let (around, pool) = (Around::of(&goal.target)?, verbs::pool(shared.options.threads)?);
-    if let Some(stage) = switch::unfinished(&around)? {
+    if let Some(path) = switch::unfinished(&around) {
         goal.lock.as_ref().map_err(Clone::clone)?;
+        let stage = around.open_stage(&shared.disk, &path)?;
         switching(shared, goal, &around, |switch| switch.finish(&stage))?;
     }
     let before = Before::look(shared, index, &goal.target, &around)?;
-    let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted)?;
-    let mut changes = looked.changes(shared, &before, false)?;
-    if changes.is_empty() {
-        settle(shared, goal, &around, &before, &looked)?;
-        work::up_to_date(shared)?;
-        return Ok(BTreeSet::new());
+    let looked = Looked::look(shared, index, &before, &around, &pool, doubted)?;
+    if before.is_there() && looked.changes(shared, &before, Here::LIKELY)?.is_empty() {
+        return settle(shared, goal, &around, &before, &looked);
     }
     goal.lock.as_ref().map_err(Clone::clone)?;
     let path = around.stage(looked.root);
-    remove_stages(shared, &around, &[Some(&*path), looked.other.as_deref()]);
-    let folders = Folders::open(&shared.disk, &path)?;
-    let folds = system_names::check(listing_of(index)?, folders.stage(), before.folder())?;
-    if folds {
-        changes = looked.changes(shared, &before, true)?;
+    remove_stages(shared, goal, &around, &[Some(&*path), looked.other.as_deref()]);
+    let folders = Folders::open(&shared.disk, &around, &path)?;
+    let done = with_stage(shared, index, goal, &around, before, looked, &folders);
+    if !folders.is_kept() {
+        let _ = switching(shared, goal, &around, |switch| switch.remove_stage(folders.stage()));
     }
-    switching(shared, goal, &around, |switch| switch.check(folders.stage(), &changes))?;
-    let stage = Stage::new(&folders, looked.draft(index, &changes)?);
+    done
+}
+
+/// The rest, with a stage.
+fn with_stage(
+    shared: &Shared,
+    index: &Arc<Index>,
+    goal: &Goal,
+    around: &Around,
+    before: Before,
+    mut looked: Looked,
+    folders: &Folders,
+) -> Result<BTreeSet<usize>> {
+    let listing = listing_of(index)?;
+    let here = system_names::check(listing, folders.stage(), before.folder())?;
+    let changes = looked.changes(shared, &before, here)?;
+    if before.is_there() && changes.is_empty() {
+        return settle(shared, goal, around, &before, &looked);
+    }
+    switching(shared, goal, around, |switch| switch.check(folders.stage(), listing, &changes))?;
+    let stage = Stage::new(folders, looked.draft(index, &changes)?);
     stage.begin(looked.left.as_deref())?;
     place(shared, index, &mut looked, &stage)?;
     let mut late = stage.take_late();
@@ -120,15 +140,12 @@ fn attempt_once(
     stage.finish()?;
     let times = looked.times(&before, &stage);
     // Windows replaces only what nobody holds open.
-    drop(stage);
-    drop((looked, before));
-    let listing = listing_of(index)?;
-    switching(shared, goal, &around, |switch| {
+    drop((stage, looked, before));
+    switching(shared, goal, around, |switch| {
         switch.commit(folders.stage(), listing, &changes, times)?;
-        drop(folders);
-        switch.finish(&path)
+        switch.finish(folders.stage())
     })?;
-    remove_stages(shared, &around, &[]);
+    remove_stages(shared, goal, around, &[]);
     let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
@@ -178,23 +195,30 @@ fn switching<T>(
 }
 
 /// Nothing is to be done: nothing of other tries is left, and the record says what there is.
-fn settle(shared: &Shared, goal: &Goal, around: &Around, before: &Before, looked: &Looked) -> Result<()> {
-    if goal.lock.is_err() {
-        return Ok(());
+fn settle(
+    shared: &Shared,
+    goal: &Goal,
+    around: &Around,
+    before: &Before,
+    looked: &Looked,
+) -> Result<BTreeSet<usize>> {
+    if goal.lock.is_ok() {
+        remove_stages(shared, goal, around, &[]);
+        let record = Record::new(looked.listing.clone(), looked.old_times(before));
+        if before.record.as_ref() != Some(&record) {
+            record.write(&shared.disk, around)?;
+        }
     }
-    remove_stages(shared, around, &[]);
-    let record = Record::new(looked.listing.clone(), looked.old_times(before));
-    if before.record.as_ref() != Some(&record) {
-        record.write(&shared.disk, &around.record())?;
-    }
-    Ok(())
+    work::up_to_date(shared)?;
+    Ok(BTreeSet::new())
 }
 
 /// Removes the stages that nobody needs any more: all but these.
-fn remove_stages(shared: &Shared, around: &Around, kept: &[Option<&Path>]) {
-    for stage in around.stages().iter().filter(|stage| !kept.contains(&Some(stage.as_path()))) {
+fn remove_stages(shared: &Shared, goal: &Goal, around: &Around, kept: &[Option<&Path>]) {
+    for path in around.stages().iter().filter(|path| !kept.contains(&Some(path.as_path()))) {
         // What cannot be removed now may be the next time.
-        let _ = switch::remove_stage(&shared.disk, stage);
+        let stage = around.open_stage(&shared.disk, path);
+        let _ = stage.and_then(|stage| switching(shared, goal, around, |switch| switch.remove_stage(&stage)));
     }
 }
 
@@ -212,7 +236,7 @@ struct Before {
 
 impl Before {
     fn look(shared: &Shared, index: &Index, target: &Path, around: &Around) -> Result<Before> {
-        let record = Record::read(&around.record())?;
+        let record = Record::read(around)?;
         if !target.exists() {
             return Ok(Before { walked: Walked::default(), old: None, record });
         }
@@ -220,6 +244,11 @@ impl Before {
         let walked = walk::walk(&folder, None, &shared.observer.cancel)?;
         let old = Old::new(folder, &walked, index.block_size(), &shared.observer)?;
         Ok(Before { walked, old: Some(Arc::new(old)), record })
+    }
+
+    /// Whether there is a directory.
+    fn is_there(&self) -> bool {
+        self.old.is_some()
     }
 
     fn folder(&self) -> Option<&Folder<'static>> {
@@ -324,7 +353,7 @@ impl Looked {
     }
 
     /// What is to be done to the directory.
-    fn changes(&self, shared: &Shared, before: &Before, folds: bool) -> Result<Changes> {
+    fn changes(&self, shared: &Shared, before: &Before, here: Here) -> Result<Changes> {
         let unchanged = |entry: u32| self.verdict.unchanged.get(entry as usize) == Some(&true);
         let places: Vec<Range> = self.listing.entries().map(|entry| entry.place).collect();
         let comes_from = |entry: u32| {
@@ -339,7 +368,7 @@ impl Looked {
             record: before.record.as_ref(),
             delete: shared.options.delete,
             quick: shared.options.quick,
-            folds,
+            here,
             is_unchanged: &unchanged,
             comes_from: &comes_from,
             cancel: &shared.observer.cancel,

@@ -61,16 +61,17 @@ pub(crate) fn part(target: &Path, index: &Index) -> Result<PathBuf> {
 /// The partial files of all versions of a target that lie there, the newest first.
 pub(crate) fn parts(target: &Path) -> Vec<PathBuf> {
     let Ok(beginning) = beginning(target) else { return Vec::new() };
-    matching(folder_of(target), &beginning, PART, std::fs::Metadata::is_file)
+    let names = matching(folder_of(target), &beginning, PART, std::fs::Metadata::is_file);
+    names.into_iter().map(|name| target.with_file_name(name)).collect()
 }
 
-/// What is in `folder` under a name of this beginning and end with a root between, the newest first.
+/// The names in `folder` that have this beginning and end with a root between, the newest first.
 pub(crate) fn matching(
     folder: &Path,
     beginning: &OsStr,
     end: &str,
     is_right: impl Fn(&std::fs::Metadata) -> bool,
-) -> Vec<PathBuf> {
+) -> Vec<OsString> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<_> = entries
         .flatten()
@@ -78,11 +79,11 @@ pub(crate) fn matching(
         .filter_map(|entry| {
             // Not what a link leads to.
             let about = entry.metadata().ok().filter(&is_right)?;
-            Some((about.modified().ok(), folder.join(entry.file_name())))
+            Some((about.modified().ok(), entry.file_name()))
         })
         .collect();
     found.sort_unstable_by(|one, next| next.cmp(one));
-    found.into_iter().map(|(_, path)| path).collect()
+    found.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Removes partial files of a target that nobody needs any more: all but those in `kept`.

@@ -11,14 +11,17 @@
 
 use std::path::{Path, PathBuf};
 
-use gosync_core::{Digest, Error, Result};
+use gosync_core::{Digest, Error, ErrorKind, Result};
 
+use crate::disk::{Disk, DiskFolder};
 use crate::output::names;
 
 const STAGE: &str = ".gosync-stage";
 const RECORD: &str = ".gosync-installed";
 const KEPT: &str = ".gosync-kept";
 const LOCK: &str = ".gosync-lock";
+/// What is being written of one of the files.
+const PART: &str = ".gosync-part";
 
 /// Where these are for one target.
 #[derive(Clone, Debug)]
@@ -58,11 +61,28 @@ impl Around {
 
     /// The stages of all versions that lie there, the newest first.
     pub(crate) fn stages(&self) -> Vec<PathBuf> {
-        names::matching(&self.folder, self.beginning.as_ref(), STAGE, std::fs::Metadata::is_dir)
+        let names = names::matching(&self.folder, self.beginning.as_ref(), STAGE, std::fs::Metadata::is_dir);
+        names.into_iter().map(|name| self.folder.join(name)).collect()
     }
 
     pub(crate) fn record(&self) -> PathBuf {
-        self.folder.join(format!("{}{RECORD}", self.beginning))
+        self.folder.join(self.record_name())
+    }
+
+    pub(super) fn record_name(&self) -> String {
+        format!("{}{RECORD}", self.beginning)
+    }
+
+    /// Opens one of the stages, if it is a directory that nobody else can have put there.
+    pub(crate) fn open_stage(&self, disk: &Disk, path: &Path) -> Result<DiskFolder> {
+        let failed = |cause| Error::from_io(cause, "cannot open the stage of an update", path.display());
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let stage = disk.folder(&self.folder).and_then(|folder| folder.below(name)).map_err(failed)?;
+        if !is_mine(&stage).map_err(failed)? {
+            let error = Error::new(ErrorKind::State, "the stage of an update belongs to another user");
+            return Err(error.with("path", path.display()));
+        }
+        Ok(stage)
     }
 
     /// The name of the folder with what was kept.
@@ -73,7 +93,18 @@ impl Around {
 
 /// Whether a name at the top of a directory is one of these, and so none of a tree.
 pub(crate) fn is_ours(name: &str) -> bool {
-    name.ends_with(KEPT) || name.starts_with('.') && [STAGE, RECORD, LOCK].iter().any(|end| name.ends_with(end))
+    name.ends_with(KEPT) || name.starts_with('.') && [STAGE, RECORD, LOCK, PART].iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(unix)]
+fn is_mine(stage: &DiskFolder) -> std::io::Result<bool> {
+    let about = stage.dir().dir_metadata()?;
+    Ok(cap_std::fs::MetadataExt::uid(&about) == rustix::process::geteuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn is_mine(_: &DiskFolder) -> std::io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(unix)]

@@ -6,10 +6,12 @@
 //! directory, so that no link in it leads outside, whoever puts one where meanwhile.
 
 mod around;
+mod aside;
 mod build;
 mod changes;
 mod files;
 mod ignored;
+mod merged;
 mod payload;
 mod record;
 pub(crate) mod stage;
@@ -33,12 +35,13 @@ use crate::seed::FileReader;
 
 pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
-pub(crate) use self::changes::{Change, ChangeKind, Changes, Comparison};
+pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::files::Files;
 pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
+pub(crate) use self::walk::Walked;
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ use gosync_core::assemble::{Ledger, Verified};
 use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, ReadAt, Result};
 
 use super::payload::fill;
-use super::switch::{self, NEW};
+use super::switch::NEW;
 use super::view::{Contents, View};
-use super::{Files, Folder};
+use super::{Around, Files, Folder};
 use crate::disk::{Disk, DiskFile, DiskFolder};
 use crate::output::{check_room, is_ours};
 use crate::report::Observer;
@@ -150,68 +150,42 @@ pub(crate) struct Draft<'a> {
     pub(crate) kept: Vec<bool>,
 }
 
-/// A folder for a new version, empty or as an earlier update left it. Dropped before anything is in it, it is removed.
+/// A folder for a new version, empty or as an earlier update left it.
 pub(crate) struct Folders {
-    disk: Disk,
     stage: DiskFolder,
     new: DiskFolder,
+    /// Whether anything in it is worth to be kept for the next update.
     is_kept: AtomicBool,
 }
 
 impl Folders {
     /// Opens the stage at `path`, or makes it. Whoever asks holds the target's lock.
-    pub(crate) fn open(disk: &Disk, path: &Path) -> Result<Folders> {
+    pub(crate) fn open(disk: &Disk, around: &Around, path: &Path) -> Result<Folders> {
         let failed = |cause| Error::from_io(cause, "cannot make a folder for new files", path.display());
         if std::fs::symlink_metadata(path).is_ok_and(|about| !about.is_dir()) {
+            // Whatever it is, a link for instance, it is none of ours.
             disk.remove(path).map_err(failed)?;
         }
-        let stage = match disk.create_folder(path) {
+        match disk.create_folder(path) {
             Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(failed(cause)),
-            _ => disk.folder(path).map_err(failed)?,
-        };
-        check_owner(&stage)?;
+            _ => {}
+        }
+        let stage = around.open_stage(disk, path)?;
         let (new, is_new) = match stage.make(NEW) {
             Ok(new) => (new, true),
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => (stage.below(NEW).map_err(failed)?, false),
             Err(cause) => return Err(failed(cause)),
         };
-        Ok(Folders { disk: disk.clone(), stage, new, is_kept: AtomicBool::new(!is_new) })
+        Ok(Folders { stage, new, is_kept: AtomicBool::new(!is_new) })
     }
 
     pub(crate) fn stage(&self) -> &DiskFolder {
         &self.stage
     }
 
-    /// Throws everything away: it is of no use to anybody.
-    pub(crate) fn discard(&self) {
-        self.is_kept.store(false, Ordering::Release);
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept.load(Ordering::Acquire)
     }
-}
-
-impl Drop for Folders {
-    fn drop(&mut self) {
-        if !self.is_kept.load(Ordering::Acquire) {
-            let _ = switch::remove_stage(&self.disk, self.stage.path());
-        }
-    }
-}
-
-/// A folder that another user has made is no place for what is to be the target.
-#[cfg(unix)]
-fn check_owner(stage: &DiskFolder) -> Result<()> {
-    use cap_std::fs::MetadataExt;
-    let failed = |cause| Error::from_io(cause, "cannot look at the folder for new files", stage.path().display());
-    let about = stage.dir().dir_metadata().map_err(failed)?;
-    if about.uid() == rustix::process::geteuid().as_raw() {
-        return Ok(());
-    }
-    let text = "the folder for new files is another user's";
-    Err(Error::new(ErrorKind::Permission, text).with("path", stage.path().display()))
-}
-
-#[cfg(not(unix))]
-fn check_owner(_: &DiskFolder) -> Result<()> {
-    Ok(())
 }
 
 /// A new version in the making.

@@ -8,6 +8,7 @@ use cap_std::fs::{Dir, Metadata};
 use gosync_core::listing::MAX_DEPTH;
 use gosync_core::{Error, ErrorKind, ReadAt, Result};
 
+use super::around::is_ours;
 use super::ignored::{self, Ignored};
 use super::{Folder, Stamp};
 use crate::cancel::Cancel;
@@ -45,6 +46,8 @@ pub(crate) enum Is {
     File {
         stamp: Stamp,
         is_executable: bool,
+        /// Whether it has other names, in the directory or elsewhere.
+        is_shared: bool,
     },
     Symlink {
         target: String,
@@ -54,14 +57,23 @@ pub(crate) enum Is {
 }
 
 /// What a walk gives.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Walked {
     pub(crate) found: Vec<Found>,
-    /// Entries whose names are not text, as they can be shown. They are in no listing.
-    pub(crate) strange: Vec<String>,
+    /// Entries whose names are not text. They are in no listing.
+    pub(crate) strange: Vec<Strange>,
 }
 
-/// Everything in `folder`, but for what is `ignored`.
+/// An entry whose name is not text.
+#[derive(Debug)]
+pub(crate) struct Strange {
+    /// The directory that it is in, as a path of an entry.
+    pub(crate) folder: String,
+    /// Its path as it can be shown.
+    pub(crate) shown: String,
+}
+
+/// Everything in `folder`, but for what is `ignored`, and what lies there because it is updated.
 pub(crate) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
     let mut walk = Walk { folder, ignored, cancel, unreadable: None, walked: Walked::default() };
     walk.enter(&folder.dir, "", 0)?;
@@ -97,6 +109,7 @@ impl Walk<'_> {
         let mut entries: Vec<String> = Vec::with_capacity(names.len());
         for name in names {
             match name.into_string() {
+                Ok(name) if depth == 0 && is_ours(&name) => {}
                 Ok(name) => entries.push(name),
                 Err(name) => self.strange(path, name)?,
             }
@@ -144,7 +157,7 @@ impl Walk<'_> {
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
             let stamp = Stamp { length: metadata.len(), modified };
-            return Ok(Is::File { stamp, is_executable: is_executable(metadata) });
+            return Ok(Is::File { stamp, is_executable: is_executable(metadata), is_shared: is_shared(metadata) });
         }
         if !metadata.is_symlink() {
             return Ok(Is::Other);
@@ -160,7 +173,8 @@ impl Walk<'_> {
             let text = "a name in the directory is not UTF-8, which the index of a directory cannot hold";
             return Err(Error::new(ErrorKind::Argument, text).with("path", shown.display()));
         }
-        self.walked.strange.push(shown.display().to_string());
+        let (folder, shown) = (folder.to_owned(), shown.display().to_string());
+        self.walked.strange.push(Strange { folder, shown });
         Ok(())
     }
 
@@ -191,13 +205,24 @@ impl Walk<'_> {
 }
 
 #[cfg(unix)]
-fn is_executable(metadata: &Metadata) -> bool {
+pub(super) fn is_executable(metadata: &Metadata) -> bool {
     const OWNER: u32 = 0o100;
     cap_std::fs::MetadataExt::mode(metadata) & OWNER != 0
 }
 
 /// Files have no such bit there.
 #[cfg(not(unix))]
-fn is_executable(_: &Metadata) -> bool {
+pub(super) fn is_executable(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn is_shared(metadata: &Metadata) -> bool {
+    cap_std::fs::MetadataExt::nlink(metadata) > 1
+}
+
+/// There it is not told of a file that is not open.
+#[cfg(not(unix))]
+fn is_shared(_: &Metadata) -> bool {
     false
 }

@@ -12,52 +12,52 @@ use gosync_io::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Node {
+pub(crate) enum Node {
     Folder,
     File(Vec<u8>, bool),
     Link(String),
 }
 
 /// What is in a directory, by path.
-pub type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
-pub fn file(content: impl Into<Vec<u8>>) -> Node {
+pub(crate) fn file(content: impl Into<Vec<u8>>) -> Node {
     Node::File(content.into(), false)
 }
 
 /// Numbers by chance, the same each time.
-pub struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
-    pub fn new(seed: u64) -> Chance {
+    pub(crate) fn new(seed: u64) -> Chance {
         Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| (self.next() >> 24) as u8).collect()
     }
 }
 
 /// Adds an entry, and the directories that lead to it.
-pub fn put(tree: &mut Tree, path: &str, node: Node) {
+pub(crate) fn put(tree: &mut Tree, path: &str, node: Node) {
     for (at, _) in path.match_indices('/') {
         tree.insert(path[..at].to_owned(), Node::Folder);
     }
     tree.insert(path.to_owned(), node);
 }
 
-pub fn write(tree: &Tree, at: &Path) {
+pub(crate) fn write(tree: &Tree, at: &Path) {
     fs::create_dir_all(at).expect("a folder");
     for (path, node) in tree {
         let path = at.join(path);
@@ -83,14 +83,14 @@ fn set_executable(path: &Path, is_executable: bool) {
 fn set_executable(_: &Path, _: bool) {}
 
 #[cfg(unix)]
-pub fn link(target: &str, path: &Path) {
+pub(crate) fn link(target: &str, path: &Path) {
     std::os::unix::fs::symlink(target, path).expect("a link");
 }
 
 #[cfg(not(unix))]
-pub fn link(_: &str, _: &Path) {}
+pub(crate) fn link(_: &str, _: &Path) {}
 
-pub fn read(at: &Path) -> Tree {
+pub(crate) fn read(at: &Path) -> Tree {
     let mut tree = Tree::new();
     read_below(at, "", &mut tree);
     tree
@@ -126,7 +126,7 @@ fn is_executable(_: &Path) -> bool {
 }
 
 /// Shows what differs, and not megabytes.
-pub fn assert_same(found: &Tree, expected: &Tree, what: &str) {
+pub(crate) fn assert_same(found: &Tree, expected: &Tree, what: &str) {
     let mut paths: Vec<&String> = found.keys().chain(expected.keys()).collect();
     paths.sort();
     paths.dedup();
@@ -145,13 +145,13 @@ pub fn assert_same(found: &Tree, expected: &Tree, what: &str) {
 }
 
 /// A published version: its index and payload.
-pub struct Version {
-    pub index: Arc<Index>,
-    pub payload: Vec<u8>,
+pub(crate) struct Version {
+    pub(crate) index: Arc<Index>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Version {
-    pub fn of(tree: &Tree) -> Version {
+    pub(crate) fn of(tree: &Tree) -> Version {
         let folder = tempfile::tempdir().expect("a folder");
         write(tree, folder.path());
         let options = IndexOptions { source: Some(String::new()), ..IndexOptions::default() };
@@ -164,21 +164,21 @@ impl Version {
         Version { index: Arc::new(index), payload }
     }
 
-    pub fn source(&self) -> Arc<dyn Source> {
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
         Arc::new(MemorySource::new(self.payload.clone()))
     }
 
-    pub fn block(&self) -> u64 {
+    pub(crate) fn block(&self) -> u64 {
         self.index.block_size().into()
     }
 }
 
 /// Gives so many bytes, then fails for good.
-pub struct Failing {
-    pub content: Vec<u8>,
-    pub left: AtomicU64,
+pub(crate) struct Failing {
+    pub(crate) content: Vec<u8>,
+    pub(crate) left: AtomicU64,
     /// Called before each answer.
-    pub before: Box<dyn Fn(u64) + Send + Sync>,
+    pub(crate) before: Box<dyn Fn(u64) + Send + Sync>,
 }
 
 impl BlockingRead for Failing {
@@ -193,62 +193,62 @@ impl BlockingRead for Failing {
 }
 
 impl Failing {
-    pub fn source(payload: &[u8], left: u64, before: impl Fn(u64) + Send + Sync + 'static) -> Arc<dyn Source> {
+    pub(crate) fn source(payload: &[u8], left: u64, before: impl Fn(u64) + Send + Sync + 'static) -> Arc<dyn Source> {
         let failing = Failing { content: payload.to_vec(), left: AtomicU64::new(left), before: Box::new(before) };
         Arc::new(BlockingSource::new(failing, 1).expect("a source"))
     }
 }
 
 /// A folder with a target in it.
-pub struct Site {
-    pub folder: tempfile::TempDir,
-    pub target: PathBuf,
-    pub events: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Site {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) target: PathBuf,
+    pub(crate) events: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
     /// The target is as `tree` says.
-    pub fn with(tree: &Tree) -> Site {
+    pub(crate) fn with(tree: &Tree) -> Site {
         let site = Site::empty();
         write(tree, &site.target);
         site
     }
 
-    pub fn empty() -> Site {
+    pub(crate) fn empty() -> Site {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("target");
         Site { folder, target, events: Arc::default() }
     }
 
-    pub fn options(&self) -> JobOptions {
+    pub(crate) fn options(&self) -> JobOptions {
         let events = Arc::clone(&self.events);
         let told: OnEvent = Arc::new(move |event| events.lock().expect("the events").push(event.kind.to_owned()));
         let observer = Observer { events: Some(told), ..Observer::default() };
         JobOptions { retries: Some(0), max_requests: 2, observer, ..JobOptions::default() }
     }
 
-    pub fn job(&self, index: &Arc<Index>, source: Arc<dyn Source>, options: JobOptions) -> Job {
+    pub(crate) fn job(&self, index: &Arc<Index>, source: Arc<dyn Source>, options: JobOptions) -> Job {
         Job::new(Arc::clone(index), Some(source), &self.target, options).expect("a job")
     }
 
-    pub fn update(&self, version: &Version) -> Result<Statistics> {
+    pub(crate) fn update(&self, version: &Version) -> Result<Statistics> {
         self.job(&version.index, version.source(), self.options()).run()
     }
 
     /// An update that makes the target exactly this version.
-    pub fn mirror(&self, version: &Version) -> Result<Statistics> {
+    pub(crate) fn mirror(&self, version: &Version) -> Result<Statistics> {
         let options = JobOptions { delete: true, ..self.options() };
         self.job(&version.index, version.source(), options).run()
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).expect("the folder").flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
 
-    pub fn heard(&self, kind: &str) -> bool {
+    pub(crate) fn heard(&self, kind: &str) -> bool {
         self.events.lock().expect("the events").iter().any(|event| event == kind)
     }
 }

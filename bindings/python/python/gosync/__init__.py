@@ -20,6 +20,7 @@ from ._errors import (
 )
 from ._native import (
     Cancel,
+    Change,
     Difference,
     Event,
     Index,
@@ -43,6 +44,7 @@ __all__ = [
     "BlockingSource",
     "Cancel",
     "Cancelled",
+    "Change",
     "Difference",
     "Error",
     "Event",

@@ -234,7 +234,7 @@ class Plan:
         """Whether the target is the new version already."""
     @property
     def unfinished(self) -> bool:
-        """Whether an update in place was not finished: the target is neither old nor new."""
+        """Whether an update, in place or of a directory, was not finished: the target is neither old nor new."""
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
@@ -256,6 +256,28 @@ class Plan:
     @property
     def pieces(self) -> list[Piece]:
         """The pieces of the target, in its order. Made anew each time it is asked for."""
+    @property
+    def changes(self) -> list[Change]:
+        """What would become of the entries of a directory, in the order of their paths. Made anew each time it is asked for."""
+
+@final
+class Change:
+    """An entry of a directory that would change, or be kept although the index has it otherwise."""
+    @property
+    def path(self) -> str:
+        """Names from the directory to the entry, with `/` between; a directory ends with one too."""
+    @property
+    def what(self) -> Literal["added", "changed", "renamed", "removed", "kept", "mode", "link"]:
+        """What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes."""
+    @property
+    def from_(self) -> str | None:
+        """The path that a renamed file has now; None for all others."""
+    @property
+    def size(self) -> int:
+        """Bytes of the file: of the new one, or for `removed` and `kept` of the old one."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Index:
@@ -436,7 +458,7 @@ def update(
 
     - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
       each other, and share the work where that is faster.
-    - `seeds`: local files that may help, also block devices and pipes.
+    - `seeds`: local files that may help, also block devices, pipes, and directories with all files in them.
     - `threads`: worker threads (all cores).
     - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
       written (16 MiB).
