@@ -260,7 +260,8 @@ fn verify_content(
         }
         joined
     });
-    let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
+    let journal = output::real_target(path, false, output::Expected::FileOrDevice)
+        .and_then(|target| output::names::journal(&target));
     let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
     let differences = Vec::new();
     Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })

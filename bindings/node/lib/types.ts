@@ -209,6 +209,13 @@ export interface UpdateOptions extends OpenOptions {
    * by the next one.
    */
   inPlace?: boolean | undefined;
+  /**
+   * Of a directory: believe that a file is what an earlier update made of it if its size and its time are the same. Otherwise
+   * all of it is read.
+   */
+  quick?: boolean | undefined;
+  /** Make a directory exactly what the index says. Otherwise what no update has put there stays. */
+  delete?: boolean | undefined;
   /** Where the file is by which an update in place is finished, which a block device needs. Without it, beside the target. */
   journal?: Path | undefined;
 }

@@ -17,7 +17,7 @@ use crate::work::{CancelHandle, Outcome, start};
 pub struct JobInput {
     /// The file to bring up to date.
     pub target: String,
-    /// Local files that may help.
+    /// Local files that may help, or directories with all files in them.
     pub seeds: Vec<String>,
     /// Worker threads.
     pub threads: Option<u32>,
@@ -49,6 +49,10 @@ pub struct JobInput {
     pub refuse_symlink: bool,
     /// Change the target itself instead of replacing it.
     pub in_place: bool,
+    /// Believe that a file of a directory is what an earlier update made of it by its size and time.
+    pub quick: bool,
+    /// Make a directory exactly what the index says.
+    pub delete: bool,
     /// Where the journal of an update in place is.
     pub journal: Option<String>,
 }
@@ -224,6 +228,8 @@ impl Order {
             keep: given.keep,
             refuse_symlink: given.refuse_symlink,
             in_place: given.in_place,
+            quick: given.quick,
+            delete: given.delete,
             journal: given.journal.map(PathBuf::from),
             open: Some(open),
             observer,

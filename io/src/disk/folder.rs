@@ -29,9 +29,12 @@ impl Disk {
         Ok(DiskFolder { disk: self.clone(), dir, path: path.to_owned() })
     }
 
-    /// Makes the directory at `path`, where nothing may be yet.
+    /// Makes the directory at `path`, where nothing may be yet, for this user alone.
     pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.change(Op::CreateFolder { path }, || std::fs::create_dir(path))
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        self.change(Op::CreateFolder { path }, || builder.create(path))
     }
 }
 

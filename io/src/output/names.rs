@@ -22,6 +22,11 @@ pub(crate) const DIGITS: usize = 16;
 /// Bytes of a target's name that are used as they are: the rest of 255 is for what we add.
 const LONGEST: usize = 200;
 
+/// Whether a file or folder of this name is one that updates keep beside their targets.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, end)| end.starts_with("gosync-"))
+}
+
 /// The folder that the target is in.
 pub(crate) fn folder_of(target: &Path) -> &Path {
     match target.parent() {

@@ -38,6 +38,11 @@ pub(crate) struct Here {
     pub(crate) has_modes: bool,
 }
 
+impl Here {
+    /// What it is most likely like, where nothing can be tried.
+    pub(crate) const LIKELY: Here = Here { folds: cfg!(windows), has_modes: cfg!(unix) };
+}
+
 /// Refuses a tree whose names cannot all be written (`FORMAT`), and says what the file system is like. It is tried in
 /// `stage`; the target is looked at, if it is there.
 pub(crate) fn check(listing: &Listing, stage: &DiskFolder, target: Option<&Folder<'_>>) -> Result<Here> {

@@ -24,6 +24,21 @@ pub(crate) struct Found {
     pub(crate) is: Is,
 }
 
+impl Found {
+    /// Bytes of a regular file.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.stamp().map(|stamp| stamp.length)
+    }
+
+    /// By what a regular file is known.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        match self.is {
+            Is::File { stamp, .. } => Some(stamp),
+            _ => None,
+        }
+    }
+}
+
 /// What it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Is {
@@ -60,7 +75,14 @@ pub(crate) struct Strange {
 
 /// Everything in `folder`, but for what is `ignored`, and what lies there because it is updated.
 pub(crate) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
-    let mut walk = Walk { folder, ignored, cancel, walked: Walked::default() };
+    let mut walk = Walk { folder, ignored, cancel, unreadable: None, walked: Walked::default() };
+    walk.enter(&folder.dir, "", 0)?;
+    Ok(walk.walked)
+}
+
+/// Everything in `folder` that can be read. What cannot is told to `unreadable` and left out.
+pub(super) fn walk_readable(folder: &Folder<'_>, cancel: &Cancel, unreadable: &dyn Fn(Error)) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored: None, cancel, unreadable: Some(unreadable), walked: Walked::default() };
     walk.enter(&folder.dir, "", 0)?;
     Ok(walk.walked)
 }
@@ -69,6 +91,8 @@ struct Walk<'a> {
     folder: &'a Folder<'a>,
     ignored: Option<Ignored>,
     cancel: &'a Cancel,
+    /// Who hears of what cannot be read. Without anybody, it ends the walk.
+    unreadable: Option<&'a dyn Fn(Error)>,
     walked: Walked,
 }
 
@@ -98,7 +122,10 @@ impl Walk<'_> {
         for name in entries {
             self.cancel.check()?;
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.entry(dir, &name, path, depth)?;
+            match (self.entry(dir, &name, path, depth), self.unreadable) {
+                (Err(error), Some(tell)) if error.kind() != ErrorKind::Cancelled => tell(error),
+                (done, _) => done?,
+            }
         }
         if let Some(ignored) = &mut self.ignored {
             ignored.leave();
