@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod hostile;
+mod job;
 mod model;
 
 use std::io;
@@ -15,7 +16,7 @@ use crate::tests::power::log::Recorder;
 use crate::tests::power::number;
 use crate::tests::power::tree::{Image, cut};
 use crate::tree::{Record, switch};
-use crate::{ChangeKind, Event, OnEvent};
+use crate::{ChangeKind, Event, Listing, OnEvent};
 use model::{Node, Scene, Tree, change, expected, file, listing, random, read, tree, write};
 
 /// Events that came.
@@ -90,7 +91,8 @@ impl Case {
         assert_eq!(seen(scene.kept()), seen(kept), "kept: {}", about());
         assert_eq!(scene.beside(), [".tree.gosync-installed"], "{}", about());
         let record = Record::read(&scene.around()).expect("the record").expect("a record");
-        assert_eq!(record.listing(), &listing(&self.new), "{}", about());
+        let entries = |listing: &Listing| format!("{listing:?}");
+        assert_eq!(entries(record.listing()), entries(&listing(&self.new)), "{}", about());
     }
 }
 
