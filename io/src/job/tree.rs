@@ -21,8 +21,8 @@ use super::work::{self, Goal, Searching};
 use super::{Shared, adopting};
 use crate::output::Replacing;
 use crate::report::{Level, Phase};
-use crate::tree::system_names::Here;
 use crate::tree::stage::{Draft, Folders, Left, Right, Stage, Wanted, new_files};
+use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Contents, Old, View};
 use crate::tree::walk::{self, Walked};
@@ -195,13 +195,7 @@ fn switching<T>(
 }
 
 /// Nothing is to be done: nothing of other tries is left, and the record says what there is.
-fn settle(
-    shared: &Shared,
-    goal: &Goal,
-    around: &Around,
-    before: &Before,
-    looked: &Looked,
-) -> Result<BTreeSet<usize>> {
+fn settle(shared: &Shared, goal: &Goal, around: &Around, before: &Before, looked: &Looked) -> Result<BTreeSet<usize>> {
     if goal.lock.is_ok() {
         remove_stages(shared, goal, around, &[]);
         let record = Record::new(looked.listing.clone(), looked.old_times(before));

@@ -194,10 +194,14 @@ impl Comparison<'_> {
         if self.quick && time.is_some() && stamp.modified == time {
             return Ok(true);
         }
+        self.has_content(path, root)
+    }
+
+    fn has_content(&self, path: &str, root: Digest) -> Result<bool> {
         let Some(folder) = self.folder else { return Ok(false) };
         match folder.file(path) {
             Ok((file, _)) => Ok(Digest::of_reader(&file, &|_| self.cancel.check())? == root),
-            // What cannot be read is not known to be ours.
+            // Of what cannot be read nothing is known.
             Err(_) => Ok(false),
         }
     }
@@ -283,17 +287,22 @@ impl Deciding<'_> {
             (Is::Directory, EntryKind::Directory) => return Ok(()),
             (Is::Symlink { target }, EntryKind::Symlink { target: new }) if target == new => return Ok(()),
             (Is::Symlink { .. }, EntryKind::Symlink { .. }) => ChangeKind::Link,
-            (Is::File { is_executable, is_shared, .. }, EntryKind::File { is_executable: new, .. })
-                if (self.given.is_unchanged)(number) =>
-            {
-                if self.given.here.has_modes && *is_executable != new {
-                    self.set_mode(number, entry, is, *is_shared);
-                }
+            (Is::File { .. }, EntryKind::File { .. }) if (self.given.is_unchanged)(number) => {
+                self.set_mode(number, entry, is);
                 return Ok(());
             }
             _ => ChangeKind::Changed,
         };
         let is_ours = self.given.is_ours(at, is)?;
+        if let (Is::File { stamp, .. }, EntryKind::File { size, root, .. }) = (is, entry.kind)
+            && !is_ours
+            && stamp.length == size
+            && self.given.has_content(&at.path, root)?
+        {
+            // The user has what comes, which was not seen: nothing is to be kept.
+            self.set_mode(number, entry, is);
+            return Ok(());
+        }
         if !is_ours {
             self.tell(&at.path, ChangeKind::Kept, is);
             self.leave_whole(at, is);
@@ -320,10 +329,18 @@ impl Deciding<'_> {
         self.push(entry, what);
     }
 
-    /// The content is right, and whether it may be executed is not. What has other names may be known elsewhere by them: it
+    /// The content is right; whether it may be executed perhaps not. What has other names may be known elsewhere by them: it
     /// is not touched, but replaced by a copy.
-    fn set_mode(&mut self, number: u32, entry: &Entry<'_>, found: &Is, is_shared: bool) {
-        if is_shared {
+    fn set_mode(&mut self, number: u32, entry: &Entry<'_>, found: &Is) {
+        let (Is::File { is_executable, is_shared, .. }, EntryKind::File { is_executable: new, .. }) =
+            (found, entry.kind)
+        else {
+            return;
+        };
+        if !self.given.here.has_modes || *is_executable == new {
+            return;
+        }
+        if *is_shared {
             self.changes.staged.push(number);
         }
         let (was, what) = (self.was(Some(found)), ChangeKind::Mode);

@@ -81,7 +81,13 @@ fn new() -> Tree {
         put(&mut tree, &path.replace("lib/part1", "lib/other"), node);
     }
     for number in [2u64, 6, 11, 19] {
-        let folder = if number % 3 == 1 { "other" } else if number % 3 == 0 { "part0" } else { "part2" };
+        let folder = if number % 3 == 1 {
+            "other"
+        } else if number % 3 == 0 {
+            "part0"
+        } else {
+            "part2"
+        };
         let Some(Node::File(content, _)) = tree.get_mut(&format!("lib/{folder}/{number}.bin")) else { continue };
         let middle = content.len() / 2;
         content.splice(middle..middle + 1, noise(2 * KIB, 200 + number));

@@ -40,7 +40,7 @@ impl Published {
 #[test]
 fn an_update_of_a_directory_survives_power_cuts() {
     let (count, mut made) = (number("GOSYNC_POWER_COUNT", 400) / 2, 0);
-    for round in 0.. {
+    for round in number("GOSYNC_POWER_FIRST", 0).. {
         if made >= count {
             break;
         }

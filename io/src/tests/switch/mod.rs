@@ -152,7 +152,7 @@ fn a_switch_that_ends_anywhere_is_finished() {
 #[test]
 fn a_switch_is_finished_after_power_cuts() {
     let (count, mut made) = (number("GOSYNC_POWER_COUNT", 400), 0);
-    for round in 0.. {
+    for round in number("GOSYNC_POWER_FIRST", 0).. {
         if made >= count {
             break;
         }
