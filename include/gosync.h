@@ -808,7 +808,8 @@ gosync_status gosync_verification_difference_damaged_range(const gosync_verifica
                                                            uint64_t *length,
                                                            gosync_error **error);
 
-// Whether an update of the file in place was not finished: it is neither an old version nor a new one. False for NULL.
+// Whether an update of the file in place, or of the directory, was not finished: it is neither an old version nor a new one.
+// False for NULL.
 // Thread-safe. Since 0.1.
 bool gosync_verification_unfinished(const gosync_verification *verification);
 
@@ -979,7 +980,8 @@ uint64_t gosync_plan_index_size(const gosync_plan *plan);
 // Whether the target is the new version already. False for NULL. Thread-safe. Since 0.1.
 bool gosync_plan_up_to_date(const gosync_plan *plan);
 
-// Whether an update of the target in place was not finished: it is neither an old version nor a new one. False for NULL.
+// Whether an update of the target, in place or of a directory, was not finished: it is neither an old version nor a new one.
+// False for NULL.
 // Thread-safe. Since 0.1.
 bool gosync_plan_unfinished(const gosync_plan *plan);
 
@@ -1014,6 +1016,32 @@ size_t gosync_plan_piece_count(const gosync_plan *plan);
 //
 // Errors: GOSYNC_E_ARGUMENT (NULL, a bad struct_size, or no such piece). Thread-safe. Since 0.1.
 gosync_status gosync_plan_piece(const gosync_plan *plan, size_t i, gosync_piece *out, gosync_error **error);
+
+// Number of entries of a directory that would change, or be kept although the index has them otherwise. 0 for a file, and for
+// NULL. Thread-safe. Since 0.1.
+size_t gosync_plan_change_count(const gosync_plan *plan);
+
+// The path of change `i`: names from the directory to the entry, with "/" between; a directory ends with one too. In the
+// order of paths. NULL for NULL, and if there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+const char *gosync_plan_change_path(const gosync_plan *plan,
+                                    size_t i);
+
+// What becomes of entry `i`: "added", "changed" (another content, or another kind of entry), "renamed" (its content is that of
+// an old file, which goes), "removed", "kept" (it is the user's: it stays, or is moved beside the target where something else
+// takes its place, which is a change of its own), "mode" (the executable bit), "link" (what a link says). NULL for NULL, and if
+// there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+const char *gosync_plan_change_what(const gosync_plan *plan,
+                                    size_t i);
+
+// The path that the file of change `i` has now, if it is "renamed". NULL otherwise, for NULL, and if there is no such change.
+// Borrowed until the plan is freed. Thread-safe. Since 0.1.
+const char *gosync_plan_change_from(const gosync_plan *plan,
+                                    size_t i);
+
+// Bytes of the file of change `i`: of the new one, or for "removed" and "kept" of the old one. 0 for what is no file, for NULL,
+// and if there is no such change. Thread-safe. Since 0.1.
+uint64_t gosync_plan_change_size(const gosync_plan *plan,
+                                 size_t i);
 
 // Frees a plan. NULL is fine. Since 0.1.
 void gosync_plan_free(gosync_plan *plan);

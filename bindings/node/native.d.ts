@@ -8,6 +8,18 @@ export declare class CancelHandle {
   trigger(): void
 }
 
+/** An entry of a directory that would change. */
+export interface ChangeInfo {
+  /** Names from the directory to the entry. */
+  path: string
+  /** What becomes of it. */
+  what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link'
+  /** The path that a renamed file has now. */
+  from?: string
+  /** Bytes of the file. */
+  size: number
+}
+
 /** What to index: one member is there. */
 export interface ContentInput {
   /** A file or directory. */
@@ -263,7 +275,7 @@ export interface PlanInfo {
   indexSize: number
   /** The target is the new version already. */
   upToDate: boolean
-  /** Whether an update of the target in place was not finished. */
+  /** Whether an update of the target, in place or of a directory, was not finished. */
   unfinished: boolean
   /** How the missing bytes would be fetched. */
   strategy: 'local' | 'ranges' | 'whole'
@@ -279,6 +291,8 @@ export interface PlanInfo {
   reason: string
   /** An exact cover of the target. */
   pieces: Array<PieceInfo>
+  /** What would become of the entries of a directory. */
+  changes: Array<ChangeInfo>
 }
 
 /** A moment of the work. */
