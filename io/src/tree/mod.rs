@@ -3,7 +3,9 @@
 //! so that no link in it leads outside, whoever puts one where while it is read. Nothing here writes.
 
 mod build;
+pub(crate) mod contents;
 mod ignored;
+mod packs;
 mod payload;
 mod verify;
 mod walk;
@@ -19,32 +21,33 @@ use gosync_core::{Error, Result};
 use crate::seed::FileReader;
 
 pub(crate) use self::build::describe;
+pub(crate) use self::packs::prune;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
 }
 
 /// A directory, and its path for messages.
-struct Folder<'a> {
+pub(crate) struct Folder<'a> {
     dir: Dir,
     path: &'a Path,
     what: &'static str,
 }
 
 impl<'a> Folder<'a> {
-    fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
+    pub(crate) fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
         let dir = Dir::open_ambient_dir(path, ambient_authority());
         let dir = dir.map_err(|cause| Error::from_io(cause, &format!("cannot open the {what}"), path.display()))?;
         Ok(Folder { dir, path, what })
     }
 
     /// Opens a regular file in it, and says what its stamp is. A link is not followed, a pipe not waited for.
-    fn file(&self, path: &str) -> Result<(FileReader, Stamp)> {
+    pub(crate) fn file(&self, path: &str) -> Result<(FileReader, Stamp)> {
         let mut options = OpenOptions::new();
         options.read(true).follow(FollowSymlinks::No).nonblock(true);
         let shown = self.path.join(path);

@@ -32,6 +32,7 @@ from ._native import (
     index,
     info,
     plan,
+    prune,
     update,
     verify,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "index",
     "info",
     "plan",
+    "prune",
     "update",
     "verify",
 ]
