@@ -13,7 +13,7 @@ use crate::output;
 /// Bytes of a piece, about at most (docs/decisions/0025-packs.md says why).
 pub(super) const PIECE: usize = 128 << 10;
 /// How hard the compressor tries.
-const LEVEL: i32 = 19;
+const LEVEL: i32 = 15;
 /// Pieces that are compressed together.
 const BATCH: usize = 32;
 
