@@ -6,7 +6,7 @@ import * as native from '#native';
 import { call } from './lib/call.js';
 import * as input from './lib/input.js';
 import { OwnSource } from './lib/source.js';
-import type { IndexOptions, OpenOptions, Path, Plan, Source, Statistics, UpdateOptions, Verification, VerifyOptions, Watch } from './lib/types.js';
+import type { IndexOptions, OpenOptions, Path, Plan, Pruned, Source, Statistics, UpdateOptions, Verification, VerifyOptions, Watch } from './lib/types.js';
 
 export { errorKinds, GosyncError, type ErrorKind, type ErrorKindInfo } from './lib/error.js';
 export type * from './lib/types.js';
@@ -116,6 +116,8 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
     sign: input.maybe(given.sign, 'sign', input.path),
     signPassword: input.maybe(given.signPassword, 'signPassword', input.text),
     exclude: input.list(given.exclude, 'exclude', 'strings', input.text),
+    content: input.maybe(given.content, 'content', input.path),
+    previous: input.maybe(given.previous, 'previous', input.path),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);
@@ -145,6 +147,17 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
   const outcome = await call(watch, [], (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
   return there(outcome.verification);
+}
+
+/**
+ * Removes from the folder `content` the packs that none of the indexes at these paths names. If an index cannot be read,
+ * nothing is removed.
+ */
+export async function prune(content: Path, indexes: Iterable<Path>): Promise<Pruned> {
+  const folder = input.path(content, 'content');
+  const paths = input.list(indexes, 'indexes', 'paths', input.path);
+  const outcome = await call({}, [], (_, tell) => native.pruneContent(folder, paths, tell));
+  return there(outcome.pruned);
 }
 
 /** Reads an index and says what it holds. */

@@ -105,6 +105,26 @@ pub(crate) struct IndexArgs {
     /// files .gosyncignore in the directory [default: nothing]
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
+    /// Of a directory: put its contents into this folder, in compressed packs, which receivers fetch instead of the files. It
+    /// is beside the index, unless --source says where receivers find it. What packs of the index that is replaced have is
+    /// not written again [default: receivers fetch the files]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) content: Option<PathBuf>,
+    /// The index of the version before, whose packs are in the folder of --content [default: INDEX, if it is there]
+    #[arg(long, value_name = "INDEX", requires = "content")]
+    previous: Option<PathBuf>,
+    /// At last, remove from the folder of --content the packs that no index (*.gosync) in the folder of INDEX names
+    #[arg(long, requires = "content")]
+    pub(crate) prune: bool,
+}
+
+impl IndexArgs {
+    /// The index of the version before, where `output` is the place of the new one.
+    fn previous(&self, output: &Path) -> Option<PathBuf> {
+        let replaced = || Some(output.to_owned()).filter(|path| path.is_file());
+        self.content.as_ref()?;
+        self.previous.clone().or_else(replaced)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -248,7 +268,7 @@ impl Verb {
 
 impl Common {
     /// The options of `index`. Reads the password, from where it is.
-    pub(crate) fn index_options(&self, args: &IndexArgs, observer: &Observer) -> Result<IndexOptions> {
+    pub(crate) fn index_options(&self, args: &IndexArgs, output: &Path, observer: &Observer) -> Result<IndexOptions> {
         Ok(IndexOptions {
             block_size: args.block_size,
             top_size: args.top_size,
@@ -260,6 +280,8 @@ impl Common {
             sign: args.sign.clone(),
             sign_password: args.sign_password()?,
             exclude: args.exclude.clone(),
+            content: args.content.clone(),
+            previous: args.previous(output),
             observer: observer.clone(),
         })
     }

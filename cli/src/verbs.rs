@@ -37,15 +37,34 @@ fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outco
         None => beside(&args.file)?,
     };
     check_output(&args.file, &path)?;
-    let options = common.index_options(args, observer)?;
+    let options = common.index_options(args, &path, observer)?;
     let index = match is_stdin {
         true => gosync_io::index_stream(std::io::stdin(), &options)?,
         false => gosync_io::index_file(&args.file, &options)?,
     };
     gosync_io::save_index(&index, &path)?;
     let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(&index));
-    let outcome = contents(outcome, &index);
+    let mut outcome = contents(outcome, &index);
+    if let (true, Some(content)) = (args.prune, &args.content) {
+        let pruned = gosync_io::prune(content, &indexes_beside(&path)?)?;
+        outcome = outcome.row("pruned", format!("{} packs, {}", pruned.packs, text::short_bytes(pruned.bytes)));
+        outcome = outcome.field("pruned", pruned.packs).field("pruned_bytes", pruned.bytes);
+    }
     Ok(describe(outcome.field("path", path.to_string_lossy()), &index))
+}
+
+/// The indexes in the folder of one, that one among them.
+fn indexes_beside(index: &Path) -> Result<Vec<PathBuf>> {
+    let folder = index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |cause| Error::from_io(cause, "cannot look for indexes", folder.display());
+    let mut indexes = vec![index.to_owned()];
+    for entry in folder.read_dir().map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "gosync") && path.is_file() {
+            indexes.push(path);
+        }
+    }
+    Ok(indexes)
 }
 
 /// `FILE.gosync`, whatever FILE ends in. Only a file or directory has a place where its index is looked for.

@@ -25,6 +25,8 @@ pub struct Way {
     pub proven: u32,
     /// Every answer is everything, whatever is asked for.
     pub is_whole: bool,
+    /// Files that the content lies in, each of which takes a request of its own. 0 means 1.
+    pub files: u64,
 }
 
 /// What fetching some ranges costs.
@@ -46,14 +48,16 @@ impl From<&Link> for Way {
             parallel: link.parallel,
             proven: link.proven,
             is_whole: link.ranges == Some(false),
+            files: link.files,
         }
     }
 }
 
 impl Way {
     /// The largest gap between two ranges that is cheaper than a range of its own: what arrives in a round trip,
-    /// divided by the ranges that share it. Not more than `most`.
+    /// divided by the ranges that share it. Not more than `most`. Between files there is nothing to be saved.
     pub fn gap(&self, most: u64) -> u64 {
+        let most = if self.files > 1 { most.min(GAP) } else { most };
         let gap = match (self.round_trip, self.rate) {
             (Some(round_trip), Some(rate)) => {
                 (rate as f64 * round_trip.as_secs_f64() / f64::from(self.parallel())) as u64
@@ -87,9 +91,10 @@ impl Way {
         Cost { ranges, bytes, time: self.time(rounds, bytes) }
     }
 
-    /// What fetching `bytes` in one go costs.
+    /// What fetching `bytes` in one go costs, where one go is a request for each file.
     pub fn whole(&self, bytes: u64) -> Cost {
-        Cost { ranges: 1, bytes, time: self.time(1, bytes) }
+        let files = self.files.max(1);
+        Cost { ranges: files, bytes, time: self.time(files.div_ceil(u64::from(self.parallel())), bytes) }
     }
 
     /// Whether one answer of `whole` bytes is to be preferred to `ranges`. Ranges may take two round trips longer,
@@ -121,6 +126,7 @@ mod tests {
         parallel: 4,
         proven: 4,
         is_whole: false,
+        files: 0,
     };
 
     #[test]
@@ -144,6 +150,16 @@ mod tests {
         assert!(WAY.prefers_whole(&many, 100_000_000));
         let together = Way { parallel: 400, ..WAY };
         assert!(!together.prefers_whole(&together.ranges(missing(1000), 3125), 100_000_000));
+    }
+
+    #[test]
+    fn many_files_are_not_one_go() {
+        let missing = |count: u64| (0..count).map(|i| Range::new(i * 10_000, 5000));
+        let files = Way { files: 10_000, ..WAY };
+        assert_eq!(files.gap(u64::MAX), GAP);
+        // 250 round trips for a thousand of ten thousand files, 2,500 for all of them.
+        let few = files.ranges(missing(1000), files.gap(u64::MAX));
+        assert!(!files.prefers_whole(&few, 100_000_000) && WAY.prefers_whole(&few, 100_000_000));
     }
 
     #[test]

@@ -58,6 +58,13 @@ pub trait Source: Send + Sync {
         Link::default()
     }
 
+    /// The file `name` below this place (names with `/` between), where it is a place that files lie below. Asks nobody yet.
+    /// `None`: there are none, what this source has is the content itself.
+    fn below(&self, name: &str) -> Option<Result<Arc<dyn Source>>> {
+        let _ = name;
+        None
+    }
+
     /// What this is, for people, without credentials: a path or a URL.
     fn describe(&self) -> String {
         String::from("source")
@@ -79,6 +86,10 @@ pub struct Link {
     pub proven: u32,
     /// Whether ranges are answered at all; `Some(false)`: every answer is everything.
     pub ranges: Option<bool>,
+    /// Requests to the place that are answered at the same time, whatever they ask for. 0: not known.
+    pub at_once: u32,
+    /// Files that the content lies in, each of which takes a request of its own. 0 means 1.
+    pub files: u64,
     /// Places that the same content can be asked from. 0 means 1.
     pub copies: u32,
     /// Why the content is not asked for in the best way there is: the steps down so far, one line.

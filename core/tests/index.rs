@@ -5,6 +5,8 @@
 mod damage;
 #[path = "index/listing.rs"]
 mod listing;
+#[path = "index/packs.rs"]
+mod packs;
 #[path = "index/publisher.rs"]
 mod publisher;
 #[path = "index/reference.rs"]

@@ -4,12 +4,12 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 
 use gosync_io::{
-    Error, ErrorKind, Index, index_bytes, index_file, index_from_bytes, open_index, open_index_source, save_index,
-    verify_file, without_secrets,
+    Error, ErrorKind, Index, Result, index_bytes, index_file, index_from_bytes, open_index, open_index_source,
+    save_index, verify_file, without_secrets,
 };
 
 use crate::error::gosync_error;
-use crate::guard::{Out, bytes, c_string, call, free, get, object, path as read_path, place, text};
+use crate::guard::{Out, bytes, c_string, call, free, get, list, object, path as read_path, place, text};
 use crate::options::{
     gosync_index_options, gosync_open_options, gosync_verify_options, index_options, open_options, verify_options,
 };
@@ -410,6 +410,37 @@ pub unsafe extern "C" fn gosync_index_verify(
             let index = object(index, "index")?.index.clone();
             let path = read_path(path, "path")?;
             out.put(gosync_verification::new(verify_file(&path, &index, &options)?))
+        })
+    }
+}
+
+/// Removes from the folder `content` each pack that none of the `count` indexes at the paths `indexes` names. How many, and how
+/// many bytes they had, to `*packs` and `*bytes`, unless these are NULL. If an index cannot be read, nothing is removed.
+///
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO, GOSYNC_E_FORMAT, GOSYNC_E_VERSION.
+/// Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_content_prune(
+    content: *const c_char,
+    indexes: *const *const c_char,
+    count: usize,
+    packs: *mut u64,
+    bytes: *mut u64,
+    error: *mut *mut gosync_error,
+) -> gosync_status {
+    // SAFETY: all pointers are as the header asks.
+    unsafe {
+        call(error, || {
+            let content = read_path(content, "content")?;
+            let indexes = list(indexes, count, "indexes")?;
+            let indexes = indexes.iter().map(|&path| read_path(path, "indexes")).collect::<Result<Vec<_>>>()?;
+            let pruned = gosync_io::prune(&content, &indexes)?;
+            for (out, value) in [(packs, pruned.packs), (bytes, pruned.bytes)] {
+                if !out.is_null() {
+                    out.write(value);
+                }
+            }
+            Ok(())
         })
     }
 }

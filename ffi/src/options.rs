@@ -77,6 +77,12 @@ pub struct gosync_index_options {
     pub exclude: *const *const c_char,
     /// Number of patterns.
     pub exclude_count: usize,
+    /// Of a directory: a folder, by its path, that its contents are put into, in compressed packs, which the index names
+    /// then. It is made if it is not there. NULL: they are had from the files themselves. Since 0.1.
+    pub content: *const c_char,
+    /// The path of the index of the version before, whose packs are in that folder: what they have is not written again.
+    /// NULL: there is none.
+    pub previous: *const c_char,
 }
 
 /// How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -220,6 +226,8 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             sign: optional_path(options.sign, "options.sign")?,
             sign_password: optional_text(options.sign_password, "options.sign_password")?.map(str::to_owned),
             exclude: patterns.iter().map(pattern).collect::<Result<_>>()?,
+            content: optional_path(options.content, "options.content")?,
+            previous: optional_path(options.previous, "options.previous")?,
             observer,
         })
     }

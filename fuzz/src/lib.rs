@@ -2,6 +2,7 @@
 //! A target must end without a panic for every input; what it asserts holds for every input.
 
 mod listing;
+mod packs;
 mod parts;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use gosync_core::matching::{self, Observe};
 use gosync_core::{Error, Index, Origin, ReadAt, Result};
 
 pub use listing::listing;
+pub use packs::packs;
 pub use parts::{front, groups};
 
 /// What is done with an input.
@@ -27,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("listing", listing),
     ("matching", matching),
     ("multipart", multipart),
+    ("packs", packs),
     ("signature", signature),
 ];
 

@@ -50,4 +50,6 @@ pub use seed::FileReader;
 pub use signing::needs_password;
 pub use tree::{Difference, What};
 pub use trust::check_index;
-pub use verbs::{Verification, encode_index, index_bytes, index_file, index_stream, save_index, verify_file};
+pub use verbs::{
+    Pruned, Verification, encode_index, index_bytes, index_file, index_stream, prune, save_index, verify_file,
+};

@@ -162,6 +162,24 @@ fn join_url(mut base: Url, name: &str) -> Option<Url> {
     Some(base)
 }
 
+/// The URL of the file `name` (names with `/` between) below `folder`, whether that ends in a slash or not. The names are
+/// those of files: whatever could have a meaning in a URL, or to a server, is percent-encoded.
+pub(crate) fn below(folder: &Url, name: &str) -> Url {
+    let mut path = folder.path().trim_end_matches('/').to_owned();
+    for segment in name.split('/') {
+        path.push('/');
+        for byte in segment.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    let mut url = folder.clone();
+    url.set_path(&path);
+    url
+}
+
 /// Whether `name` surely stays in one folder, or below, on every system and behind every server that decodes names.
 fn check_plain(name: &str) -> std::result::Result<(), &'static str> {
     // A server may decode more than once.
@@ -284,6 +302,17 @@ mod tests {
         assert_eq!(plain("app.bin", "http://u:p@h:8/a/b.gosync?x=1#f"), "http://u:p@h:8/a/app.bin");
         assert_eq!(plain("a b?c#d%.bin", "http://h/b.gosync"), "http://h/a%20b%3Fc%23d%25.bin");
         assert_eq!(plain("./x/y", "https://h/d/"), "https://h/d/x/y");
+    }
+
+    #[test]
+    fn names_below_a_url_are_those_of_files() {
+        let below = |folder: &str, name: &str| below(&Url::parse(folder).expect("a URL"), name).to_string();
+        assert_eq!(below("http://h/d", "a/b.c"), "http://h/d/a/b.c");
+        assert_eq!(below("http://h/d/", "a/b.c"), "http://h/d/a/b.c");
+        assert_eq!(below("http://h", "a"), "http://h/a");
+        assert_eq!(below("https://u:p@h:8/d?token=1", "x"), "https://u:p@h:8/d/x?token=1");
+        assert_eq!(below("http://h/", "a b+c?d#e%2e\\f:\t\n"), "http://h/a%20b%2Bc%3Fd%23e%252e%5Cf%3A%09%0A");
+        assert_eq!(below("http://h/", "@s/ü~_-"), "http://h/%40s/%C3%BC~_-");
     }
 
     #[test]

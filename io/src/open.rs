@@ -12,13 +12,13 @@ use crate::location::{Location, resolve};
 use crate::options::{HttpOptions, OpenOptions};
 use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
-use crate::source::{FileSource, HttpSource, MirrorSource};
+use crate::source::{FileSource, FolderSource, HttpSource, MirrorSource, of_tree};
 use crate::trust;
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
 
-/// Opens the content at a path, a `file:` URL or an `http(s):` URL. HTTP uses the proxies that the environment names.
+/// Opens the content at a path, a `file:` URL or an `http(s):` URL, or a directory that files of a tree lie in. HTTP uses the proxies that the environment names.
 pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Source>> {
     open_location(Location::parse(location)?, options)
 }
@@ -123,6 +123,8 @@ pub(crate) fn named_source(
     options: &OpenOptions,
 ) -> Result<Option<Arc<dyn Source>>> {
     let Some(name) = index.source().filter(|name| !name.is_empty()) else { return Ok(None) };
+    // A directory may be named with the slash that shows that it is one.
+    let name = if index.listing().is_some() { name.strip_suffix('/').unwrap_or(name) } else { name };
     let location = resolve(name, index.origin(), allow_any)?;
     if matches!(&location, Location::Path(path) if same_file(path, target)) {
         let text = "the source that the index names is the target itself; say where the new version is";
@@ -134,6 +136,17 @@ pub(crate) fn named_source(
         options.http = HttpOptions { user: None, bearer: None, headers: Vec::new(), ..options.http };
     }
     open_location(location, &options).map(Some)
+}
+
+/// As [`named_source`], for an update of the directory `target` from the index of a tree.
+pub(crate) fn tree_source(
+    index: &Index,
+    target: &Path,
+    allow_any: bool,
+    options: &OpenOptions,
+) -> Result<Option<Arc<dyn Source>>> {
+    let place = named_source(index, target, allow_any, options)?;
+    place.map(|place| of_tree(index, place)).transpose()
 }
 
 /// Reads an index again from where it came from, if that is known, and not from the cache. What was demanded of it is
@@ -169,6 +182,7 @@ pub(crate) fn max_index_size(options: &OpenOptions) -> u64 {
 
 fn open_location(location: Location, options: &OpenOptions) -> Result<Arc<dyn Source>> {
     match location {
+        Location::Path(path) if path.is_dir() => Ok(Arc::new(FolderSource::open(&path)?)),
         Location::Path(path) => Ok(Arc::new(FileSource::open(&path)?)),
         Location::Http(url) => Ok(Arc::new(HttpSource::open(url.as_str(), &options.http, &options.observer)?)),
     }

@@ -36,6 +36,11 @@ pub struct IndexOptions {
     /// What of a directory is left out of its index: patterns as in `.gitignore`, before those in files `.gosyncignore` that
     /// are in the directory itself.
     pub exclude: Vec<String>,
+    /// Of a directory: a folder that its contents are put into, in compressed packs, which the index names then. `None`:
+    /// they are had from the files themselves.
+    pub content: Option<PathBuf>,
+    /// The index of the version before, whose packs are in that folder: what they have is not written again.
+    pub previous: Option<PathBuf>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -52,6 +57,8 @@ impl fmt::Debug for IndexOptions {
             .field("version", &self.version)
             .field("sign", &self.sign)
             .field("exclude", &self.exclude)
+            .field("content", &self.content)
+            .field("previous", &self.previous)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The verbs that are one call: index a file or directory, save an index, verify a file or directory.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::disk::Disk;
 use crate::inplace::journal;
+use crate::open::open_index;
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -33,8 +34,12 @@ pub fn index_file(path: &Path, options: &IndexOptions) -> Result<Index> {
         _ => None,
     };
     if kind == Kind::Folder {
+        // Or that of the folder with its contents.
+        let content = options.content.as_deref().map(|content| content.file_name().and_then(|name| name.to_str()));
+        let own_name = content.map_or(own_name, |name| name.filter(fits).map(str::to_owned));
         return index_folder(path, options, options.source.clone().or(own_name));
     }
+    check_no_content(options)?;
     let reader = spool::open(path, "file", &options.observer.in_turn(&Arc::default()))?;
     // The legacy format has no room for it.
     let own_name = own_name.filter(|_| options.format == Format::Gosync);
@@ -62,15 +67,27 @@ pub fn index_bytes(bytes: &[u8], options: &IndexOptions) -> Result<Index> {
     build(&Slice(bytes), options, options.source.clone())
 }
 
+/// An error if the content of what is no directory is to be packed.
+fn check_no_content(options: &IndexOptions) -> Result<()> {
+    if options.content.is_none() {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::Argument, "only the contents of a directory are put into packs");
+    Err(error.with("option", "content"))
+}
+
 fn index_folder(path: &Path, options: &IndexOptions, source: Option<String>) -> Result<Index> {
     if options.format == Format::Legacy {
         let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a directory");
         return Err(error.with("option", "format"));
     }
     let making = Making::new(options, source)?;
-    let index = tree::describe(path, options, &making.observer, &making.pool, |payload, block_size| {
-        making.levels(payload, block_size)
-    })?;
+    let open = OpenOptions { observer: making.observer.clone(), ..OpenOptions::default() };
+    let previous = options.previous.as_ref().map(|path| open_index(&path.display().to_string(), &open)).transpose()?;
+    let index =
+        tree::describe(path, options, previous.as_ref(), &making.observer, &making.pool, |payload, block_size| {
+            making.levels(payload, block_size)
+        })?;
     making.finish(index)
 }
 
@@ -154,6 +171,24 @@ pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
     parts::complete(index, &OpenOptions::default())?;
     output::write_file(&Disk::system(), path, |write| index.encode_to(write))
+}
+
+/// Removes from the folder `content` the packs that none of `indexes` names. What they name is looked at first, so that an
+/// index which cannot be read leaves all as it is.
+pub fn prune(content: &Path, indexes: &[PathBuf]) -> Result<Pruned> {
+    let open = |path: &PathBuf| open_index(&path.display().to_string(), &OpenOptions::default());
+    let indexes = indexes.iter().map(open).collect::<Result<Vec<_>>>()?;
+    tree::prune(content, &indexes).map(|(packs, bytes)| Pruned { packs, bytes })
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// Packs.
+    pub packs: u64,
+    /// Bytes that they had.
+    pub bytes: u64,
 }
 
 /// What a verification found.

@@ -6,6 +6,8 @@ can be checked, finds blocks at every offset of old files by the weak sum, and r
 slow, and meant to be read. BLAKE3's tree is written out here; XXH3 comes from the package `xxhash`, MD5 from Python.
 
     reader.py INDEX CONTENT OUTPUT [OLD …]     rebuilds OUTPUT; takes from CONTENT only what the OLD files do not have
+
+Packs are read too, given something that undoes Zstandard.
 """
 
 from __future__ import annotations
@@ -172,6 +174,24 @@ class Entry:
 
 
 @dataclass
+class Piece:
+    pack: int
+    # Where it is in the pack, and how many bytes it has uncompressed.
+    offset: int
+    size: int
+    length: int
+    compressed: bool
+
+
+@dataclass
+class Packs:
+    names: list[str] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    # Length, and where it begins in the store.
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass
 class Index:
     length: int
     root: bytes | None
@@ -186,6 +206,7 @@ class Index:
     # Of a tree, whose payload is the content that all the rest is about.
     entries: list[Entry] | None = None
     tree_root: bytes | None = None
+    packs: Packs | None = None
 
     @property
     def unit(self) -> int:
@@ -210,7 +231,7 @@ class Index:
 
 UNIT = 65536
 KNOWN = {1: True, 2: True, 3: False, 4: False, 5: False}
-TREE, LISTING = 6, 24
+TREE, PACKS, LISTING = 6, 7, 24
 
 
 def read(data: bytes) -> Index:
@@ -225,6 +246,8 @@ def read(data: bytes) -> Index:
     name, version = read_publisher(sections.pop(4)) if 4 in sections else (None, None)
     signature = text(sections.pop(5), "\t\n\r") if 5 in sections else None
     tree = (sections.pop(TREE, None), sections.pop(LISTING, None)) if is_tree else None
+    packs = sections.pop(PACKS, None) if is_tree else None
+    must((data[16] & 1 == 1) == (packs is not None), "FORMAT", "packs without the feature, or the other way round")
     must(list(sections) == [16 + i for i in range(len(levels))], "FORMAT", "other levels than LEVELS says")
     must(levels[-1].count(length) < 1 << 32, "LIMIT", "too many blocks")
     index = Index(length, root, source, levels, name, version, signature)
@@ -234,6 +257,8 @@ def read(data: bytes) -> Index:
         must(about is not None and listing is not None, "FORMAT", "a tree without its sections")
         assert about is not None and listing is not None
         read_tree(index, about, listing)
+        if packs is not None:
+            index.packs = read_packs(packs, sum(entry.size for entry in contents(index)))
     return index
 
 
@@ -246,6 +271,73 @@ def read_tree(index: Index, about: bytes, listing: bytes) -> None:
     log2, length, root, index.entries = read_listing(listing)
     must((1 << log2, length, root) == (index.levels[-1].size, index.length, index.root), "FORMAT", "another payload")
     index.tree_root = described.root
+
+
+def contents(index: Index) -> list[Entry]:
+    """A file for each content of a tree, in their order."""
+    first: dict[bytes, Entry] = {}
+    for entry in index.entries or []:
+        if entry.size > 0:
+            first.setdefault(entry.root, entry)
+    return list(first.values())
+
+
+def read_packs(data: bytes, length: int) -> Packs:
+    at = 1
+    must(data[:1] == b"\1", "VERSION", "packs of another version")
+
+    def number() -> int:
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            must(at < len(data) and shift < 70, "FORMAT", "a number that is cut off")
+            byte = data[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                must(value < 1 << 64 and (byte > 0 or shift == 7), "FORMAT", "a number that is too long")
+                return value
+
+    packs, last = Packs(), 0
+    for pack in range(number()):
+        must(at + 32 <= len(data), "FORMAT", "cut off")
+        packs.names.append(data[at : at + 32].hex() + ".pack")
+        at += 32
+        count, offset = number(), 0
+        must(count > 0, "FORMAT", "a pack without pieces")
+        for _ in range(count):
+            twice = number()
+            size, compressed = twice >> 1, twice & 1 == 1
+            piece_length = size
+            if compressed:
+                piece_length = number()
+                must(piece_length != last or last == 0, "FORMAT", "a length that goes without saying")
+                piece_length = last = piece_length or last
+            must(0 < size and piece_length <= 1 << 20 and (not compressed or size < piece_length), "FORMAT", "a size")
+            packs.pieces.append(Piece(pack, offset, size, piece_length, compressed))
+            must(len(packs.pieces) <= 1 << 22, "LIMIT", "too many pieces")
+            offset += size
+    store, end = sum(piece.length for piece in packs.pieces), 0
+    for run in range(number()):
+        run_length, jump = number(), number()
+        must(run == 0 or jump > 0, "FORMAT", "a run that is none of its own")
+        start = end + (jump >> 1 if jump & 1 == 0 else -(jump >> 1) - 1)
+        end = start + run_length
+        must(run_length > 0 and start >= 0 and end <= store, "FORMAT", "a run outside the packs")
+        packs.runs.append((run_length, start))
+    must(at == len(data) and sum(run[0] for run in packs.runs) == length, "FORMAT", "packs of other contents")
+    return packs
+
+
+def unpacked(packs: Packs, load: Callable[[str], bytes], decompress: Callable[[bytes], bytes]) -> bytes:
+    """The contents that are in packs, one after another."""
+    store = b""
+    for piece in packs.pieces:
+        data = load(packs.names[piece.pack])[piece.offset : piece.offset + piece.size]
+        data = decompress(data) if piece.compressed else data
+        must(len(data) == piece.length, "SOURCE", "a piece of another length")
+        store += data
+    return b"".join(store[start : start + length] for length, start in packs.runs)
 
 
 def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
@@ -325,7 +417,7 @@ def read_container(data: bytes) -> tuple[bool, dict[int, bytes]]:
     must(count <= 64 and len(data) >= 40 + 16 * count, "FORMAT", "more sections than there can be")
     table = data[40 : 40 + 16 * count]
     must(data[32:40] == blake3(data[:32] + table)[:8], "FORMAT", "damaged header")
-    must(kind in (1, 2) and required == 0, "VERSION", "something else than a file or tree, or with features")
+    must(kind in (1, 2) and required in ((0, 1) if kind == 2 else (0,)), "VERSION", "something else than a file or tree, or with features")
     is_tree = kind == 2
     must(zero == 0, "FORMAT", "a byte that must be zero")
     at, last, sections = 40 + 16 * count, 0, {}
@@ -335,7 +427,7 @@ def read_container(data: bytes) -> tuple[bool, dict[int, bytes]]:
         must(at + length <= len(data), "FORMAT", "cut off")
         section, at = data[at : at + length], at + length
         is_level = 16 <= kind <= 18
-        is_of_tree = is_tree and kind in (TREE, LISTING)
+        is_of_tree = is_tree and kind in (TREE, PACKS, LISTING)
         must(check == (bytes(4) if is_level else blake3(section)[:4]), "FORMAT", "damaged section")
         if is_level or is_of_tree or kind in KNOWN:
             must(flags == (1 if is_level or is_of_tree or KNOWN[kind] else 0), "FORMAT", "a wrong critical flag")

@@ -32,8 +32,26 @@ pub struct IndexOptions {
     pub sign_password: Option<String>,
     /// Patterns of what of a directory is left out.
     pub exclude: Vec<String>,
+    /// The folder that its contents are put into, in packs.
+    pub content: Option<PathBuf>,
+    /// The index of the version before, whose packs are there.
+    pub previous: Option<PathBuf>,
     /// Who watches, and may cancel.
     pub observer: Observer,
+}
+
+/// Removes from the folder `content` the packs that none of the indexes at these paths names: how many, and their bytes.
+pub fn prune(content: &Path, indexes: &[PathBuf]) -> Result<(u64, u64)> {
+    let content = text::c_path(content, "the folder of packs")?;
+    let indexes = indexes.iter().map(|path| text::c_path(path, "an index")).collect::<Result<Vec<CString>>>()?;
+    let paths: Vec<_> = indexes.iter().map(|path| path.as_ptr()).collect();
+    let (mut packs, mut bytes) = (0, 0);
+    // SAFETY: every pointer is valid during the call.
+    call(|error| unsafe {
+        let (first, count) = (paths.as_ptr(), paths.len());
+        gosync_ffi::gosync_content_prune(content.as_ptr(), first, count, &mut packs, &mut bytes, error)
+    })?;
+    Ok((packs, bytes))
 }
 
 /// What a target is.
@@ -75,6 +93,9 @@ impl Index {
         let patterns = options.exclude.iter().map(|pattern| text::c_text(pattern, "a pattern of what to leave out"));
         let patterns = patterns.collect::<Result<Vec<CString>>>()?;
         let exclude: Vec<_> = patterns.iter().map(|pattern| pattern.as_ptr()).collect();
+        let path = |path: &Option<PathBuf>, what| path.as_deref().map(|path| text::c_path(path, what)).transpose();
+        let content = path(&options.content, "the folder for packs")?;
+        let previous = path(&options.previous, "the index of the version before")?;
         let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let lent = options.observer.lend();
         let options = gosync_index_options {
@@ -90,6 +111,8 @@ impl Index {
             sign_password: pointer(&sign_password),
             exclude: exclude.as_ptr(),
             exclude_count: exclude.len(),
+            content: pointer(&content),
+            previous: pointer(&previous),
             ..Default::default()
         };
         make(|out, error| build(&options, out, error)).map(Index)

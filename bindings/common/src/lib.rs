@@ -24,7 +24,7 @@ mod verification;
 
 pub use cancel::Cancel;
 pub use error::BindingError;
-pub use index::{Index, IndexOptions};
+pub use index::{Index, IndexOptions, prune};
 pub use job::{Job, JobOptions, Statistics};
 pub use kind::Kind;
 pub use location::Location;

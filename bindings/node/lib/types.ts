@@ -98,6 +98,21 @@ export interface IndexOptions extends Watch {
    * the directory itself.
    */
   exclude?: Iterable<string> | undefined;
+  /**
+   * Of a directory: a folder that its contents are put into, in compressed packs, which the index names then. Without it,
+   * they are had from the files themselves.
+   */
+  content?: Path | undefined;
+  /** The index of the version before, whose packs are in that folder: what they have is not written again. */
+  previous?: Path | undefined;
+}
+
+/** What was removed of packs. */
+export interface Pruned {
+  /** How many. */
+  readonly packs: number;
+  /** Bytes that they had. */
+  readonly bytes: number;
 }
 
 /** How to open an index or a source. */

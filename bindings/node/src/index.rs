@@ -106,6 +106,10 @@ pub struct IndexInput {
     pub sign_password: Option<String>,
     /// Patterns of what of a directory is left out.
     pub exclude: Option<Vec<String>>,
+    /// The folder that its contents are put into, in packs.
+    pub content: Option<String>,
+    /// The index of the version before, whose packs are there.
+    pub previous: Option<String>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -284,6 +288,8 @@ pub fn build_index<'env>(
             sign: options.sign.map(PathBuf::from),
             sign_password: options.sign_password,
             exclude: options.exclude.unwrap_or_default(),
+            content: options.content.map(PathBuf::from),
+            previous: options.previous.map(PathBuf::from),
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {
@@ -355,6 +361,31 @@ pub fn encode_index<'env>(
 ) -> napi::Result<Object<'env>> {
     let index = index.share();
     start(env, &tell, move |_| Ok(Outcome { bytes: Some(index.encode()?.into()), ..Outcome::default() }))
+}
+
+/// What was removed of packs.
+#[napi(object, object_from_js = false)]
+pub struct PrunedInfo {
+    /// How many.
+    pub packs: f64,
+    /// Bytes that they had.
+    pub bytes: f64,
+}
+
+/// Removes packs that no index names.
+#[napi(ts_return_type = "Promise<Outcome>")]
+pub fn prune_content<'env>(
+    env: &'env Env,
+    content: String,
+    indexes: Vec<String>,
+    tell: Function<'env, Message, ()>,
+) -> napi::Result<Object<'env>> {
+    let indexes: Vec<PathBuf> = indexes.into_iter().map(PathBuf::from).collect();
+    start(env, &tell, move |_| {
+        let (packs, bytes) = gosync_binding::prune(Path::new(&content), &indexes)?;
+        let pruned = PrunedInfo { packs: number(packs), bytes: number(bytes) };
+        Ok(Outcome { pruned: Some(pruned), ..Outcome::default() })
+    })
 }
 
 /// Compares a file or directory with an index.

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub statistics: Option<StatisticsInfo>,
     /// What a verification found.
     pub verification: Option<VerificationInfo>,
+    /// Which packs were removed.
+    pub pruned: Option<PrunedInfo>,
 }
 
 /// How the promise of a call gets its value, on the main thread.

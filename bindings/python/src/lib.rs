@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::sources::Request;
     #[pymodule_export]
-    use crate::verbs::{index, info, plan, update, verify};
+    use crate::verbs::{index, info, plan, prune, update, verify};
     #[pymodule_export]
     use crate::watch::{Event, Progress};
 

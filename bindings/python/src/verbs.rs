@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::calls::Call;
-use crate::errors::argument;
+use crate::errors::{argument, raise};
 use crate::index::{GivenIndex, Index};
 use crate::inputs::{Content, Given, Paths, Sources, Texts, Whole};
 use crate::options::Keywords;
@@ -20,11 +20,11 @@ type Options<'py> = Bound<'py, PyDict>;
 
 /// Reads a file, a directory or a bytes-like object once and describes it.
 #[pyfunction]
-#[pyo3(signature = (content, **options))]
+#[pyo3(signature = (path, /, **options))]
 #[pyo3(
-    text_signature = "(content, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, exclude=(), progress=None, events=None, cancel=None)"
+    text_signature = "(path, /, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, exclude=(), content=None, previous=None, progress=None, events=None, cancel=None)"
 )]
-pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_>>) -> PyResult<Index> {
+pub(crate) fn index(py: Python<'_>, path: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
     let options = IndexOptions {
@@ -38,14 +38,23 @@ pub(crate) fn index(py: Python<'_>, content: Content, options: Option<Options<'_
         sign: keywords.optional::<PathBuf>("sign")?,
         sign_password: keywords.optional("sign_password")?,
         exclude: keywords.take::<Texts>("exclude")?.map(|patterns| patterns.0).unwrap_or_default(),
+        content: keywords.optional::<PathBuf>("content")?,
+        previous: keywords.optional::<PathBuf>("previous")?,
         observer,
     };
     keywords.end("index")?;
-    let build = move || match content {
+    let build = move || match path {
         Content::Path(path) => gosync_binding::Index::build(&path, &options),
         Content::Bytes(bytes) => gosync_binding::Index::build_from_memory(&bytes, &options),
     };
     call.run(py, build).map(|index| Index(Arc::new(index)))
+}
+
+/// Removes from the folder `content` the packs that none of the indexes at the paths `indexes` names.
+#[pyfunction]
+#[pyo3(signature = (content, *, indexes))]
+pub(crate) fn prune(py: Python<'_>, content: PathBuf, indexes: Paths) -> PyResult<(u64, u64)> {
+    py.detach(|| gosync_binding::prune(&content, &indexes.0)).map_err(|error| raise(py, error))
 }
 
 /// Reads an index: from a path, a URL, bytes, or an object with `read_at` or `async fetch`.

@@ -15,6 +15,9 @@ const ENTRY: usize = 16;
 const MAX_SECTIONS: u32 = 64;
 const CRITICAL: u16 = 1;
 
+/// Required feature: the content of a tree is in packs.
+pub(super) const PACKED: u64 = 1;
+
 /// The first bytes of a section's BLAKE3.
 pub(super) type Check = [u8; 4];
 
@@ -57,15 +60,15 @@ pub(super) fn header_size(sections: usize) -> usize {
     PREAMBLE + sections * ENTRY
 }
 
-/// Preamble and section table of an index.
-pub(super) fn header(kind: Kind, entries: &[Entry]) -> Vec<u8> {
+/// Preamble and section table of an index that needs a reader with these features.
+pub(super) fn header(kind: Kind, required: u64, entries: &[Entry]) -> Vec<u8> {
     let mut header = Vec::with_capacity(header_size(entries.len()));
     header.extend(MAGIC);
     header.extend(VERSION.to_le_bytes());
     header.extend([if kind == Kind::Tree { TREE } else { FILE }, 0]);
     header.extend((entries.len() as u32).to_le_bytes());
-    let (required, optional) = (0u64, 0u64);
     header.extend(required.to_le_bytes());
+    let optional = 0u64;
     header.extend(optional.to_le_bytes());
     header.extend([0; PREAMBLE - CHECKED]);
     for entry in entries {
@@ -166,13 +169,23 @@ fn check_features(header: &[u8]) -> Result<Kind> {
     if header[11] != 0 {
         return Err(fault("a reserved byte of the header is not zero"));
     }
-    // No feature is known yet; bits of the optional ones (at 24) are for whoever knows them.
-    let required = u64::from_le_bytes(field(header, 16));
-    if required != 0 {
+    // Bits of the optional ones (at 24) are for whoever knows them.
+    let unknown = required(header) & !if kind == Kind::Tree { PACKED } else { 0 };
+    if unknown != 0 {
         return Err(Error::new(ErrorKind::Version, "the index needs a feature that this gosync does not have")
-            .with("feature_bit", required.trailing_zeros()));
+            .with("feature_bit", unknown.trailing_zeros()));
     }
     Ok(kind)
+}
+
+/// The required features.
+fn required(header: &[u8]) -> u64 {
+    u64::from_le_bytes(field(header, 16))
+}
+
+/// Whether an index, of which the header is here, says that its content is in packs.
+pub(super) fn is_packed(bytes: &[u8]) -> Result<bool> {
+    Ok(required(checked_header(bytes)?) & PACKED != 0)
 }
 
 fn table_entry(entry: &[u8]) -> Result<Entry> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::container::{self, Kind, Section, fault};
 use super::encode::{
-    DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, LISTING, MOST_LEVELS, PUBLISHER, SIGNATURE, SOURCE, TREE,
+    DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, LISTING, MOST_LEVELS, PACKS, PUBLISHER, SIGNATURE, SOURCE, TREE,
 };
 use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
@@ -24,7 +24,14 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     }
     let (kind, sections) = container::read(&bytes)?;
     let (mut index, levels) = read(kind, &sections)?;
-    index.tree = levels.tree.map(|(about, listing)| Tree::read(&index, about.data, listing.data)).transpose()?;
+    let is_packed = container::is_packed(&bytes)?;
+    if is_packed != levels.tree.is_some_and(|tree| tree.packs.is_some()) {
+        return Err(fault("the index has packs and does not say so, or the other way round"));
+    }
+    index.tree = levels
+        .tree
+        .map(|tree| Tree::read(&index, tree.about.data, tree.listing.data, tree.packs.map(|packs| packs.data)))
+        .transpose()?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
         let (values, identities) = read_units(&index, units)?;
@@ -101,8 +108,15 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
 struct Below<'a> {
     units: Option<Section<'a>>,
     blocks: Section<'a>,
-    /// The sections of a tree.
-    tree: Option<(Section<'a>, Section<'a>)>,
+    tree: Option<OfTree<'a>>,
+}
+
+/// The sections of a tree.
+#[derive(Clone, Copy)]
+struct OfTree<'a> {
+    about: Section<'a>,
+    packs: Option<Section<'a>>,
+    listing: Section<'a>,
 }
 
 /// The index down to its top, and where the rest of it is.
@@ -117,7 +131,7 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
     let source = take(SOURCE).map(|section| read_text(section.data, source_fault)).transpose()?;
     let (name, version) = take(PUBLISHER).map(|section| read_publisher(section.data)).transpose()?.unwrap_or_default();
     let signature = take(SIGNATURE).map(|section| read_text(section.data, signature_fault)).transpose()?;
-    let about = take(TREE);
+    let (about, packs) = (take(TREE), take(PACKS));
     let layout = Layout::new(length, top_level, unit_level, fine)?;
     let mut sizes = Vec::new();
     let mut level = |id| {
@@ -130,7 +144,11 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
     let blocks = level(FIRST_LEVEL + layout.levels().len() as u16 - 1)?;
     let tree = match kind {
         Kind::File => None,
-        Kind::Tree => Some((about.ok_or_else(missing(TREE))?, take(LISTING).ok_or_else(missing(LISTING))?)),
+        Kind::Tree => Some(OfTree {
+            about: about.ok_or_else(missing(TREE))?,
+            packs,
+            listing: take(LISTING).ok_or_else(missing(LISTING))?,
+        }),
     };
     if let Some(section) = sections.next() {
         return Err(fault("a section of the index is there twice or out of place").with("section", section.entry.id));
@@ -172,7 +190,7 @@ fn known_sections<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<Vec<Sectio
     let mut known = Vec::new();
     for section in sections {
         let id = section.entry.id;
-        let is_tree = kind == Kind::Tree && [TREE, LISTING].contains(&id);
+        let is_tree = kind == Kind::Tree && [TREE, PACKS, LISTING].contains(&id);
         let is_level = (FIRST_LEVEL..FIRST_LEVEL + MOST_LEVELS).contains(&id);
         let expected = if is_level { [0; 4] } else { container::check(section.data) };
         if section.entry.check != expected && (is_level || section.is_there) {

@@ -19,6 +19,8 @@ pub(super) const PUBLISHER: u16 = 4;
 pub(super) const SIGNATURE: u16 = 5;
 /// Section: the index of a tree's listing.
 pub(super) const TREE: u16 = 6;
+/// Section: where the contents of a tree are in packs.
+pub(super) const PACKS: u16 = 7;
 /// Section: the data of the top level; those of the levels below follow it.
 pub(super) const FIRST_LEVEL: u16 = 16;
 /// Levels that an index has at most.
@@ -60,6 +62,7 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
     let levels = levels_section(&index.layout);
     let publisher = publisher_section(index);
     let tree = index.tree.as_ref().map(|tree| tree.index.encode());
+    let packs = index.packs().map(|packs| packs.encode());
     let sections = [
         (FILE, Some(&file[..])),
         (LEVELS, Some(&levels)),
@@ -67,9 +70,10 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
         (PUBLISHER, publisher.as_deref()),
         (SIGNATURE, signature.map(str::as_bytes)),
         (TREE, tree.as_deref()),
+        (PACKS, packs.as_deref()),
     ];
     let there = || sections.iter().filter_map(|&(id, data)| Some((id, data?)));
-    let critical = |id| [FILE, LEVELS, TREE].contains(&id);
+    let critical = |id| [FILE, LEVELS, TREE, PACKS].contains(&id);
     let checked = |(id, data): (u16, &[u8])| {
         let (check, length) = (container::check(data), data.len() as u64);
         Entry { id, critical: critical(id), check, length }
@@ -82,8 +86,9 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
         Entry { id: LISTING, critical: true, check: [a, b, c, d], length: tree.index.length() }
     });
     let kind = if index.tree.is_some() { Kind::Tree } else { Kind::File };
+    let required = if packs.is_some() { container::PACKED } else { 0 };
     let entries = there().map(checked).chain(levels).chain(listing);
-    let mut front = container::header(kind, &entries.collect::<Vec<_>>());
+    let mut front = container::header(kind, required, &entries.collect::<Vec<_>>());
     there().for_each(|(_, data)| front.extend_from_slice(data));
     front
 }

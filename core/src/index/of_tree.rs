@@ -9,11 +9,14 @@ use super::{BuildOptions, Format, Index, Level, decode};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::Listing;
+use crate::packs::Packs;
 
-/// Listing, and its index.
+/// Listing, its index, and where the contents are if that is in packs.
+#[derive(Clone)]
 pub(super) struct Tree {
     pub(super) listing: Listing,
     pub(super) index: Index,
+    packs: Option<Packs>,
 }
 
 impl Tree {
@@ -22,8 +25,8 @@ impl Tree {
         self.index.root
     }
 
-    /// Reads the two sections of a tree whose payload `index` describes.
-    pub(super) fn read(index: &Index, about: &[u8], listing: &[u8]) -> Result<Arc<Tree>> {
+    /// Reads the sections of a tree whose payload `index` describes.
+    pub(super) fn read(index: &Index, about: &[u8], listing: &[u8], packs: Option<&[u8]>) -> Result<Arc<Tree>> {
         let wrong = |text| Err(fault(text));
         let about = match decode::decode_file(about.to_vec()) {
             Ok(about) => about,
@@ -34,16 +37,18 @@ impl Tree {
         if about.length() != listing.len() as u64 || Digest::of(listing) != about.root {
             return wrong("the listing of the tree is not the one that its index describes");
         }
-        Tree::of(index, Listing::decode(listing)?, about)
+        let mut tree = Tree::of(index, Listing::decode(listing)?, about)?;
+        tree.packs = packs.map(|packs| Packs::decode(packs, tree.listing.content_length())).transpose()?;
+        Ok(Arc::new(tree))
     }
 
-    fn of(index: &Index, listing: Listing, about: Index) -> Result<Arc<Tree>> {
+    fn of(index: &Index, listing: Listing, about: Index) -> Result<Tree> {
         let payload = (listing.payload_length(), listing.payload_root(), u64::from(listing.block_size()));
         let levels = (index.layout.length, index.root, index.layout.fine.size());
         if payload != levels || index.layout.units.log2 != Level::UNITS.log2 {
             return Err(fault("the listing of the tree is not about the payload that the index describes"));
         }
-        Ok(Arc::new(Tree { listing, index: about }))
+        Ok(Tree { listing, index: about, packs: None })
     }
 }
 
@@ -59,8 +64,24 @@ impl Index {
             return Err(Error::new(ErrorKind::Argument, "the legacy format has no room for a tree"));
         }
         let about = Index::build(&listing.encode(), &BuildOptions::default(), &|_| Ok(()))?;
-        self.tree = Some(Tree::of(&self, listing, about)?);
+        self.tree = Some(Arc::new(Tree::of(&self, listing, about)?));
         Ok(self)
+    }
+
+    /// This index of a tree, saying in which packs its contents are.
+    pub fn with_packs(mut self, packs: Packs) -> Result<Index> {
+        let mut tree = self.tree.as_deref().cloned();
+        match &mut tree {
+            Some(tree) if tree.listing.content_length() == packs.length() => tree.packs = Some(packs),
+            _ => return Err(Error::new(ErrorKind::Argument, "the packs do not have the contents of the index")),
+        }
+        self.tree = tree.map(Arc::new);
+        Ok(self)
+    }
+
+    /// In which packs the contents of a tree are, if they are.
+    pub fn packs(&self) -> Option<&Packs> {
+        self.tree.as_ref().and_then(|tree| tree.packs.as_ref())
     }
 
     /// The listing of a tree; nothing if this is the index of a file.

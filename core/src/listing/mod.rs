@@ -69,6 +69,8 @@ pub struct Listing {
     root: Digest,
     /// Bytes of all files together.
     total: u64,
+    /// Bytes of all contents, each once.
+    contents: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,11 @@ impl Listing {
     /// Bytes of all files together.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Bytes of all contents together: of the payload, without the zeros between.
+    pub fn content_length(&self) -> u64 {
+        self.contents
     }
 
     /// Bytes of the payload.
@@ -247,7 +254,8 @@ struct Draft {
 impl Draft {
     fn new(log2: u8) -> Draft {
         let none = Digest([0; 32]);
-        let listing = Listing { nodes: Vec::new(), texts: String::new(), log2, length: 0, root: none, total: 0 };
+        let listing =
+            Listing { nodes: Vec::new(), texts: String::new(), log2, length: 0, root: none, total: 0, contents: 0 };
         let places = Places { log2, end: 0 };
         Draft { listing, places, contents: HashMap::new(), open: vec![(0, None)], path: 0 }
     }
@@ -329,6 +337,8 @@ impl Draft {
                     .places
                     .next(size)
                     .map_err(|error| (error.kind(), "the files of the tree are too large together"))?;
+                // Not more than where it ends.
+                self.listing.contents += size;
                 Ok(*free.insert(place))
             }
         }

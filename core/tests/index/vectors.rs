@@ -15,7 +15,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// Compares what is with what the file says, or writes the file.
-fn settle(name: &str, vectors: &[Value]) {
+pub(crate) fn settle(name: &str, vectors: &[Value]) {
     if std::env::var_os("GOSYNC_REGENERATE").is_some_and(|value| value == "1") {
         let lines: Vec<_> = vectors.iter().map(|vector| format!("  {vector}")).collect();
         std::fs::write(path(name), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();

@@ -59,7 +59,7 @@ impl Wire {
         transfer.begin(cover, Strategy::Ranges);
         let parallel = (lanes.count * lanes.ranges) as u32;
         transfer.heed(
-            Way { round_trip: Some(ROUND_TRIP), rate: Some(RATE), parallel, proven: parallel, is_whole: false },
+            Way { round_trip: Some(ROUND_TRIP), rate: Some(RATE), parallel, proven: parallel, ..Way::default() },
             1,
         );
         Wire {

@@ -1,11 +1,14 @@
-//! A source that reads a local file: the blocking adapter over positioned reads.
+//! Sources that are local: a file, by the blocking adapter over positioned reads, and a directory, as a place that files
+//! lie below.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use gosync_core::{ReadAt, Request, Result, Source};
+use gosync_core::{Error, ErrorKind, Link, ReadAt, Request, Result, Source};
 
 use super::blocking::{BlockingRead, BlockingSource};
 use crate::seed::FileReader;
+use crate::tree::Folder;
 
 /// A local file as a source.
 pub struct FileSource(BlockingSource);
@@ -16,7 +19,12 @@ const THREADS: usize = 2;
 impl FileSource {
     /// Opens the file.
     pub fn open(path: &Path) -> Result<Self> {
-        BlockingSource::new(FileContent(FileReader::open(path, "source")?), THREADS).map(FileSource)
+        FileSource::of(FileReader::open(path, "source")?)
+    }
+
+    /// A file that is open already.
+    fn of(reader: FileReader) -> Result<Self> {
+        BlockingSource::new(FileContent(reader), THREADS).map(FileSource)
     }
 }
 
@@ -51,5 +59,43 @@ impl BlockingRead for FileContent {
 
     fn describe(&self) -> String {
         self.0.path().display().to_string()
+    }
+}
+
+/// A local directory with the files of a tree. By itself it has nothing to answer with.
+pub struct FolderSource {
+    path: PathBuf,
+}
+
+/// Files that are read at the same time.
+const FILES: u32 = 4;
+
+impl FolderSource {
+    /// Looks whether the directory is there.
+    pub fn open(path: &Path) -> Result<Self> {
+        Folder::open(path, "source")?;
+        Ok(FolderSource { path: path.to_owned() })
+    }
+}
+
+impl Source for FolderSource {
+    fn fetch(&self, request: Request) {
+        let text = "the source is a directory, which only the index of a directory can be updated from";
+        request.finish(Err(Error::new(ErrorKind::Source, text).with("path", self.path.display())));
+    }
+
+    fn link(&self) -> Link {
+        Link { at_once: FILES, ..Link::default() }
+    }
+
+    /// Links are not followed.
+    fn below(&self, name: &str) -> Option<Result<Arc<dyn Source>>> {
+        let file = Folder::open(&self.path, "source").and_then(|folder| folder.file(name));
+        let source = file.and_then(|(reader, _)| FileSource::of(reader));
+        Some(source.map(|source| Arc::new(source) as Arc<dyn Source>))
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
     }
 }

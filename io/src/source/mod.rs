@@ -1,4 +1,5 @@
-//! The sources that ship with the library: memory, file, blocking `read_at` adapter, HTTP, mirrors.
+//! The sources that ship with the library: memory, file, directory, blocking `read_at` adapter, HTTP, mirrors, and the
+//! payload of a tree, put together from the files of one.
 
 mod blocking;
 mod file;
@@ -6,19 +7,22 @@ mod http;
 mod memory;
 mod mirrors;
 mod pending;
+mod tree;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gosync_core::{Error, ErrorKind};
 
 pub use blocking::{BlockingRead, BlockingSource};
-pub use file::FileSource;
+pub use file::{FileSource, FolderSource};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use http::fuzzing;
 pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
 pub use mirrors::MirrorSource;
+pub use tree::of_tree;
+pub(crate) use tree::unpack;
 
 /// Bytes that are read, or handed over, in one go.
 const PIECE: usize = 256 * 1024;

@@ -8,6 +8,7 @@ use gosync_core::{Digest, Error, ErrorKind, Index, Listing, ReadAt, Result};
 use rayon::prelude::*;
 
 use super::ignored::Ignored;
+use super::packs;
 use super::payload::{Payload, changed};
 use super::system_names::folded;
 use super::walk::{self, Found, Is};
@@ -15,15 +16,18 @@ use super::{Folder, Stamp};
 use crate::options::IndexOptions;
 use crate::report::{Level, Observer};
 
-/// Reads the directory at `path`. `build` makes an index of a payload with blocks of a size, on a pool of its own.
+/// Reads the directory at `path`, and puts its contents into packs if the options say so, of which some may be in those of
+/// `previous`. `build` makes an index of a payload with blocks of a size, on a pool of its own.
 pub(crate) fn describe(
     path: &Path,
     options: &IndexOptions,
+    previous: Option<&Index>,
     observer: &Observer,
     pool: &rayon::ThreadPool,
     build: impl FnOnce(&dyn ReadAt, u32) -> Result<Index>,
 ) -> Result<Index> {
     let folder = Folder::open(path, "directory")?;
+    options.content.iter().try_for_each(|content| check_outside(content, &folder))?;
     let mut found = walk::walk(&folder, Some(Ignored::new(&options.exclude)?), &observer.cancel)?.found;
     found.retain(|entry| is_describable(entry, &folder, observer));
     tell_of_names(&found, observer);
@@ -72,7 +76,29 @@ pub(crate) fn describe(
     }
     let root = index.root().ok_or_else(|| Error::new(ErrorKind::Internal, "the payload has no root"))?;
     let listing = Listing::new(block_size, index.length(), root, entries)?;
-    index.with_listing(listing)
+    let index = index.with_listing(listing)?;
+    match &options.content {
+        Some(content) => {
+            let packs = packs::pack(&folder, &index, content, previous, observer, pool)?;
+            index.with_packs(packs)
+        }
+        None => Ok(index),
+    }
+}
+
+/// An error if packs would be put into the directory that they are made of.
+fn check_outside(content: &Path, folder: &Folder<'_>) -> Result<()> {
+    // One that is not there yet is in the one that will have it.
+    let real = content.ancestors().find_map(|path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        path.canonicalize().ok()
+    });
+    let is_inside = real.zip(folder.path.canonicalize().ok()).is_some_and(|(real, folder)| real.starts_with(folder));
+    if !is_inside {
+        return Ok(());
+    }
+    let text = "the folder for packs is in the directory that is described";
+    Err(Error::new(ErrorKind::Argument, text).with("option", "content").with("path", content.display()))
 }
 
 /// The files, each with what it is known by.

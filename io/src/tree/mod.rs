@@ -9,9 +9,11 @@ mod around;
 mod aside;
 mod build;
 mod changes;
+pub(crate) mod contents;
 mod files;
 mod ignored;
 mod merged;
+mod packs;
 mod payload;
 mod record;
 pub(crate) mod stage;
@@ -37,10 +39,12 @@ pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
 pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::files::Files;
+pub(crate) use self::packs::prune;
 pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
+#[cfg(test)]
 pub(crate) use self::walk::Walked;
 
 /// What shows that a file is still the one that was seen.

@@ -33,6 +33,7 @@ from ._native import (
     index,
     info,
     plan,
+    prune,
     update,
     verify,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "index",
     "info",
     "plan",
+    "prune",
     "update",
     "verify",
 ]

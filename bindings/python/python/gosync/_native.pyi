@@ -28,6 +28,7 @@ __all__ = [
     "info",
     "kinds",
     "plan",
+    "prune",
     "update",
     "verify",
 ]
@@ -398,11 +399,13 @@ def kinds() -> list[tuple[str, int, bool]]:
     """Every kind of error: its name, its number, and whether a retry may help."""
 
 def index(
-    content: _Path | Buffer,
+    path: _Path | Buffer,
+    /,
     *,
     block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
     format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
     sign: _Path | None = None, sign_password: str | None = None, exclude: Iterable[str] = (),
+    content: _Path | None = None, previous: _Path | None = None,
     progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads a file, a directory or a bytes-like object once and describes it. A file may be a block device, or a pipe: what a
@@ -413,6 +416,13 @@ def index(
     (8192 if it is not given) and no source. `name` and `version` say what the content is called and which version it is.
     `sign` is a file with a minisign secret key that signs the index, `sign_password` its password, if it is encrypted.
     `exclude` are patterns, as in `.gitignore`, of what of a directory is left out; files `.gosyncignore` in it have more.
+    `content` is a folder that the contents of a directory are put into, in compressed packs, which the index names then;
+    `previous` the index of the version before, whose packs are in that folder: what they have is not written again.
+    """
+
+def prune(content: _Path, *, indexes: Iterable[_Path]) -> tuple[int, int]:
+    """Removes from the folder `content` the packs that none of the indexes at these paths names. How many, and how many bytes
+    they had. If an index cannot be read, nothing is removed.
     """
 
 def plan(

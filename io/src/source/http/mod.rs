@@ -31,7 +31,7 @@ use self::pool::{Pool, Transport};
 use self::queue::{Part, State};
 use self::redirect::Target;
 use super::pending::{Pending, lock, unwanted};
-use crate::location::{Location, shown_url};
+use crate::location::{Location, below, shown_url};
 use crate::options::HttpOptions;
 use crate::report::Observer;
 
@@ -54,7 +54,7 @@ pub struct Validators {
 /// What a source's exchanges and its callers share.
 struct Shared {
     transport: Arc<Transport>,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     patience: Patience,
     /// The place that was opened.
     home: Target,
@@ -71,7 +71,7 @@ impl HttpSource {
             return Err(Error::new(ErrorKind::Argument, "not an http: or https: URL"));
         };
         url.set_fragment(None);
-        let credentials = Credentials::of(options, &url)?;
+        let credentials = Arc::new(Credentials::of(options, &url)?);
         let pool = Pool::of(Settings::of(options, &url)?)?;
         let transport = Arc::clone(pool.transport());
         let home = Target::home(url.clone(), transport.origins.of(&url));
@@ -84,8 +84,12 @@ impl HttpSource {
             observer: observer.clone(),
             state: Mutex::default(),
         });
+        Ok(HttpSource::start(shared, pool))
+    }
+
+    fn start(shared: Arc<Shared>, pool: Arc<Pool>) -> Self {
         pool.spawn(Arc::clone(&shared).serve());
-        Ok(HttpSource { shared, pool })
+        HttpSource { shared, pool }
     }
 
     /// Makes the next request for everything (`[0, TO_END]`) conditional. If the content is still what `known` says, that
@@ -158,6 +162,22 @@ impl Source for HttpSource {
         self.shared.link()
     }
 
+    /// With the query of this URL, which may be what permits to read there.
+    fn below(&self, name: &str) -> Option<Result<Arc<dyn Source>>> {
+        let Shared { transport, credentials, patience, home, observer, .. } = &*self.shared;
+        let url = below(home.url(), name);
+        let shared = Shared {
+            transport: Arc::clone(transport),
+            credentials: Arc::clone(credentials),
+            patience: *patience,
+            name: shown_url(&url),
+            home: Target::home(url.clone(), transport.origins.of(&url)),
+            observer: observer.clone(),
+            state: Mutex::default(),
+        };
+        Some(Ok(Arc::new(HttpSource::start(Arc::new(shared), Arc::clone(&self.pool)))))
+    }
+
     fn describe(&self) -> String {
         self.shared.name.clone()
     }
@@ -197,6 +217,8 @@ impl Shared {
             parallel: number(expected),
             proven: number(proven),
             ranges: state.ladder.ranges(),
+            at_once: number(slots),
+            files: 0,
             copies: 0,
             reason: (!state.steps.is_empty()).then(|| state.steps.join("; ")),
         }

@@ -30,6 +30,10 @@ impl Target {
     pub(super) fn home(url: Url, origin: Arc<Origin>) -> Self {
         Target { url, origin, is_elsewhere: false }
     }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
 }
 
 impl Shared {

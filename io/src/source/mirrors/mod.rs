@@ -178,6 +178,8 @@ impl Source for MirrorSource {
             link.round_trip = link.round_trip.into_iter().chain(one.round_trip).min();
             link.parallel = link.parallel.saturating_add(one.parallel);
             link.proven = link.proven.saturating_add(one.proven);
+            link.at_once = link.at_once.saturating_add(one.at_once);
+            link.files = link.files.max(one.files);
             link.copies += 1;
             rates.extend(one.rate);
             ranges.push(one.ranges);
