@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gosync_core::listing::Places;
 use gosync_core::{Error, Range, ReadAt, Result};
 
+use super::ignored::Ignored;
 use super::walk::{self, Found, Is};
 use super::{Folder, payload};
 use crate::output::names;
@@ -71,6 +72,14 @@ impl Files {
         Ok(files)
     }
 
+    /// The regular files in the directory at `path` that its index would describe.
+    pub(crate) fn describable(path: &Path, exclude: &[String], block_size: u32, observer: &Observer) -> Result<Files> {
+        let mut files = Files::none(path, "directory", 0, observer)?;
+        let found = walk::walk(&files.folder, Some(Ignored::new(exclude)?), &observer.cancel)?.found;
+        files.add(&found, block_size, &|_| true)?;
+        Ok(files)
+    }
+
     fn none(path: &Path, what: &'static str, number: usize, observer: &Observer) -> Result<Files> {
         Ok(Files {
             folder: Folder::open(path.to_owned(), what)?,
@@ -99,6 +108,11 @@ impl Files {
         self.files.shrink_to_fit();
         self.paths.shrink_to_fit();
         Ok(())
+    }
+
+    /// The files in their order: the path of each, and its place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Range)> {
+        self.files.iter().enumerate().map(|(number, file)| (self.path(number), file.place))
     }
 
     fn path(&self, number: usize) -> &str {
