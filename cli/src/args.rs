@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Show what an index says
     Info(InfoArgs),
+    /// Tell a publisher how well FILE, or a directory, will update, and why
+    Lint(LintArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -239,6 +241,22 @@ pub(crate) struct InfoArgs {
     pub(crate) open: OpenArgs,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct LintArgs {
+    /// The file or directory to be published. A tar or zip is looked into
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// An older version of it, a file or a directory: measure what FILE shares with that [default: measure nothing]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) old: Option<PathBuf>,
+    /// Bytes of a block, as of its index [default: 0, by file size]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
+    pub(crate) block_size: u32,
+    /// What of a directory is left out, as of its index; may be given several times [default: nothing]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+}
+
 impl Args {
     /// Refuses what only several arguments together make wrong.
     pub(crate) fn check(self) -> std::result::Result<Args, clap::Error> {
@@ -262,6 +280,7 @@ impl Verb {
             Verb::Update(_) => "update",
             Verb::Verify(_) => "verify",
             Verb::Info(_) => "info",
+            Verb::Lint(_) => "lint",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! gosync-io: the outside world. Files, HTTP, and the loop that feeds the core.
 //!
 //! The verbs: [`index_file`], [`Job::plan`], [`Job::run`] (update), [`verify_file`], and the getters of [`Index`] (info).
+//! [`lint_file`] is for publishers.
 //! Never prints, never reads arguments; configuration comes as values.
 
 mod cache;
@@ -10,6 +11,7 @@ mod disk;
 mod gather;
 mod inplace;
 mod job;
+mod lint;
 mod location;
 mod open;
 mod options;
@@ -41,6 +43,7 @@ pub use gosync_core::{
     Request, Result, Sink, Source, Strategy, Supply,
 };
 pub use job::Job;
+pub use lint::{Finding, Lint, LintOptions, Measured, Member, lint_file};
 pub use location::without_secrets;
 pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};

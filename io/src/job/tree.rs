@@ -24,7 +24,7 @@ use crate::report::{Level, Phase};
 use crate::tree::stage::{Draft, Folders, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
-use crate::tree::view::{Slots, Old, View};
+use crate::tree::view::{Old, Slots, View};
 use crate::tree::walk::{self, Walked};
 use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Switch, switch, system_names};
 use crate::verbs;
