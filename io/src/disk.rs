@@ -13,6 +13,8 @@
 //! - Names (create, rename, remove) are kept by the sync of their folder, in the same way. One that was not may be lost, or
 //!   not, and in any order with what was written to the files.
 
+mod clone;
+
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -130,6 +132,20 @@ impl Disk {
         Ok(DiskFile { disk: self.clone(), file, number })
     }
 
+    /// As [`Disk::create`]; where the file system can, the file begins as a clone of the one at `from`, with which it shares
+    /// its room until one of them is changed. Whether it does.
+    pub(crate) fn create_clone(
+        &self,
+        path: &Path,
+        options: &mut OpenOptions,
+        from: &Path,
+    ) -> io::Result<(DiskFile, bool)> {
+        // What cannot be read, or cloned for whatever reason, is made the usual way.
+        let from = File::open(from).ok().filter(|_| clone::is_possible(from, path));
+        let Some(from) = from else { return self.create(path, options).map(|file| (file, false)) };
+        clone::create(self, path, options, &from)
+    }
+
     /// Opens the file at `path` to change it. It must be there.
     pub(crate) fn open(&self, path: &Path, options: &mut OpenOptions) -> io::Result<DiskFile> {
         let number = next_number();
@@ -187,12 +203,6 @@ impl DiskFile {
         self.disk.change(Op::SetLength { file: self.number, length }, || self.file.set_len(length))
     }
 
-    /// Makes this (empty) file a clone of `from`, which shares its room until one of them is changed. `false`: this file
-    /// system cannot.
-    pub(crate) fn clone_from(&self, from: &File) -> io::Result<bool> {
-        self.disk.change(Op::Clone { file: self.number, from }, || clone(&self.file, from))
-    }
-
     pub(crate) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         self.set_metadata("mode", |file| file.set_permissions(permissions))
     }
@@ -238,7 +248,7 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()
 #[cfg(target_os = "linux")]
 fn is_unable(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno as E;
-    [E::OPNOTSUPP, E::NOTSUP, E::NOSYS, E::INVAL, E::NOTTY, E::XDEV].contains(&error)
+    [E::OPNOTSUPP, E::NOTSUP, E::NOSYS, E::INVAL].contains(&error)
 }
 
 #[cfg(target_os = "linux")]
@@ -283,20 +293,6 @@ fn allocate(file: &File, offset: u64, length: u64) -> io::Result<bool> {
 
 #[cfg(not(target_os = "linux"))]
 fn allocate(_: &File, _: u64, _: u64) -> io::Result<bool> {
-    Ok(false)
-}
-
-#[cfg(target_os = "linux")]
-fn clone(file: &File, from: &File) -> io::Result<bool> {
-    match rustix::fs::ioctl_ficlone(file, from) {
-        // Some network file systems say so for two files that are not alike.
-        Err(error) if is_unable(error) || error == rustix::io::Errno::PERM => Ok(false),
-        done => done.map(|()| true).map_err(io::Error::from),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn clone(_: &File, _: &File) -> io::Result<bool> {
     Ok(false)
 }
 

@@ -53,18 +53,16 @@ impl Output {
     pub(crate) fn open(disk: &Disk, target: &Path, index: &Index, keep: Keep, old: Option<&Path>) -> Result<Output> {
         let target = target.to_owned();
         let path = names::part(&target, index)?;
-        let (file, is_blank) = open_part(disk, &path, keep.mode && target.exists()).map_err(|cause| {
+        // There a clone has everything of the old file, so it will do only where that is to be kept.
+        let old = old.filter(|_| !cfg!(target_os = "macos") || keep.mode && keep.xattrs);
+        let (file, begun) = open_part(disk, &path, keep.mode && target.exists(), old).map_err(|cause| {
             Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
         })?;
-        let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(!is_blank) };
+        let (is_blank, is_clone) = (begun == Begun::Empty, begun == Begun::Clone);
+        let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(begun == Begun::Partial) };
         let failed = |cause| Error::from_io(cause, "cannot reserve the new file", target.display());
-        let old = old.filter(|_| is_blank).and_then(|old| fs::File::open(old).ok());
-        let is_clone = match old {
-            Some(old) => file.clone_from(&old).map_err(failed)?,
-            None => false,
-        };
         file.set_length(index.length()).map_err(failed)?;
-        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank: is_blank && !is_clone, is_clone })
+        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank, is_clone })
     }
 
     /// What is to be looked through because it may be right already: nothing if the output began empty.
@@ -185,8 +183,18 @@ impl Drop for Part {
     }
 }
 
-/// Opens the partial file at `path`, or makes it. Whether it is new.
-fn open_part(disk: &Disk, path: &Path, is_replacing: bool) -> io::Result<(DiskFile, bool)> {
+/// What a partial file begins as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Empty,
+    /// A clone of the old target.
+    Clone,
+    /// What an earlier update left.
+    Partial,
+}
+
+/// Opens the partial file at `path`, or makes it: as a clone of `old`, if it can be one.
+fn open_part(disk: &Disk, path: &Path, is_replacing: bool, old: Option<&Path>) -> io::Result<(DiskFile, Begun)> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
@@ -203,19 +211,23 @@ fn open_part(disk: &Disk, path: &Path, is_replacing: bool) -> io::Result<(DiskFi
     }
     // Whoever may write in the folder could put something in the way again and again.
     for _ in 0..3 {
-        match disk.create(path, &mut options) {
+        let made = match old {
+            Some(old) => disk.create_clone(path, &mut options, old),
+            None => disk.create(path, &mut options).map(|file| (file, false)),
+        };
+        match made {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|file| (file, true)),
+            made => return made.map(|(file, is_clone)| (file, if is_clone { Begun::Clone } else { Begun::Empty })),
         }
         let mut options = options.clone();
         match disk.open(path, options.create_new(false)) {
-            Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+            Ok(file) if is_ours(file.file())? => return Ok((file, Begun::Partial)),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
             // It was about to be published, with the mode of a target that is read-only.
             Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && make_writable(path) => {
                 match disk.open(path, &mut options) {
-                    Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+                    Ok(file) if is_ours(file.file())? => return Ok((file, Begun::Partial)),
                     _ => {}
                 }
             }

@@ -97,7 +97,7 @@ impl InPlace {
             return Ok(());
         }
         if !self.is_device {
-            return check_room(self.file.file(), &self.path, room_behind(index, self.old.length()));
+            return check_room(&self.path, room_behind(index, self.old.length()));
         }
         let error = Error::new(ErrorKind::NoSpace, "the device is too small for the new version");
         Err(error.with("path", self.path.display()).with("length", length).with("room", self.old.length()))

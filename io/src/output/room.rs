@@ -1,13 +1,12 @@
 //! Room for the new version, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
 //! does. What the index shows to be zeros stays a hole and needs none.
 
-use std::fs::File;
 use std::path::Path;
 
 use gosync_core::index::Blocks;
 use gosync_core::{Error, ErrorKind, Index, Range, Result};
 
-use super::Output;
+use super::{Output, folder_of};
 
 impl Output {
     /// Takes the room that is lacking still. `NO_SPACE`, with the bytes `needed` and `available`, if that is too much.
@@ -16,7 +15,7 @@ impl Output {
         let lacking_bytes: u64 = lacking.iter().map(|range| range.length).sum();
         // A partial file may have been given its room already.
         let needed = lacking_bytes.saturating_sub(spare(self, index));
-        check_room(self.file.file(), &self.target, needed)?;
+        check_room(&self.target, needed)?;
         // A clone's room is taken piece by piece, as it comes to differ.
         if self.is_clone || !is_cheap(self) {
             return Ok(());
@@ -28,7 +27,7 @@ impl Output {
                 Err(cause) => {
                     let known = Error::from_io(cause, "cannot reserve the new file", self.target.display());
                     return Err(if known.kind() == ErrorKind::NoSpace {
-                        full(self.file.file(), &self.target, needed).caused_by(known)
+                        full(&self.target, needed).caused_by(known)
                     } else {
                         known
                     });
@@ -57,16 +56,23 @@ impl Output {
     }
 }
 
-/// `NO_SPACE` if `needed` bytes are more than the file system of `file`, which is for the target at `path`, has left.
-pub(crate) fn check_room(file: &File, path: &Path, needed: u64) -> Result<()> {
-    let is_too_much = available(file).is_some_and(|available| needed > available);
-    if is_too_much { Err(full(file, path, needed)) } else { Ok(()) }
+/// `NO_SPACE` if `needed` bytes are more than the file system of the target has left.
+pub(crate) fn check_room(target: &Path, needed: u64) -> Result<()> {
+    let is_too_much = available(target).is_some_and(|available| needed > available);
+    if is_too_much { Err(full(target, needed)) } else { Ok(()) }
 }
 
-fn full(file: &File, path: &Path, needed: u64) -> Error {
+fn full(target: &Path, needed: u64) -> Error {
     let error = Error::new(ErrorKind::NoSpace, "there is not enough room for the new version");
-    let error = error.with("path", path.display()).with("needed", needed);
-    available(file).map_or(error.clone(), |available| error.with("available", available))
+    let error = error.with("path", target.display()).with("needed", needed);
+    available(target).map_or(error.clone(), |available| error.with("available", available))
+}
+
+/// Bytes that this user may still take of the target's file system.
+fn available(target: &Path) -> Option<u64> {
+    let about = fs4::statvfs(folder_of(target)).ok()?;
+    // Some network file systems do not know, and say that there is nothing at all.
+    (about.total_space() > 0).then(|| about.available_space())
 }
 
 /// Bytes behind `start` that are not known to be zeros, by top blocks.
@@ -111,19 +117,6 @@ fn spare(_: &Output, _: &Index) -> u64 {
     0
 }
 
-/// Bytes that this user may still take of the file system.
-#[cfg(unix)]
-fn available(file: &File) -> Option<u64> {
-    let about = rustix::fs::fstatvfs(file).ok()?;
-    // Some network file systems do not know, and say that there is nothing at all.
-    (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn available(_: &File) -> Option<u64> {
-    None
-}
-
 /// Whether taking room is a note in the file system's books. In memory it is the writing itself.
 #[cfg(target_os = "linux")]
 fn is_cheap(output: &Output) -> bool {
@@ -134,4 +127,22 @@ fn is_cheap(output: &Output) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_cheap(_: &Output) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_system_tells_how_much_room_there_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("target");
+        check_room(&target, 1).expect("a byte");
+        let error = check_room(&target, u64::MAX).expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        let fact = |name| error.context().iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        assert_eq!(fact("needed"), Some(u64::MAX.to_string()));
+        let available = fact("available").and_then(|text| text.parse::<u64>().ok());
+        assert!(available.is_some_and(|available| available > 0), "{available:?}");
+    }
 }
