@@ -297,7 +297,7 @@ export interface ProgressInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
@@ -353,7 +353,7 @@ export interface StatisticsInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
@@ -389,6 +389,8 @@ export interface VerificationInfo {
 export interface VerifyInput {
   /** Worker threads. */
   threads?: number
+  /** Where the journal of an update in place is. */
+  journal?: string
 }
 
 /** Which messages the caller listens to. */

@@ -220,7 +220,11 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
     let pool = pool(options.threads)?;
     let found = match index.listing() {
         Some(_) => tree::verify(path, index, &observer, &meter, &pool)?,
-        None => verify_content(path, index, &observer, &meter, &pool)?,
+        None => {
+            let mut found = verify_content(path, index, &observer, &meter, &pool)?;
+            found.unfinished = is_unfinished(path, options.journal.as_deref());
+            found
+        }
     };
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(found)
@@ -260,10 +264,14 @@ fn verify_content(
         }
         joined
     });
-    let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
-    let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
-    let differences = Vec::new();
-    Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })
+    Ok(Verification { length: reader.length(), expected_length: total, damaged, ..Verification::default() })
+}
+
+/// Whether there is a journal of an update in place: the one at `journal`, or the one that lies beside the file.
+fn is_unfinished(path: &Path, journal: Option<&Path>) -> bool {
+    let beside = || output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
+    let journal = journal.map_or_else(beside, |journal| Ok(journal.to_owned()));
+    journal.is_ok_and(|journal| journal::look(&journal).is_some())
 }
 
 /// Whether `reader` is exactly the target; stops at the first difference.

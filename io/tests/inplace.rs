@@ -268,6 +268,30 @@ fn a_failure_says_so_and_the_next_update_finishes() {
     }
 }
 
+/// Whoever looks has to know where.
+#[test]
+fn an_unfinished_target_is_told_by_a_journal_elsewhere() {
+    let old = noise(40 * UNIT, 21);
+    let new = [&noise(20 * UNIT, 22), &old[777..], &old[..777]].concat();
+    let place = Place::new(&old);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let journal = Some(elsewhere.path().join("journal"));
+    let job = |source| {
+        let options = JobOptions { journal: journal.clone(), ..place.options() };
+        Job::new(index_of(&new), Some(source), &place.target, options).expect("a job")
+    };
+    job(failing(&new, 10 * UNIT as u64)).run().expect_err("the line is dead");
+    let is_unfinished = |journal| {
+        let options = VerifyOptions { journal, ..VerifyOptions::default() };
+        verify_file(&place.target, &index_of(&new), &options).expect("a verification").unfinished
+    };
+    assert!(is_unfinished(journal.clone()) && !is_unfinished(None));
+    assert!(job(memory(&new)).plan().expect("a plan").unfinished);
+    job(memory(&new)).run().expect("an update");
+    place.check(&new);
+    assert!(!is_unfinished(journal.clone()));
+}
+
 #[test]
 fn an_unfinished_target_becomes_a_newer_version() {
     let old = noise(40 * UNIT, 15);

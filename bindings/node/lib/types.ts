@@ -221,6 +221,8 @@ export interface VerifyOptions extends OpenOptions {
   index: Index | Source;
   /** Worker threads. Without it, all cores. */
   threads?: number | undefined;
+  /** Where the journal is if an update of the file in place was not finished. Without it, beside the file. */
+  journal?: Path | undefined;
 }
 
 /** A run of the target that comes from one place. */
