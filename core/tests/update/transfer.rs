@@ -309,3 +309,31 @@ fn a_batch_that_has_not_begun_is_fetched_up_to_the_bound() {
     }
     assert_eq!((placed, transfer.counters().fetched), (UNITS, target.len() as u64));
 }
+
+/// What is kept in memory by who took it is in flight, and does not keep the rest from coming.
+#[test]
+fn what_is_kept_counts_as_in_flight() {
+    const UNIT: u64 = 64 << 10;
+    let target = pattern(1 << 20);
+    let limits = Limits { max_bytes: 2 * UNIT, ..Limits::default() };
+    for kept in [UNIT, 2 * UNIT] {
+        let whole = vec![Piece { target: Range::new(0, 1 << 20), origin: Origin::Missing }];
+        let (transfer, mut requests) = (begun(index_of(&target, 1024), whole, limits), 0);
+        transfer.keep(kept);
+        let mut held = 0;
+        while !transfer.step(Duration::ZERO, 0.5).unwrap().over {
+            while let Some(request) = transfer.next_request(requests, Duration::ZERO) {
+                requests += 1;
+                held += request.ranges().iter().map(|range| range.length).sum::<u64>();
+                // A unit must come even if there is no room for it.
+                assert!(held <= UNIT, "{held} bytes in flight, and {kept} are kept");
+                crate::common::answer_from(&target, request);
+                transfer.step(Duration::ZERO, 0.5).unwrap();
+            }
+            let ready = transfer.take_ready().expect("nothing can be asked for, and nothing is to be written");
+            transfer.settle(ready.fetched());
+            held -= ready.fetched();
+        }
+        assert_eq!(transfer.counters().fetched, 1 << 20);
+    }
+}

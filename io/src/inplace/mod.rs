@@ -50,7 +50,12 @@ enum Last {
     Nothing,
     /// To be kept in memory when it comes.
     Wanted(u64),
-    Here(u64, Vec<u8>),
+    Here {
+        unit: u64,
+        bytes: Vec<u8>,
+        /// How many of them were fetched.
+        fetched: u64,
+    },
 }
 
 /// The target's bytes as they were when it was opened: at their place, or in the journal.
@@ -125,9 +130,12 @@ impl InPlace {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Last::Wanted(unit);
     }
 
-    /// Whether the last unit is in memory.
-    pub(crate) fn has_last(&self) -> bool {
-        matches!(*self.last.lock().unwrap_or_else(PoisonError::into_inner), Last::Here(..))
+    /// Whether the last unit is in memory: how many of its bytes were fetched.
+    pub(crate) fn last(&self) -> Option<u64> {
+        match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Last::Here { fetched, .. } => Some(fetched),
+            _ => None,
+        }
     }
 
     /// Makes the journal and takes all room that will be needed, `journal_end` bytes of it for the journal, so that a full
@@ -219,7 +227,9 @@ impl InPlace {
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if let Last::Wanted(unit) = *last {
-                *last = Last::Here(unit, verified.bytes().to_vec());
+                let fetched = pieces.iter().filter(|piece| piece.origin == Origin::Missing);
+                let fetched = fetched.map(|piece| piece.target.length).sum();
+                *last = Last::Here { unit, bytes: verified.bytes().to_vec(), fetched };
                 return Ok((0, 0));
             }
         }
@@ -246,7 +256,7 @@ impl InPlace {
     /// Writes the last unit, which is in memory.
     pub(crate) fn write_last(&self, index: &Index) -> Result<u64> {
         let last = std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner));
-        let Last::Here(unit, bytes) = last else {
+        let Last::Here { unit, bytes, .. } = last else {
             return Err(Error::new(ErrorKind::Internal, "the last unit was to be written before it was there"));
         };
         let verified = Verified::check(index, unit, &bytes)

@@ -282,12 +282,15 @@ impl InBatches<'_, '_> {
         };
         self.place.want_last(last);
         let mut units = vec![last];
-        while !self.place.has_last() {
+        loop {
             self.place_batch(&units)?;
+            if let Some(fetched) = self.place.last() {
+                self.site.keep(fetched);
+                return Ok(());
+            }
             // Whoever gave it wrong may have been the first of several.
             units = self.site.take_late();
         }
-        Ok(())
     }
 
     fn place_batches(&self, batches: &[Batch], held: Option<u64>, all: bool, fetches: bool) -> Result<()> {
@@ -318,6 +321,7 @@ impl InBatches<'_, '_> {
             self.site.open(&now[..done], whole);
             if held.is_some_and(|held| batch.units.contains(&(held as u32))) {
                 let written = self.place.write_last(self.index)?;
+                self.site.keep(0);
                 self.shared.meter.update(|progress| progress.written += written);
             }
             let next = batches.get(number + 1);

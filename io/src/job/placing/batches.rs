@@ -33,6 +33,11 @@ impl Site<'_> {
         self.copy(whole);
     }
 
+    /// So many fetched bytes of a unit that was placed are in memory still.
+    pub(in crate::job) fn keep(&self, bytes: u64) {
+        self.transfer.keep(bytes);
+    }
+
     /// Waits until the batch is placed; `idle` is called once all of it has arrived.
     pub(in crate::job) fn finish(&self, idle: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut idle = Some(idle);
