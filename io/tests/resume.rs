@@ -175,6 +175,25 @@ fn zeros_take_the_place_of_what_was_kept() {
     assert!(is(&place.target, &content));
 }
 
+/// A partial file has holes, and so zeros all over, which are gone where something is written.
+#[test]
+fn holes_of_what_was_kept_are_not_taken_for_zeros_elsewhere() {
+    let mut content = noise(5_000_000, 14);
+    // Each unit has some.
+    content.chunks_mut(UNIT as usize).enumerate().for_each(|(unit, bytes)| {
+        let start = unit * 777 % 20_000;
+        let end = (start + 30_000).min(bytes.len());
+        bytes[start.min(end)..end].fill(0);
+    });
+    let place = Place::new();
+    let before = place.fail(&content, 1_000_000);
+    let done = place.update(&content, memory(&content)).expect("an update");
+    assert!(is(&place.target, &content));
+    assert!(done.fetched + before <= 5_000_000 + IN_FLIGHT, "{} and {before}", done.fetched);
+    assert_eq!(done.fetched + done.from_seeds, done.total, "some was fetched twice");
+    assert!(!place.heard("refetch") && !place.heard("wrong_seed"));
+}
+
 #[test]
 fn what_was_kept_serves_a_newer_version() {
     let first = noise(4_000_000, 5);

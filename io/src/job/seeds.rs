@@ -72,6 +72,8 @@ pub(super) struct Seeds {
     has_target: bool,
     /// The number of the partial file of this version.
     pub(super) own_part: u32,
+    /// Whether that is what will be written to.
+    is_output: bool,
     /// The paths of the partial files that are among them.
     pub(super) parts: Vec<PathBuf>,
     /// The number of the journal that an unfinished update in place left.
@@ -105,6 +107,7 @@ impl Seeds {
         }
         let own_part = readers.len() as u32;
         let target = shared.real_target()?;
+        let is_output = !(shared.options.in_place && target.exists());
         let own = names::part(&target, index)?;
         // One that cannot be read is none.
         let open = |path: &Path| FileReader::open(path, "partial file").ok();
@@ -125,7 +128,13 @@ impl Seeds {
             readers.push(journal);
             readers.len() as u32 - 1
         });
-        Ok(Seeds { readers, has_target, own_part, parts, journal })
+        Ok(Seeds { readers, has_target, own_part, is_output, parts, journal })
+    }
+
+    /// The seed that is written to while it is one: its number, and its bytes.
+    pub(super) fn output(&self) -> Option<(u32, &dyn ReadAt)> {
+        let reader = self.readers.get(self.own_part as usize)?;
+        (self.is_output && reader.length() > 0).then_some((self.own_part, &**reader))
     }
 
     /// The target is read by `reader` from here on.

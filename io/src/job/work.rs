@@ -351,7 +351,11 @@ impl Searching<'_> {
 
     /// The same, of what was found.
     pub(super) fn join(&self, pool: &rayon::ThreadPool, found: &Found) -> Vec<Piece> {
-        pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()))
+        let cover = pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()));
+        match self.seeds.output() {
+            Some((own, output)) => adopting::lasting(cover, own, output),
+            None => cover,
+        }
     }
 
     fn readers(&self) -> Vec<&dyn ReadAt> {
