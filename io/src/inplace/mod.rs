@@ -19,7 +19,7 @@ use self::journal::{About, Journal};
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
 use crate::output::{check_room, is_zero, room_behind};
-use crate::seed::{FileReader, Kind};
+use crate::seed::FileReader;
 
 /// Bytes that are copied to the journal in one go.
 const PIECE: usize = 1 << 20;
@@ -67,8 +67,7 @@ pub(crate) struct OldBytes {
 
 impl InPlace {
     /// Opens the file or block device at `path` to be changed, if it is not in use as far as can be told.
-    pub(crate) fn open(disk: &Disk, path: &Path, journal: &Path) -> Result<InPlace> {
-        let is_device = Kind::at(path, "target")? == Kind::BlockDevice;
+    pub(crate) fn open(disk: &Disk, path: &Path, journal: &Path, is_device: bool) -> Result<InPlace> {
         let mut options = OpenOptions::new();
         inuse::alone(&mut options, is_device);
         let file = disk.open(path, &mut options).map_err(|cause| inuse::cannot_open(cause, path))?;

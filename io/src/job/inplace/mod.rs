@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +22,7 @@ use super::work::{self, Searching};
 use crate::inplace::{InPlace, journal};
 use crate::output::names;
 use crate::report::{Level, Phase};
-use crate::seed::{FileReader, Kind};
+use crate::seed::FileReader;
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
@@ -44,7 +44,7 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let target = shared.real_target()?;
-    if is_device(&target) {
+    if shared.is_device() {
         let text = "a block device is updated with a journal elsewhere, which must be named";
         return Err(Error::new(ErrorKind::Argument, text).with("option", "journal"));
     }
@@ -54,11 +54,7 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
 /// What is locked: the target; of a device the journal, since hardly anybody may write where devices are.
 pub(super) fn locked(shared: &Shared) -> Result<PathBuf> {
     let target = shared.real_target()?;
-    if is_device(&target) { journal_path(shared) } else { Ok(target) }
-}
-
-fn is_device(target: &Path) -> bool {
-    Kind::at(target, "target").is_ok_and(|kind| kind == Kind::BlockDevice)
+    if shared.is_device() { journal_path(shared) } else { Ok(target) }
 }
 
 /// The journal that an unfinished update left, as a seed: as much of it as one has at most.
@@ -118,7 +114,7 @@ pub(super) fn attempt(shared: &Shared, index: &Arc<Index>) -> Result<()> {
 
 fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> Result<()> {
     let (target, journal) = (shared.real_target()?, journal_path(shared)?);
-    let place = InPlace::open(&shared.disk, &target, &journal)?;
+    let place = InPlace::open(&shared.disk, &target, &journal, shared.is_device())?;
     place.check_length(index)?;
     let was_there = journal::is_there(&journal)?;
     let mut seeds = Seeds::open(shared, index)?;

@@ -218,6 +218,40 @@ fn failures_in_any_batch_are_gone_on_with() {
     assert!(fetched <= 20 * 6000 + tries * 30_000, "{fetched} bytes in {tries} tries");
 }
 
+/// A regular file that is taken for a device: its length stays, and so does what lies behind the new version. (Where there are
+/// loop devices, `io/tests/inplace.rs` has the same with one.)
+#[test]
+fn what_is_opened_as_a_device_keeps_its_length() {
+    let old = noise(100 * UNIT, 7);
+    let new = shifted(&old[..80 * UNIT]);
+    let place = Place::new(&old);
+    let journals = tempfile::tempdir().expect("a folder");
+    let journal = journals.path().join("journal");
+    let run = |new: &[u8], bytes: u64, journal: Option<PathBuf>| {
+        let source = Failing { content: new.to_vec(), left: AtomicU64::new(bytes) };
+        let source = Arc::new(BlockingSource::new(source, 1).expect("a source"));
+        let mut job = place.job(new, source, JobOptions { retries: Some(0), journal, ..JobOptions::default() });
+        job.set_as_device();
+        job.run()
+    };
+    let content = || fs::read(&place.target).expect("the target");
+    let left = || fs::read_dir(journals.path()).expect("the folder").count();
+    let error = run(&new, u64::MAX, None).expect_err("there is no place for the journal");
+    assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+    let error = run(&noise(101 * UNIT, 8), u64::MAX, Some(journal.clone())).expect_err("it is too long");
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(content() == old && left() == 0);
+    // A failure on the way, which the next one goes on from.
+    let error = run(&new, 40_000, Some(journal.clone())).expect_err("the line is dead");
+    assert_eq!(error.kind(), ErrorKind::Source, "{error}");
+    assert!(journal.exists() && content().len() == old.len() && content() != old);
+    let statistics = run(&new, u64::MAX, Some(journal.clone())).expect("an update");
+    assert!(statistics.fetched < 12 * 6000, "{} bytes", statistics.fetched);
+    assert!(content()[..new.len()] == new && content()[new.len()..] == old[new.len()..]);
+    assert_eq!(left(), 0);
+    assert!(run(&new, 0, Some(journal.clone())).expect("nothing to do").up_to_date);
+}
+
 #[cfg(target_os = "linux")]
 mod refusals {
     use std::process::Command;
