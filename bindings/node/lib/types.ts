@@ -42,7 +42,7 @@ export interface Progress {
   readonly fetched: number;
   /** Bytes that arrived from the source and were not needed. */
   readonly wasted: number;
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   readonly written: number;
   /** Round trips to the source. */
   readonly requests: number;
@@ -281,7 +281,7 @@ export interface Statistics {
   readonly fetched: number;
   /** Bytes that arrived from the source and were not needed. */
   readonly wasted: number;
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   readonly written: number;
   /** Round trips to the source. */
   readonly requests: number;

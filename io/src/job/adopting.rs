@@ -22,16 +22,16 @@ const SAMPLE: u64 = 16;
 const LEAST: u64 = 4;
 
 /// Notes in `output` what it has already, and says so as found: in the target if it is a clone of that, otherwise in the
-/// seed `own_part`.
+/// seed `own_part`; and how many bytes that is.
 pub(super) fn adopt(
     shared: &Shared,
     index: &Index,
     output: &mut Output,
     own_part: u32,
     pool: &rayon::ThreadPool,
-) -> Result<Found> {
+) -> Result<(Found, u64)> {
     let mut found = Found::new(index);
-    let Some(reader) = output.begun()? else { return Ok(found) };
+    let Some(reader) = output.begun()? else { return Ok((found, 0)) };
     let size = index.top_size();
     let section = (SECTION / size).max(1) * size;
     let count = index.length().div_ceil(section);
@@ -42,15 +42,12 @@ pub(super) fn adopt(
         let right: u64 = sample.iter().map(|range| range.length).sum();
         if right < SAMPLE * section / LEAST {
             output.clear(index)?;
-            return Ok(found);
+            return Ok((found, 0));
         }
     }
     let note = |verified: &Verified<'_>| {
         let bytes = output.adopt(verified);
-        shared.meter.update(|progress| {
-            progress.from_seeds += bytes;
-            progress.written += bytes;
-        });
+        shared.meter.update(|progress| progress.from_seeds += bytes);
     };
     let starts = (0..count).map(|at| at * section).collect();
     let right = pool.install(|| look(shared, index, &reader, starts, section, &note))?;
@@ -62,7 +59,7 @@ pub(super) fn adopt(
         false => ("resumed", "an earlier update left a partial file, which is gone on with"),
     };
     shared.observer.event(Level::Info, kind, text, &[("bytes", &bytes), ("total", &index.length())]);
-    Ok(found)
+    Ok((found, bytes))
 }
 
 /// What is right in the sections that begin at `starts`, ascending; `note` hears of it while it is in memory.

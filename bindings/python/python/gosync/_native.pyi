@@ -71,7 +71,7 @@ class Progress:
         """Bytes that arrived from the source and were not needed."""
     @property
     def written(self) -> int:
-        """Verified bytes written."""
+        """Verified bytes that were written; what was at its place already is not among them."""
     @property
     def requests(self) -> int:
         """Round trips to the source."""
@@ -118,7 +118,7 @@ class Statistics:
         """Bytes that arrived from the source and were not needed."""
     @property
     def written(self) -> int:
-        """Verified bytes written."""
+        """Verified bytes that were written; what was at its place already is not among them."""
     @property
     def requests(self) -> int:
         """Round trips to the source."""

@@ -154,11 +154,11 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
     let mut open = shared.options.open.clone();
     open.observer = shared.observer.clone();
     parts::with_values_of(index, tops, &open)?;
-    let task = Task { shared, index, seeds: &seeds, output: &place, source: &source, limits };
+    let task = Task { shared, index, seeds: &seeds, output: &place, source: &source, limits, there: kept };
     let max_bytes = limits.max_bytes;
     let placed = placing::place(task, |site| {
         let mut work = InBatches { shared, index, place: &place, site, journal: seeds.journal, max_bytes, in_order };
-        work.place_all(plan, unchanged, kept)
+        work.place_all(plan, unchanged)
     });
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
@@ -219,10 +219,10 @@ struct InBatches<'a, 'b> {
 type Wanted = (usize, Vec<u64>);
 
 impl InBatches<'_, '_> {
-    fn place_all(&mut self, plan: Plan, unchanged: Vec<bool>, kept: u64) -> Result<()> {
+    fn place_all(&mut self, plan: Plan, unchanged: Vec<bool>) -> Result<()> {
         let (index, site) = (self.index, self.site);
         let cover = plan.pieces;
-        site.begin_batches(cover.clone(), false, kept);
+        site.begin_batches(cover.clone(), false);
         let held = index.unit_count().checked_sub(1).filter(|last| unchanged.get(*last as usize) != Some(&true));
         self.prove_length(held)?;
         if site.way().is_whole {
@@ -243,7 +243,7 @@ impl InBatches<'_, '_> {
             in_order,
         });
         self.tell(&order);
-        site.begin_batches(order.cover, in_order, kept);
+        site.begin_batches(order.cover, in_order);
         self.shared.observer.cancel.check()?;
         self.place.begin(index, order.journal_end)?;
         self.place_batches(&order.batches, held, in_order && plan.missing > 0, plan.missing + order.lost > 0)?;

@@ -9,9 +9,7 @@ use crate::report::Phase;
 
 impl Site<'_> {
     /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
-    /// So many bytes are `there` already.
-    pub(in crate::job) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
-        self.there.store(there, Ordering::Relaxed);
+    pub(in crate::job) fn begin_batches(&self, cover: Vec<Piece>, all: bool) {
         self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
         self.transfer.begin_batches(cover, all);
     }
