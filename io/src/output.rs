@@ -55,7 +55,8 @@ impl Output {
         let path = names::part(&target, index)?;
         // There a clone has everything of the old file, so it will do only where that is to be kept.
         let old = old.filter(|_| !cfg!(target_os = "macos") || keep.mode && keep.xattrs);
-        let (file, begun) = open_part(disk, &path, keep.mode && target.exists(), old).map_err(|cause| {
+        let opening = Opening { is_replacing: keep.mode && target.exists(), old, owner: keep::owner_of(keep, &target) };
+        let (file, begun) = open_part(disk, &path, &opening).map_err(|cause| {
             Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
         })?;
         let (is_blank, is_clone) = (begun == Begun::Empty, begun == Begun::Clone);
@@ -193,25 +194,35 @@ enum Begun {
     Partial,
 }
 
-/// Opens the partial file at `path`, or makes it: as a clone of `old`, if it can be one.
-fn open_part(disk: &Disk, path: &Path, is_replacing: bool, old: Option<&Path>) -> io::Result<(DiskFile, Begun)> {
+/// How a partial file is opened.
+struct Opening<'a> {
+    /// Whether it is to have another file's mode in the end.
+    is_replacing: bool,
+    /// What it may begin as a clone of.
+    old: Option<&'a Path>,
+    /// Who will own it in the end, if that is kept.
+    owner: Option<u32>,
+}
+
+/// Opens the partial file at `path`, or makes it.
+fn open_part(disk: &Disk, path: &Path, how: &Opening<'_>) -> io::Result<(DiskFile, Begun)> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         // Nobody is to open it before it gets the old file's mode.
-        options.mode(if is_replacing { 0o600 } else { 0o666 });
+        options.mode(if how.is_replacing { 0o600 } else { 0o666 });
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
     }
     #[cfg(windows)]
     {
-        let _ = is_replacing;
+        let _ = how.is_replacing;
         // Nobody else writes to it; reading and removing it is harmless.
         std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 1 | 4);
     }
     // Whoever may write in the folder could put something in the way again and again.
     for _ in 0..3 {
-        let made = match old {
+        let made = match how.old {
             Some(old) => disk.create_clone(path, &mut options, old),
             None => disk.create(path, &mut options).map(|file| (file, false)),
         };
@@ -221,13 +232,13 @@ fn open_part(disk: &Disk, path: &Path, is_replacing: bool, old: Option<&Path>) -
         }
         let mut options = options.clone();
         match disk.open(path, options.create_new(false)) {
-            Ok(file) if is_ours(file.file())? => return Ok((file, Begun::Partial)),
+            Ok(file) if is_ours(file.file(), how.owner)? => return Ok((file, Begun::Partial)),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
             // It was about to be published, with the mode of a target that is read-only.
             Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && make_writable(path) => {
                 match disk.open(path, &mut options) {
-                    Ok(file) if is_ours(file.file())? => return Ok((file, Begun::Partial)),
+                    Ok(file) if is_ours(file.file(), how.owner)? => return Ok((file, Begun::Partial)),
                     _ => {}
                 }
             }
@@ -251,16 +262,18 @@ fn make_writable(path: &Path) -> bool {
     about.is_file() && fs::set_permissions(path, permissions).is_ok()
 }
 
-/// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked.
+/// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked. Unless it is of
+/// `owner`, who may change the new version too: an update that was about to be published has given it to them already.
 #[cfg(unix)]
-fn is_ours(file: &fs::File) -> io::Result<bool> {
+fn is_ours(file: &fs::File, owner: Option<u32>) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let about = file.metadata()?;
-    Ok(about.is_file() && about.nlink() == 1 && about.uid() == rustix::process::geteuid().as_raw())
+    let is_known = about.uid() == rustix::process::geteuid().as_raw() || Some(about.uid()) == owner;
+    Ok(about.is_file() && about.nlink() == 1 && is_known)
 }
 
 #[cfg(not(unix))]
-fn is_ours(file: &fs::File) -> io::Result<bool> {
+fn is_ours(file: &fs::File, _: Option<u32>) -> io::Result<bool> {
     Ok(file.metadata()?.is_file())
 }
 

@@ -183,6 +183,34 @@ mod unix {
         assert_eq!(fs::metadata(&place.target).expect("the target").uid(), 0);
     }
 
+    /// An update that was about to be published has given the new file away already.
+    #[test]
+    fn a_finished_file_that_is_the_owners_is_gone_on_with() {
+        let place = Place::new();
+        let give = |path: &std::path::Path, owner| std::os::unix::fs::chown(path, Some(owner), None);
+        if give(&place.target, 12345).is_err() {
+            eprintln!("skipped: only root may give files away");
+            return;
+        }
+        let again = |owner: u32| {
+            let (target, theirs) = (place.target.clone(), place.folder.path().join("theirs"));
+            let replace = move || {
+                fs::write(&theirs, b"theirs").expect("a file");
+                give(&theirs, owner).expect("given");
+                fs::rename(&theirs, &target).expect("a rename");
+            };
+            place.run(meanwhile(replace), JobOptions::default()).expect_err("it is another file");
+        };
+        again(12345);
+        let done = place.run(meanwhile(|| panic!("it is all there")), JobOptions::default()).expect("an update");
+        assert_eq!((done.fetched, fs::metadata(&place.target).expect("the target").uid()), (0, 12345));
+        // Whom the target does not belong to may have done anything with it.
+        fs::write(&place.target, b"old again").expect("an old version");
+        again(23456);
+        let done = place.run(Arc::new(MemorySource::new(NEW.to_vec())), JobOptions::default()).expect("an update");
+        assert_eq!(done.fetched, NEW.len() as u64);
+    }
+
     #[test]
     fn extended_attributes_are_kept_or_not() {
         for keep in ["xattrs", "mode"] {
