@@ -16,6 +16,8 @@
 mod clone;
 
 use std::fmt::Debug;
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::path::Path;
@@ -69,6 +71,10 @@ pub(crate) enum Op<'a> {
     },
     Sync {
         file: u64,
+    },
+    /// Whoever else locks the file has to wait. Changes nothing; refused, it is as if the file system had no locks.
+    Lock {
+        path: &'a Path,
     },
     Rename {
         from: &'a Path,
@@ -152,6 +158,17 @@ impl Disk {
         let op = Op::Open { file: number, path };
         let file = self.change(op, || options.read(true).write(true).open(path))?;
         Ok(DiskFile { disk: self.clone(), file, number })
+    }
+
+    /// Locks a file that was opened at `path`, at once or not at all.
+    #[cfg(unix)]
+    pub(crate) fn lock(&self, file: &File, path: &Path) -> Result<(), TryLockError> {
+        let mut outcome = Ok(());
+        let asked = self.change(Op::Lock { path }, || {
+            outcome = file.try_lock();
+            Ok(())
+        });
+        asked.map_err(TryLockError::Error).and(outcome)
     }
 
     /// Gives a file another name, in place of what has it.
@@ -343,11 +360,46 @@ mod tests {
         fn after(&self, _: &Op<'_>) {}
     }
 
-    fn job(index: &Arc<Index>, content: &[u8], target: &Path, disk: Disk) -> Job {
+    /// Has no locks.
+    #[cfg(unix)]
+    #[derive(Debug)]
+    struct Lockless;
+
+    #[cfg(unix)]
+    impl Watch for Lockless {
+        fn before(&self, op: &Op<'_>) -> io::Result<()> {
+            if matches!(op, Op::Lock { .. }) { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
+        }
+
+        fn after(&self, _: &Op<'_>) {}
+    }
+
+    fn job(index: &Arc<Index>, content: &[u8], target: &Path, disk: Disk, options: JobOptions) -> Job {
         let source = Arc::new(MemorySource::new(content.to_vec()));
-        let mut job = Job::new(Arc::clone(index), Some(source), target, JobOptions::default()).expect("a job");
+        let mut job = Job::new(Arc::clone(index), Some(source), target, options).expect("a job");
         job.set_disk(disk);
         job
+    }
+
+    /// Where a file system has no locks, that is told, and the update goes on.
+    #[cfg(unix)]
+    #[test]
+    fn a_disk_without_locks() {
+        let index = Arc::new(crate::index_bytes(b"new", &IndexOptions::default()).expect("an index"));
+        for in_place in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let target = folder.path().join("target");
+            std::fs::write(&target, b"old").expect("an old version");
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let told = Arc::clone(&heard);
+            let tell = move |event: &crate::Event| told.lock().expect("the events").push(event.kind);
+            let observer = crate::Observer { events: Some(Arc::new(tell)), ..crate::Observer::default() };
+            let options = JobOptions { in_place, observer, ..JobOptions::default() };
+            job(&index, b"new", &target, Disk::watched(Arc::new(Lockless)), options).run().expect("an update");
+            assert_eq!(heard.lock().expect("the events").iter().filter(|kind| **kind == "no_lock").count(), 1);
+            assert_eq!(std::fs::read(&target).expect("the target"), b"new");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1);
+        }
     }
 
     /// Whatever change of an update is the first that the disk refuses: the target is old or new, and the next update
@@ -361,11 +413,11 @@ mod tests {
             let target = folder.path().join("target");
             std::fs::write(&target, b"old").expect("an old version");
             let watch = Arc::new(Full { left: Mutex::new(changes) });
-            let failed = job(&index, &content, &target, Disk::watched(watch)).run().is_err();
+            let failed = job(&index, &content, &target, Disk::watched(watch), JobOptions::default()).run().is_err();
             let now = std::fs::read(&target).expect("the target");
             assert!(now == b"old" || now == content, "after {changes} changes");
             assert!(failed || now == content, "after {changes} changes");
-            job(&index, &content, &target, Disk::system()).run().expect("an update");
+            job(&index, &content, &target, Disk::system(), JobOptions::default()).run().expect("an update");
             assert!(std::fs::read(&target).expect("the target") == content, "after {changes} changes");
             assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "after {changes} changes");
             if !failed {

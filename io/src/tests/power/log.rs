@@ -75,7 +75,7 @@ impl Watch for Recorder {
     }
 
     fn after(&self, op: &Op<'_>) {
-        if matches!(op, Op::Allocate { .. } | Op::SetMetadata { .. }) {
+        if matches!(op, Op::Allocate { .. } | Op::SetMetadata { .. } | Op::Lock { .. }) {
             return;
         }
         let mut log = self.lock();
@@ -102,7 +102,7 @@ fn kept(op: &Op<'_>) -> io::Result<Option<Change>> {
         Op::Rename { from, to } => Change::Rename { from: owned(from), to: owned(to) },
         Op::Remove { path } => Change::Remove { path: owned(path) },
         Op::SyncFolder { path } => Change::SyncFolder { path: owned(path) },
-        Op::Allocate { .. } | Op::SetMetadata { .. } => return Ok(None),
+        Op::Allocate { .. } | Op::SetMetadata { .. } | Op::Lock { .. } => return Ok(None),
     }))
 }
 
