@@ -76,6 +76,8 @@ impl Source for Stream {
                 }
                 sent.fetch_add(piece.len() as u64, Ordering::AcqRel);
             }
+            // By now more may be wanted, which this answer has passed.
+            std::thread::sleep(Duration::from_millis(100));
             request.finish(Ok(()));
         });
     }
@@ -109,8 +111,8 @@ fn a_source_without_ranges_proves_the_length_first() {
     let sent = Arc::new(AtomicU64::new(0));
     let source = Stream { content: new.clone(), known: AtomicBool::new(true), sent: Arc::clone(&sent) };
     Place::new(&old).update(&new, Arc::new(source)).expect("an update");
-    // Once for the end, once for all; but on a slow machine answers may be given up, and send on until they hear of that.
-    assert!(sent.load(Ordering::Acquire) <= 8 * new.len() as u64, "{} bytes", sent.load(Ordering::Acquire));
+    // Once for the end, once for all.
+    assert!(sent.load(Ordering::Acquire) <= 2 * new.len() as u64, "{} bytes", sent.load(Ordering::Acquire));
 }
 
 /// Gives wrong bytes for a while, after the end has been proven.
