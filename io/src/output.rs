@@ -30,7 +30,7 @@ pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, tidy_up};
-pub(crate) use room::{check_room, room_behind};
+pub(crate) use room::{check_room, failed as no_room, room_behind, taken};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,8 +61,7 @@ impl Output {
         })?;
         let (is_blank, is_clone) = (begun == Begun::Empty, begun == Begun::Clone);
         let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(begun == Begun::Partial) };
-        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", target.display());
-        file.set_length(index.length()).map_err(failed)?;
+        file.set_length(index.length()).map_err(|cause| room::failed(cause, &target, index.length()))?;
         Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank, is_clone })
     }
 
@@ -78,8 +77,8 @@ impl Output {
 
     /// Makes the output empty again: what it began with is of no use.
     pub(crate) fn clear(&mut self, index: &Index) -> Result<()> {
-        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", self.target.display());
-        self.file.set_length(0).and_then(|()| self.file.set_length(index.length())).map_err(failed)?;
+        let cleared = self.file.set_length(0).and_then(|()| self.file.set_length(index.length()));
+        cleared.map_err(|cause| room::failed(cause, &self.target, index.length()))?;
         (self.is_blank, self.is_clone) = (true, false);
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
-use crate::seed::{FileReader, Kind};
+use crate::seed::{FileReader, Kind, Start};
 use crate::signing::SigningKey;
 use crate::tree::{self, Difference, What};
 use crate::{spool, trust};
@@ -160,7 +160,7 @@ pub fn save_index(index: &Index, path: &Path) -> Result<()> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Bytes that the file has; of a directory, those in files that are right.
+    /// Bytes that the file has (a block device: of those that it should have); of a directory, those in files that are right.
     pub length: u64,
     /// Bytes that it should have; of a directory, those of all files that the index knows.
     pub expected_length: u64,
@@ -237,8 +237,12 @@ fn verify_content(
     meter: &Meter,
     pool: &rayon::ThreadPool,
 ) -> Result<Verification> {
-    let reader = FileReader::open(path, "target")?;
     let total = index.length();
+    let mut reader: Arc<dyn ReadAt> = Arc::new(FileReader::open(path, "target")?);
+    if Kind::at(path, "target")? == Kind::BlockDevice {
+        // What lies behind the content is nobody's business.
+        reader = Arc::new(Start::new(reader, total));
+    }
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
     parts::with_values(index, &OpenOptions { observer: observer.clone(), ..OpenOptions::default() })?;
@@ -250,10 +254,10 @@ fn verify_content(
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool.install(|| compare(&reader, index.units(), observer, &each))?;
+    pool.install(|| compare(&*reader, index.units(), observer, &each))?;
     let is_match = reader.length() == total && damaged.lock().is_ok_and(|damaged| damaged.is_empty());
     if is_match {
-        pool.install(|| trust::check_content(index, &OpenOptions::default(), &reader, observer))?;
+        pool.install(|| trust::check_content(index, &OpenOptions::default(), &*reader, observer))?;
     }
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();

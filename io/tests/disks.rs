@@ -144,6 +144,40 @@ fn the_new_file_shares_what_has_not_changed_with_the_old_one() {
     }
 }
 
+/// What a clone shares has to be taken once more where it is written to.
+#[test]
+fn a_clone_needs_room_for_what_differs() {
+    let old = noise(40 * MIB, 10);
+    let mut new = old.clone();
+    new[8 * MIB..28 * MIB].copy_from_slice(&noise(20 * MIB, 11));
+    let index = index_of(&new);
+    for kind in ["btrfs", "xfs"] {
+        let Some(disk) = Mounted::new(kind, 512 << 20) else { continue };
+        let (target, ballast) = (disk.path("target"), disk.path("ballast"));
+        fs::write(&target, &old).and_then(|()| File::open(&target)?.sync_all()).expect("an old version");
+        let said =
+            Command::new("df").args(["--block-size=1", "--output=avail"]).arg(disk.path("")).output().expect("df");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let available = said.lines().last().and_then(|line| line.trim().parse::<u64>().ok());
+        let most = available.expect("a number") - (8 << 20);
+        let made = Command::new("fallocate").args(["--length", &most.to_string()]).arg(&ballast).status();
+        assert!(made.expect("fallocate").success(), "{kind}");
+        let asked = Arc::new(AtomicU64::new(0));
+        let error = update(&index, source(&new, &asked), &target).0.expect_err("there is no room");
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{kind}: {error}");
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "{kind}");
+        assert!(fs::read(&target).expect("the target") == old, "{kind}");
+        assert_eq!(disk.names(), ["ballast", "target"], "{kind}");
+        // Room is there again only when the file system gets round to it.
+        File::options().write(true).open(&ballast).and_then(|file| file.set_len(0)).expect("emptied");
+        assert!(Command::new("sync").arg("--file-system").arg(&target).status().expect("sync").success());
+        let (done, events) = update(&index, source(&new, &asked), &target);
+        done.expect("an update");
+        assert!(events.contains(&"cloned"), "{kind}: {events:?}");
+        assert!(fs::read(&target).expect("the target") == new, "{kind}");
+    }
+}
+
 #[test]
 fn a_full_disk_is_known_before_anything_is_fetched() {
     let new = noise(24 * MIB, 4);

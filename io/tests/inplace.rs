@@ -386,6 +386,8 @@ fn a_block_device_is_updated() {
     assert!(content[31 * UNIT..] == old[31 * UNIT..]);
     assert!(!journal.exists());
     assert!(run(&new, Some(journal.clone())).expect("an update").up_to_date);
+    let found = verify_file(&device.0, &index_of(&new), &VerifyOptions::default()).expect("a verification");
+    assert!(found.is_match() && found.length == new.len() as u64, "{found:?}");
     let error = run(&noise(41 * UNIT, 9), Some(journal.clone())).expect_err("it is too long");
     assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
     assert!(!journal.exists());

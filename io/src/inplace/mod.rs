@@ -18,7 +18,7 @@ use gosync_core::{Error, ErrorKind, Index, Origin, Piece, ReadAt, Result};
 use self::journal::{About, Journal};
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
-use crate::output::{check_room, is_zero, room_behind};
+use crate::output::{check_room, is_zero, no_room, room_behind, taken};
 use crate::seed::FileReader;
 
 /// Bytes that are copied to the journal in one go.
@@ -101,7 +101,10 @@ impl InPlace {
             return Ok(());
         }
         if !self.is_device {
-            return check_room(&self.path, room_behind(index, self.old.length()));
+            // An update that ended early may have reserved it.
+            let about = self.file.file().metadata().map_err(|cause| failed(cause, "look at", &self.path))?;
+            let spare = taken(&about).saturating_sub(about.len());
+            return check_room(&self.path, room_behind(index, self.old.length()).saturating_sub(spare));
         }
         let error = Error::new(ErrorKind::NoSpace, "the device is too small for the new version");
         Err(error.with("path", self.path.display()).with("length", length).with("room", self.old.length()))
@@ -141,6 +144,8 @@ impl InPlace {
     /// disk is known while the target is what it was. From here on that is going to change.
     pub(crate) fn begin(&self, index: &Index, journal_end: u64) -> Result<()> {
         let was_there = journal::is_there(&self.journal_path)?;
+        let has = std::fs::metadata(&self.journal_path).map_or(0, |about| taken(&about));
+        check_room(&self.journal_path, journal_end.saturating_sub(has))?;
         let journal = Journal::begin(&self.disk, &self.journal_path, &About::new(index, self.old.length()))?;
         let reserved = journal.reserve(journal_end).and_then(|()| self.reserve(index.length()));
         let reader = reserved.and_then(|()| journal.reader());
@@ -167,7 +172,7 @@ impl InPlace {
         }
         let more = length - old;
         let reserved = self.file.allocate(old, more).map(drop);
-        reserved.map_err(|cause| failed(cause, "reserve room for", &self.path).with("bytes", more))
+        reserved.map_err(|cause| no_room(cause, &self.path, more))
     }
 
     /// Gives back what was reserved.

@@ -10,7 +10,7 @@ use gosync_core::{Error, ErrorKind, Index, ReadAt, Result};
 use super::{Added, Shared, inplace};
 use crate::output::names;
 use crate::report::{Level, Observer};
-use crate::seed::{FileReader, Kind};
+use crate::seed::{FileReader, Kind, Start};
 use crate::{open, spool, verbs};
 
 /// Reads of a seed that may fail. Each can take a failing disk many seconds.
@@ -151,6 +151,9 @@ impl Seeds {
     /// Whether the target is the new version already.
     pub(super) fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
         match self.readers.first() {
+            Some(target) if self.has_target && shared.is_device() => {
+                verbs::is_target(&Start::new(Arc::clone(target), index.length()), index, &shared.observer)
+            }
             Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
             _ => Ok(false),
         }

@@ -1,6 +1,8 @@
 //! Room for the new version, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
 //! does. What the index shows to be zeros stays a hole and needs none.
 
+use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 
 use gosync_core::index::Blocks;
@@ -24,14 +26,7 @@ impl Output {
             match self.file.allocate(range.offset, range.length) {
                 Ok(true) => self.is_blank = false,
                 Ok(false) => break,
-                Err(cause) => {
-                    let known = Error::from_io(cause, "cannot reserve the new file", self.target.display());
-                    return Err(if known.kind() == ErrorKind::NoSpace {
-                        full(&self.target, needed).caused_by(known)
-                    } else {
-                        known
-                    });
-                }
+                Err(cause) => return Err(failed(cause, &self.target, needed)),
             }
         }
         Ok(())
@@ -60,6 +55,12 @@ impl Output {
 pub(crate) fn check_room(target: &Path, needed: u64) -> Result<()> {
     let is_too_much = available(target).is_some_and(|available| needed > available);
     if is_too_much { Err(full(target, needed)) } else { Ok(()) }
+}
+
+/// The error for room that could not be taken, where `needed` bytes were.
+pub(crate) fn failed(cause: io::Error, target: &Path, needed: u64) -> Error {
+    let known = Error::from_io(cause, "cannot reserve room", target.display());
+    if known.kind() == ErrorKind::NoSpace { full(target, needed).caused_by(known) } else { known }
 }
 
 fn full(target: &Path, needed: u64) -> Error {
@@ -102,19 +103,28 @@ impl Zeros {
     }
 }
 
-/// Bytes that the file has of the disk beyond what is right in it.
-#[cfg(unix)]
+/// Bytes of the disk that the file has beyond what is right in it.
 fn spare(output: &Output, index: &Index) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    const BLOCK: u64 = 512;
-    let taken = output.file.file().metadata().map_or(0, |about| about.blocks().saturating_mul(BLOCK));
+    // What a clone shares has to be taken once more when it is written to.
+    if output.is_clone {
+        return 0;
+    }
+    let taken = output.file.file().metadata().map_or(0, |about| taken(&about));
     let right = (0..index.unit_count()).filter(|unit| output.has(*unit)).map(|unit| index.unit_range(unit).length);
     taken.saturating_sub(right.sum())
 }
 
+/// Bytes of the disk that a file has.
+#[cfg(unix)]
+pub(crate) fn taken(about: &Metadata) -> u64 {
+    const BLOCK: u64 = 512;
+    std::os::unix::fs::MetadataExt::blocks(about).saturating_mul(BLOCK)
+}
+
+/// Bytes of the disk that a file has: on Windows a length is given with its room.
 #[cfg(not(unix))]
-fn spare(_: &Output, _: &Index) -> u64 {
-    0
+pub(crate) fn taken(about: &Metadata) -> u64 {
+    about.len()
 }
 
 /// Whether taking room is a note in the file system's books. In memory it is the writing itself.

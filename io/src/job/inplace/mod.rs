@@ -22,7 +22,7 @@ use super::work::{self, Searching};
 use crate::inplace::{InPlace, journal};
 use crate::output::names;
 use crate::report::{Level, Phase};
-use crate::seed::FileReader;
+use crate::seed::{FileReader, Start};
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
@@ -63,10 +63,8 @@ pub(super) fn left_journal(shared: &Shared, target_length: u64) -> Result<Option
     if !journal::is_there(&path)? {
         return Ok(None);
     }
-    let bytes = FileReader::open(&path, "journal")?;
-    let most = journal::room(target_length).end();
-    let length = bytes.length().min(most);
-    Ok(Some(Arc::new(Start { bytes: Arc::new(bytes), length })))
+    let bytes = Arc::new(FileReader::open(&path, "journal")?);
+    Ok(Some(Arc::new(Start::new(bytes, journal::room(target_length).end()))))
 }
 
 /// The target is what the index says: if it was unfinished, it no longer is.
@@ -121,7 +119,7 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
     seeds.set_target(place.old());
     work::begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
-    let start = Arc::new(Start { bytes: place.old(), length: index.length() });
+    let start = Arc::new(Start::new(place.old(), index.length()));
     if place.may_be(index.length())
         && !shared.options.ignore_target
         && pool.install(|| verbs::is_target(&*start, index, &shared.observer))?
@@ -175,7 +173,7 @@ fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadP
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     place.set_length(index)?;
-    let content = Start { bytes: Arc::new(place.now()?), length: index.length() };
+    let content = Start::new(Arc::new(place.now()?), index.length());
     pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
     place.finish()?;
     names::remove_parts(&shared.disk, &shared.real_target()?, &[]);
@@ -373,22 +371,5 @@ impl InBatches<'_, '_> {
             self.overwrite()?;
             self.place_batch(&late)?;
         }
-    }
-}
-
-/// The beginning of a target, which may be longer, as a device is.
-struct Start<R> {
-    bytes: Arc<R>,
-    length: u64,
-}
-
-impl<R: ReadAt> ReadAt for Start<R> {
-    fn length(&self) -> u64 {
-        self.length
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let most = self.length.saturating_sub(offset).min(buffer.len() as u64) as usize;
-        self.bytes.read_at(offset, &mut buffer[..most])
     }
 }

@@ -175,12 +175,13 @@ fn what_is_opened_as_a_device_keeps_its_length() {
     let place = Place::new(&old);
     let journals = tempfile::tempdir().expect("a folder");
     let journal = journals.path().join("journal");
-    let run = |new: &[u8], bytes: u64, journal: Option<PathBuf>| {
+    let job = |new: &[u8], bytes: u64, journal: Option<PathBuf>| {
         let mut job =
             place.job(new, failing(new, bytes), JobOptions { retries: Some(0), journal, ..JobOptions::default() });
         job.set_as_device();
-        job.run()
+        job
     };
+    let run = |new: &[u8], bytes: u64, journal: Option<PathBuf>| job(new, bytes, journal).run();
     let content = || place.read();
     let left = || fs::read_dir(journals.path()).expect("the folder").count();
     let error = run(&new, u64::MAX, None).expect_err("there is no place for the journal");
@@ -196,6 +197,7 @@ fn what_is_opened_as_a_device_keeps_its_length() {
     assert!(statistics.fetched < 12 * 6000, "{} bytes", statistics.fetched);
     assert!(content()[..new.len()] == new && content()[new.len()..] == old[new.len()..]);
     assert_eq!(left(), 0);
+    assert!(job(&new, 0, Some(journal.clone())).plan().expect("a plan").up_to_date);
     assert!(run(&new, 0, Some(journal.clone())).expect("nothing to do").up_to_date);
 }
 
