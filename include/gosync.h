@@ -53,7 +53,7 @@
 #define GOSYNC_OPEN_OPTIONS_INIT \
     { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0, NULL, NULL }
-#define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL }
+#define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_SOURCE_OPS_INIT { sizeof(gosync_source_ops), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_READ_OPS_INIT { sizeof(gosync_read_ops), NULL, NULL, 0, 0, NULL }
@@ -187,7 +187,7 @@ typedef struct {
     uint64_t fetched;
     // Bytes that arrived from the source and were not needed.
     uint64_t wasted;
-    // Verified bytes written.
+    // Verified bytes that were written; what was at its place already is not among them.
     uint64_t written;
     // Round trips to the source, as the source counts them.
     uint64_t requests;
@@ -337,6 +337,8 @@ typedef struct {
     uint32_t reserved;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // A path, where the journal is if an update of the file in place was not finished. NULL: beside it, by its name.
+    const char *journal;
 } gosync_verify_options;
 
 // The functions of a source that answers by completion. Start from GOSYNC_SOURCE_OPS_INIT.
@@ -439,7 +441,7 @@ typedef struct {
     uint64_t fetched;
     // Bytes that arrived from the source and were not needed.
     uint64_t wasted;
-    // Verified bytes written.
+    // Verified bytes that were written; what was at its place already is not among them.
     uint64_t written;
     // Round trips to the source, as the source counts them.
     uint64_t requests;

@@ -311,7 +311,7 @@ export interface ProgressInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
@@ -367,7 +367,7 @@ export interface StatisticsInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
@@ -403,6 +403,8 @@ export interface VerificationInfo {
 export interface VerifyInput {
   /** Worker threads. */
   threads?: number
+  /** Where the journal of an update in place is. */
+  journal?: string
 }
 
 /** Which messages the caller listens to. */

@@ -222,6 +222,10 @@ pub(crate) struct VerifyArgs {
     /// If TARGET differs, fetch what is damaged, and only that: an update with TARGET as the only seed [default: only say so]
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Where the file is by which an update of TARGET in place is finished, if one ended early
+    /// [default: .NAME.gosync-journal, beside TARGET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     /// Where to fetch it from: a path or URL [default: where the index says, beside the index or below]
     #[arg(long, value_name = "PATH|URL", requires = "repair")]
     pub(crate) source: Option<OsString>,
@@ -306,8 +310,8 @@ impl Common {
     }
 
     /// The options of `verify`.
-    pub(crate) fn verify_options(&self, observer: &Observer) -> VerifyOptions {
-        VerifyOptions { threads: self.threads, observer: observer.clone() }
+    pub(crate) fn verify_options(&self, args: &VerifyArgs, observer: &Observer) -> VerifyOptions {
+        VerifyOptions { threads: self.threads, journal: args.journal.clone(), observer: observer.clone() }
     }
 
     /// The options of `verify --repair`.
@@ -319,6 +323,7 @@ impl Common {
             allow_any_source: args.allow_any_source,
             // What is damaged is to be found to the last block.
             thorough: true,
+            journal: args.journal.clone(),
             open,
             observer: observer.clone(),
             ..JobOptions::default()

@@ -240,7 +240,7 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
     let open = args.open.options(observer)?;
     let index = Arc::new(open_index(&args.index, &open)?);
-    let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
+    let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(args, observer))?;
     let target = args.target.to_string_lossy();
     let outcome = Outcome::new("verify")
         .field("target", target.clone())

@@ -26,11 +26,17 @@ mod spool;
 mod tree;
 #[cfg(test)]
 mod tests {
+    #[path = "../../tests/common/mod.rs"]
+    pub(crate) mod common;
     mod power;
     mod switch;
 }
 mod trust;
 mod verbs;
+
+// What tests in here share with those from outside calls it by that name.
+#[cfg(test)]
+extern crate self as gosync_io;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -414,6 +414,14 @@ static void test_verify(void) {
     write_file(in("damaged"), target, 1000);
     OK(gosync_index_verify(index, in("damaged"), NULL, &found, &error));
     CHECK(!gosync_verification_is_match(found) && gosync_verification_length(found) == 1000);
+    CHECK(!gosync_verification_unfinished(found));
+    gosync_verification_free(found);
+    /* Any file in the place of a journal says that an update in place was not finished. */
+    write_file(in("journal"), target, 10);
+    options.observer = NULL;
+    options.journal = in("journal");
+    OK(gosync_index_verify(index, in("damaged"), &options, &found, &error));
+    CHECK(gosync_verification_unfinished(found));
     gosync_verification_free(found);
     FAILS(GOSYNC_E_NOT_FOUND, gosync_index_verify(index, in("nothing"), NULL, &found, &error));
     CHECK(found == NULL);
