@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gosync_io::{
     Error, ErrorKind, Index, IndexOptions, Job, JobOptions, Link, Observer, Range, Request, Result, Source, Statistics,
@@ -93,10 +93,34 @@ fn slow() -> Link {
 }
 
 fn run(index: &Arc<Index>, source: &Arc<Told>, target: &Path, options: JobOptions) -> Result<Statistics> {
+    run_where(index, source, target, options, |_, _| ())
+}
+
+/// The same, where the job goes on from an event once `wait` has come back.
+fn run_where(
+    index: &Arc<Index>,
+    source: &Arc<Told>,
+    target: &Path,
+    options: JobOptions,
+    wait: impl Fn(&str, &Mutex<Vec<String>>) + Send + Sync + 'static,
+) -> Result<Statistics> {
     let log = Arc::clone(&source.log);
-    let heard = Arc::new(move |event: &gosync_io::Event| log.lock().unwrap().push(event.kind.to_owned()));
+    let heard = Arc::new(move |event: &gosync_io::Event| {
+        wait(event.kind, &log);
+        log.lock().unwrap().push(event.kind.to_owned());
+    });
     let options = JobOptions { observer: Observer { events: Some(heard), ..Observer::default() }, ..options };
     Job::new(Arc::clone(index), Some(Arc::clone(source) as Arc<dyn Source>), target, options)?.run()
+}
+
+/// Holds the search where it says what is to be done, until something was asked for without that: on a machine of one
+/// slow processor the search could be over before the thread that asks has had its turn.
+fn until_asked(event: &str, log: &Mutex<Vec<String>>) {
+    let begun = Instant::now();
+    let is_asked = || log.lock().unwrap().iter().any(|entry| entry == "fetch");
+    while event == "planned" && !is_asked() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// `new` with `share` of 100 parts of it, in pieces of 50,000 bytes, replaced.
@@ -127,7 +151,12 @@ fn a_link_faster_than_the_search_is_kept_busy() {
         let source = Told::good(&new, fast());
         // One thread, so that the search takes several waves on any machine.
         let options = JobOptions { threads: 1, ..JobOptions::default() };
-        let statistics = run(&index, &source, &target, options).unwrap();
+        let wait = move |event: &str, log: &Mutex<Vec<String>>| {
+            if share >= 90 {
+                until_asked(event, log);
+            }
+        };
+        let statistics = run_where(&index, &source, &target, options, wait).unwrap();
         assert!(fs::read(&target).unwrap() == new, "{share}");
         let log = source.log.lock().unwrap();
         let position = |what: &str| log.iter().position(|entry| entry == what);

@@ -44,6 +44,9 @@ The developers' door: cargo xtask TASK
   bench --bytes [--quick] [--write] [--only CASE]...
                    bytes of index and content as nginx counts them, beside zsync and bita; --write renews
                    docs/bench/bytes.md and bytes.json
+  bench --trees [--write] [--only CASE]...
+                   directories over a slow link (as root, on Linux), beside rsync, casync, zsync of a tar and curl, and how they
+                   grow with the number of files; --write renews docs/bench/trees.md and trees.json
   bench --kernels  the vector kernels of the scan by themselves, in GB/s
   install PREFIX   builds libgosync for release and installs it: library, header, pkg-config file, CMake package
   setup            installs what the other tasks need (Debian packages, Python and Node tools under target/)

@@ -43,11 +43,18 @@ pub fn join_seams(index: &Index, seeds: &[&dyn ReadAt], cover: Vec<Piece>) -> Ve
         };
         Some([part(0, split, seed, start), part(split, size, next, end - (size - split))])
     };
-    let parts: Vec<Option<[Piece; 2]>> = (0..cover.len()).into_par_iter().map(between).collect();
-    let joined = parts.into_iter().zip(cover).flat_map(|(parts, piece)| match parts {
-        Some([left, right]) => [Some(left), Some(right)],
-        None => [Some(piece), None],
-    });
+    // Few blocks are joined, of a cover that may have a million pieces: only these are put down.
+    let parts: Vec<(usize, [Piece; 2])> =
+        (0..cover.len()).into_par_iter().filter_map(|at| Some((at, between(at)?))).collect();
+    if parts.is_empty() {
+        return cover;
+    }
+    let mut parts = parts.into_iter().peekable();
+    let joined =
+        cover.into_iter().enumerate().flat_map(|(at, piece)| match parts.next_if(|(joined, _)| *joined == at) {
+            Some((_, [left, right])) => [Some(left), Some(right)],
+            None => [Some(piece), None],
+        });
     joined.flatten().filter(|piece| piece.target.length > 0).collect()
 }
 

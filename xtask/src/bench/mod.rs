@@ -40,6 +40,7 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
     match options {
         ["--net", options @ ..] => return over_link(options),
         ["--bytes", options @ ..] => return bytes(options),
+        ["--trees", options @ ..] => return trees(options),
         ["--kernels", options @ ..] => return kernels::run(options),
         _ => {}
     }
@@ -100,6 +101,17 @@ fn bytes(options: &[&str]) -> Result<bool> {
 #[cfg(not(target_os = "linux"))]
 fn bytes(_: &[&str]) -> Result<bool> {
     println!("skipped: bench --bytes: it is written for Linux");
+    Ok(true)
+}
+
+#[cfg(target_os = "linux")]
+fn trees(options: &[&str]) -> Result<bool> {
+    net::trees::run(options)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn trees(_: &[&str]) -> Result<bool> {
+    println!("skipped: bench --trees: it needs the network namespaces of Linux");
     Ok(true)
 }
 

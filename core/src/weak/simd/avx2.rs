@@ -92,9 +92,16 @@ unsafe fn rows(from: *const u8, stride: usize) -> [Vector; 4] {
 /// The numbers are below the length of `words`.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn gather(words: &[u32], numbers: Vector) -> Vector {
+unsafe fn look_up<const GATHER: bool>(words: &[u32], numbers: Vector) -> Vector {
+    if GATHER {
+        // SAFETY: the caller's promise.
+        return unsafe { _mm256_i32gather_epi32::<4>(words.as_ptr().cast(), numbers) };
+    }
+    let mut stored = [0u32; LANES];
+    // SAFETY: as many bytes as a vector has.
+    unsafe { _mm256_storeu_si256(stored.as_mut_ptr().cast(), numbers) };
     // SAFETY: the caller's promise.
-    unsafe { _mm256_i32gather_epi32::<4>(words.as_ptr().cast(), numbers) }
+    load(&stored.map(|number| unsafe { *words.get_unchecked(number as usize) }))
 }
 
 #[inline]

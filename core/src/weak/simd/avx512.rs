@@ -57,7 +57,7 @@ unsafe fn rows(from: *const u8, stride: usize) -> [Vector; 4] {
 /// The numbers are below the length of `words`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn gather(words: &[u32], numbers: Vector) -> Vector {
+unsafe fn look_up<const GATHER: bool>(words: &[u32], numbers: Vector) -> Vector {
     // SAFETY: the caller's promise.
     unsafe { _mm512_i32gather_epi32::<4>(numbers, words.as_ptr().cast()) }
 }

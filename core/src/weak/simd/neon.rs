@@ -86,7 +86,7 @@ unsafe fn rows(from: *const u8, stride: usize) -> [Vector; 4] {
 /// The numbers are below the length of `words`.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn gather(words: &[u32], numbers: Vector) -> Vector {
+unsafe fn look_up<const GATHER: bool>(words: &[u32], numbers: Vector) -> Vector {
     // SAFETY: the caller's promise.
     load(&store(numbers).map(|number| unsafe { *words.get_unchecked(number as usize) }))
 }

@@ -31,13 +31,14 @@ impl Queue {
 /// `Vector` of `LANES` numbers, their arithmetic, and
 /// - `load`, `splat`: a vector of these numbers, of this number
 /// - `rows`: row `i` is 16 bytes each of the lanes `i`, `i + 4`, …; `low32` … `high64` interleave pairs within 16 bytes
-/// - `gather`: the words with these numbers; `test`: whether bit `position & 31` is set, a bit for each lane
+/// - `look_up`: the words with these numbers, by one instruction if `GATHER`, which is what some processors do slowly,
+///   otherwise one by one; `test`: whether bit `position & 31` is set, a bit for each lane
 /// - `push`: writes the lanes of a mask to the queue, which has room for a whole vector there
 macro_rules! scan_in_vectors {
     ($features:literal) => {
         /// Rolls over all lanes. Appends the hits: those of each lane ascending, but those of one among those of others.
         #[target_feature(enable = $features)]
-        pub(super) fn roll(lanes: &Lanes<'_>, hits: &mut Vec<Hit>) {
+        pub(super) fn roll<const GATHER: bool>(lanes: &Lanes<'_>, hits: &mut Vec<Hit>) {
             let (data, stride, window) = (lanes.data, lanes.stride, lanes.window);
             let words = lanes.filter.words.as_slice();
             assert!(stride % STEP == 0 && LANES * stride + window <= data.len());
@@ -52,7 +53,7 @@ macro_rules! scan_in_vectors {
             let mut passed = [(0u32, a, b); STEP];
             for round in (0..stride).step_by(STEP) {
                 if queue.length > QUEUE - Queue::ROUND {
-                    drain(&mut queue, lanes.filter, hits);
+                    drain::<GATHER>(&mut queue, lanes.filter, hits);
                 }
                 // SAFETY: the last lane's last step ends at `LANES * stride`, and `window` more are in `data`.
                 let (leaving, entering) = unsafe {
@@ -66,7 +67,7 @@ macro_rules! scan_in_vectors {
                     let (mut leaving, mut entering) = (leaving[quad], entering[quad]);
                     for step in 4 * quad..4 * quad + 4 {
                         // SAFETY: `mask` keeps the numbers below the length of `words`, which is a power of two.
-                        let found = test(unsafe { gather(words, and(b, mask)) }, a);
+                        let found = test(unsafe { look_up::<GATHER>(words, and(b, mask)) }, a);
                         some |= u32::from(found != 0) << step;
                         passed[step] = (found, a, b);
                         let out = and(leaving, byte);
@@ -88,12 +89,12 @@ macro_rules! scan_in_vectors {
                 queue.length = end;
                 at = add(at, round_length);
             }
-            drain(&mut queue, lanes.filter, hits);
+            drain::<GATHER>(&mut queue, lanes.filter, hits);
         }
 
         /// Empties the queue: what passes the second step of the filter is a hit.
         #[target_feature(enable = $features)]
-        fn drain(queue: &mut Queue, filter: &Filter, hits: &mut Vec<Hit>) {
+        fn drain<const GATHER: bool>(queue: &mut Queue, filter: &Filter, hits: &mut Vec<Hit>) {
             let Check { words, shift, kept } = &filter.check;
             assert!(*shift > 0 && words.len() << 5 == 1 << (u32::BITS - shift));
             let (kept_a, kept_b) = (splat(kept.0), splat(kept.1));
@@ -106,7 +107,7 @@ macro_rules! scan_in_vectors {
                 let turned = or(shift_left::<16>(low), shift_right::<16>(low));
                 let slot = shift_right_by(mul(xor(and(load(a), kept_a), turned), spread), *shift);
                 // SAFETY: a slot has as many bits as the length of `words` has, and five.
-                let passed = test(unsafe { gather(words, shift_right::<5>(slot)) }, slot);
+                let passed = test(unsafe { look_up::<GATHER>(words, shift_right::<5>(slot)) }, slot);
                 let mut passed = if left < LANES as u32 { passed & ((1 << left) - 1) } else { passed };
                 left = left.saturating_sub(LANES as u32);
                 while passed != 0 {

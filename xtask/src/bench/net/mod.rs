@@ -11,6 +11,7 @@ mod nginx;
 mod report;
 mod spaces;
 mod tools;
+pub(super) mod trees;
 mod tun;
 
 use std::path::{Path, PathBuf};
