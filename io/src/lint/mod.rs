@@ -50,7 +50,7 @@ pub struct Lint {
     pub members: u64,
     /// Bytes of a block of the index that it will have.
     pub block_size: u32,
-    /// What there is to say of it, what costs most first.
+    /// What there is to say of it: warnings first, and what costs most first as a rule.
     pub findings: Vec<Finding>,
     /// What it shares with the old version, if one was given.
     pub measured: Option<Measured>,
@@ -126,7 +126,7 @@ pub fn lint_file(path: &Path, options: &LintOptions) -> Result<Lint> {
     if measured.as_ref().is_some_and(|measured| measured.missing <= measured.total / 20) {
         findings.iter_mut().filter(|finding| finding.rule != "broken").for_each(|finding| finding.level = Level::Info);
     }
-    findings.sort_by_key(|finding| (finding.level != Level::Warning, std::cmp::Reverse(finding.bytes)));
+    findings.sort_by_key(|finding| finding.level != Level::Warning);
     let members = new.members.iter().filter(|member| member.is_file).count() as u64;
     Ok(Lint { kind: new.kind, length: new.length, members, block_size, findings, measured })
 }

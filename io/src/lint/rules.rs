@@ -12,10 +12,14 @@ use crate::report::{Level, Observer};
 
 /// The share of a payload from which on what is wrong with it costs much, as a divisor.
 const MUCH: u64 = 20;
+/// The share of a payload of which nothing is said, as a divisor.
+const NOTHING: u64 = 1000;
 /// Members that there must be for their sizes and order to matter.
 const SEVERAL: usize = 16;
 /// Blocks that a member should have at the least: of two of them, at its ends, a part is lost.
 const FEW_BLOCKS: u64 = 4;
+/// Members of which it costs much if a block of each is lost.
+const MANY: u64 = 100;
 const DAY: i64 = 86_400;
 
 /// What there is to say of `new`, and of what has become of `old` in it.
@@ -130,15 +134,15 @@ fn looks(payload: &Payload, observer: &Observer, findings: &mut Vec<Finding>) ->
             programs.add(member);
         }
     }
-    for (name, (among, advice)) in packed {
+    let is_some = |among: &Among| among.bytes > payload.length / NOTHING;
+    for (name, (among, advice)) in packed.into_iter().filter(|(_, (among, _))| is_some(among)) {
         let text = format!("members are compressed, each as a whole ({name})");
         findings.extend(among.finding(payload, "packed", text, advice));
     }
-    let of_members = [gzips.finding(payload, "time", "headers of gzip members have a time", GZIP_TIME)];
-    let linked = programs.finding(payload, "time", LINKED, LINKED_TIME);
-    // A time in a header is a block of each, not all of it.
-    let slight = of_members.into_iter().chain([linked]).flatten();
-    findings.extend(slight.map(|finding| Finding { level: Level::Info, ..finding }));
+    let times = [(gzips, "headers of gzip members have a time", GZIP_TIME), (programs, LINKED, LINKED_TIME)];
+    for (among, text, advice) in times.into_iter().filter(|(among, _, _)| is_some(among)) {
+        findings.extend(slight(among.finding(payload, "time", text, advice)));
+    }
     Ok(())
 }
 
@@ -174,7 +178,7 @@ fn deflated(payload: &Payload) -> Option<Finding> {
     let method = members.clone().find_map(|member| member.method.as_deref()).unwrap_or_default();
     let text =
         format!("members are compressed ({method}): one that changes is fetched whole, and nothing unpacked is found");
-    let advice = "store them (zip -0, jar -0; in Python ZIP_STORED), and have the host or the transport compress";
+    let advice = "store them (zip -0, jar -0; in Python ZIP_STORED)";
     Among::of(members).finding(payload, "deflated", text, advice)
 }
 
@@ -216,7 +220,6 @@ fn changed_times(new: &Payload, old: &Payload, observer: &Observer) -> Result<Op
 
 /// What costs a block of each member and not all of it is much where there are many members.
 fn slight(finding: Option<Finding>) -> Option<Finding> {
-    const MANY: u64 = 100;
     finding.map(|finding| {
         let level = if finding.members >= MANY { Level::Warning } else { Level::Info };
         Finding { level, ..finding }
@@ -288,7 +291,7 @@ fn moved(new: &Payload, old: &Payload) -> Option<Finding> {
     }
     let moved = common.len() - ends.len();
     let text = format!("{moved} of {} members are in another order than in the old version", common.len());
-    let level = if moved > common.len() / MUCH as usize { Level::Warning } else { Level::Info };
+    let level = if moved >= MANY as usize { Level::Warning } else { Level::Info };
     (moved > 0).then(|| whole(new, "order", level, text, ORDER))
 }
 
