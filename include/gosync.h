@@ -901,8 +901,10 @@ gosync_status gosync_job_new(const gosync_index *index,
                              gosync_error **error);
 
 // Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
-// a block device, or a pipe: what a pipe gives is copied to an unnamed temporary file when the job first looks. Seeds
-// that are added after gosync_job_run was called are of no use.
+// a block device, or a pipe: what a pipe gives is copied to an unnamed temporary file when the job first looks. It may
+// be a directory: all regular files in it are one seed (links are not followed, and what of it cannot be read is left
+// out), one after another in the order of their paths, each at the next multiple of the index's block size, with zeros
+// between. Seeds that are added after gosync_job_run was called are of no use.
 //
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO.
 // Thread-safe. Since 0.1.

@@ -216,6 +216,8 @@ function jobOptions(given: UpdateOptions): native.JobInput {
     moveAside: input.flag(given.moveAside, 'moveAside'),
     refuseSymlink: input.flag(given.refuseSymlink, 'refuseSymlink'),
     inPlace: input.flag(given.inPlace, 'inPlace'),
+    quick: input.flag(given.quick, 'quick'),
+    delete: input.flag(given.delete, 'delete'),
     seeds: input.list(given.seeds, 'seeds', 'paths', input.path),
   };
 }

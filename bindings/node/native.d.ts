@@ -115,7 +115,7 @@ export interface IndexInput {
 export interface JobInput {
   /** The file to bring up to date. */
   target: string
-  /** Local files that may help. */
+  /** Local files that may help, or directories with all files in them. */
   seeds: Array<string>
   /** Worker threads. */
   threads?: number

@@ -144,9 +144,9 @@ pub(crate) struct UpdateArgs {
     /// Where the same content is too: a path or URL; may be given several times [default: none]
     #[arg(long, value_name = "PATH|URL")]
     pub(crate) mirror: Vec<OsString>,
-    /// A file that may share content with the new version, also a block device or a pipe; may be given several times
-    /// [default: TARGET alone]
-    #[arg(long, value_name = "FILE")]
+    /// A file that may share content with the new version, also a block device or a pipe, or a directory with all files in
+    /// it; may be given several times [default: TARGET alone]
+    #[arg(long, value_name = "FILE|DIR")]
     pub(crate) seed: Vec<PathBuf>,
     /// Do not use TARGET as a seed [default: use it]
     #[arg(long)]
@@ -182,6 +182,13 @@ pub(crate) struct UpdateArgs {
     /// [default: .NAME.gosync-journal, beside TARGET]
     #[arg(long, value_name = "FILE")]
     pub(crate) journal: Option<PathBuf>,
+    /// Of a directory, believe that a file is what an earlier update made of it if its size and its time are the same
+    /// [default: read all of it]
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Make a directory exactly what the index says [default: what no update has put there stays]
+    #[arg(long)]
+    pub(crate) delete: bool,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
     /// Requests that may be unanswered at the same time [default: 0, which is 8]
@@ -319,6 +326,8 @@ impl Common {
             refuse_symlink: args.refuse_symlink,
             in_place: args.in_place,
             journal: args.journal.clone(),
+            quick: args.quick,
+            delete: args.delete,
             open,
             observer: observer.clone(),
         }

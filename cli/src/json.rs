@@ -1,7 +1,7 @@
 //! The shapes of `--json`: one object per line, named by its `event`.
 //! Field names are those of the library (`gosync_io::Progress`, `Event`, `Plan`, `Statistics`).
 
-use gosync_io::{Difference, Error, Event, Origin, Piece, Progress, Range};
+use gosync_io::{Change, Difference, Error, Event, Origin, Piece, Progress, Range};
 use serde_json::{Map, Value, json};
 
 /// A moment of the work.
@@ -54,6 +54,15 @@ pub(crate) fn range(range: &Range) -> Value {
 pub(crate) fn difference(difference: &Difference) -> Value {
     let damaged: Value = difference.damaged.iter().map(range).collect();
     json!({ "path": difference.path, "what": difference.what.name(), "damaged": damaged })
+}
+
+/// An entry of a directory that would change.
+pub(crate) fn change(change: &Change) -> Value {
+    let mut value = json!({ "path": change.path, "what": change.what.name(), "size": change.size });
+    if let Some(from) = &change.from {
+        value["from"] = from.as_str().into();
+    }
+    value
 }
 
 /// A piece of a plan.

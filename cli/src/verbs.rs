@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use gosync_io::source::FileSource;
 use gosync_io::{
-    Cancel, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Strategy, Verification,
+    Cancel, Change, ChangeKind, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Strategy,
+    Verification,
 };
 use serde_json::Value;
 
@@ -132,7 +133,8 @@ fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bo
         .field("assume_rate", Some(args.assume_rate).filter(|rate| *rate > 0))
         .field("time", plan.time.and_then(known))
         .field("time_whole", plan.time_whole.and_then(known))
-        .field("reason", plan.reason.as_str());
+        .field("reason", plan.reason.as_str())
+        .field("changes", plan.changes.iter().map(json::change).collect::<Value>());
     Ok(match with_pieces {
         true => outcome.field("pieces", plan.pieces.iter().map(json::piece).collect::<Value>()),
         false => outcome,
@@ -166,8 +168,31 @@ fn plan_rows(args: &UpdateArgs, plan: &Plan) -> Outcome {
             .row("by ranges", time(plan.time))
             .row("in one go", time(plan.time_whole)),
     };
-    outcome.row("strategy", plan.strategy.name()).row("reason", plan.reason.as_str())
+    changes(outcome.row("strategy", plan.strategy.name()).row("reason", plan.reason.as_str()), &plan.changes)
 }
+
+/// The rows that say what becomes of the entries of a directory: how many of each kind, then each.
+fn changes(mut outcome: Outcome, changes: &[Change]) -> Outcome {
+    for kind in ChangeKind::ALL {
+        let of_kind = || changes.iter().filter(|change| change.what == *kind);
+        let (count, bytes) = (of_kind().count(), of_kind().map(|change| change.size).sum());
+        let plural = if count == 1 { "entry" } else { "entries" };
+        if count > 0 {
+            outcome = outcome.row(kind.name(), format!("{count} {plural}, {}", text::bytes(bytes)));
+        }
+    }
+    for change in changes.iter().take(SHOWN_ENTRIES) {
+        let from = change.from.as_ref().map(|from| format!(" (was {from})")).unwrap_or_default();
+        outcome = outcome.row(change.what.name(), format!("{}{from}", change.path));
+    }
+    match changes.len().saturating_sub(SHOWN_ENTRIES) {
+        0 => outcome,
+        more => outcome.row("and", format!("{more} more entries (--json lists all)")),
+    }
+}
+
+/// Entries of a directory that a person may still want to read; programs get all of them.
+const SHOWN_ENTRIES: usize = 100;
 
 fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Outcome> {
     let (index, job) = job(common, args, observer)?;
@@ -244,7 +269,7 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
 }
 
 /// What is said of a target that is neither an old version nor a new one.
-const UNFINISHED: &str = "an update in place ended early; run it again to finish it";
+const UNFINISHED: &str = "an update ended early; run it again to finish it";
 
 /// The rows that say in what a file differs.
 fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
@@ -268,9 +293,7 @@ fn damage(mut outcome: Outcome, found: &Verification) -> Outcome {
 
 /// The rows that say in what a directory differs.
 fn differences(mut outcome: Outcome, found: &Verification) -> Outcome {
-    /// Entries that a person may still want to read; programs get all of them.
-    const SHOWN: usize = 100;
-    for difference in found.differences.iter().take(SHOWN) {
+    for difference in found.differences.iter().take(SHOWN_ENTRIES) {
         let bytes: u64 = difference.damaged.iter().map(|range| range.length).sum();
         let damage = match difference.damaged.len() {
             0 => String::new(),
@@ -278,7 +301,7 @@ fn differences(mut outcome: Outcome, found: &Verification) -> Outcome {
         };
         outcome = outcome.row(difference.what.name(), format!("{}{damage}", difference.path));
     }
-    match found.differences.len().saturating_sub(SHOWN) {
+    match found.differences.len().saturating_sub(SHOWN_ENTRIES) {
         0 => outcome,
         more => outcome.row("and", format!("{more} more entries (--json lists all)")),
     }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Blocks, Index};
-use crate::matching::Found;
 use crate::plan::{Origin, Piece};
 use crate::source::Range;
 use crate::weak;
@@ -68,9 +67,9 @@ impl Ledger {
         Ledger { unit_size: index.unit_size(), written }
     }
 
-    /// Written are the units that were verified at their own place in the target as it is.
-    pub fn with(index: &Index, found: &Found) -> Self {
-        let written = (0..index.unit_count()).map(|unit| AtomicBool::new(found.is_unchanged(unit))).collect();
+    /// Written are the units that were verified at their own place, and are there already.
+    pub fn with(index: &Index, is_there: impl Fn(u64) -> bool) -> Self {
+        let written = (0..index.unit_count()).map(|unit| AtomicBool::new(is_there(unit))).collect();
         Ledger { unit_size: index.unit_size(), written }
     }
 

@@ -4,6 +4,7 @@
 //! Pure arithmetic: no files, sockets, clock, randomness, logging or environment; all of that is `gosync-io`.
 
 pub mod assemble;
+pub mod change;
 pub mod cost;
 pub mod digest;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod source;
 pub mod transfer;
 pub mod weak;
 
+pub use change::{Change, ChangeKind};
 pub use digest::Digest;
 pub use error::{Error, ErrorKind, Result};
 pub use index::Index;

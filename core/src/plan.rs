@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::change::Change;
 use crate::cost::Way;
 use crate::index::Index;
 use crate::source::Range;
@@ -71,7 +72,7 @@ pub struct Plan {
     pub index_size: u64,
     /// The target is the new version already.
     pub up_to_date: bool,
-    /// An update in place was not finished: the target is neither an old version nor a new one.
+    /// An update, in place or of a directory, was not finished: the target is neither an old version nor a new one.
     pub unfinished: bool,
     /// How the missing bytes would be fetched.
     pub strategy: Strategy,
@@ -87,6 +88,8 @@ pub struct Plan {
     pub reason: String,
     /// The cover.
     pub pieces: Vec<Piece>,
+    /// What would become of the entries of a directory, in the order of their paths.
+    pub changes: Vec<Change>,
 }
 
 impl Plan {
@@ -121,6 +124,7 @@ impl Plan {
             time_whole: if missing > 0 { whole.time } else { None },
             reason: String::new(),
             pieces,
+            changes: Vec::new(),
         };
         plan.reason = plan.say(ranges.ranges);
         plan

@@ -243,7 +243,7 @@ fn too_small(size: usize, capacity: usize) -> Error {
     Error::new(ErrorKind::Limit, "the buffer is too small for the index").with("size", size).with("capacity", capacity)
 }
 
-/// What the index describes: "file", or "tree" for a directory, which gosync_index_verify compares and jobs do not update yet.
+/// What the index describes: "file", or "tree" for a directory.
 /// NULL for NULL. Borrowed until the index is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_kind(index: *const gosync_index) -> *const c_char {

@@ -26,13 +26,20 @@ pub const GOSYNC_JOB_REFUSE_SYMLINK: u32 = 16;
 /// Flag of gosync_job_options: change the target itself instead of replacing it, for targets that there is no room for
 /// twice, and for block devices. From the first change to the last it is neither the old version nor the new one.
 pub const GOSYNC_JOB_IN_PLACE: u32 = 32;
+/// Flag of gosync_job_options: of a directory, believe that a file is what an earlier update made of it if its size and its
+/// time are the same. Otherwise all of it is read.
+pub const GOSYNC_JOB_QUICK: u32 = 64;
+/// Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
+pub const GOSYNC_JOB_DELETE: u32 = 128;
 /// All flags of gosync_job_options.
 const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET
     | GOSYNC_JOB_ALLOW_ANY_SOURCE
     | GOSYNC_JOB_THOROUGH
     | GOSYNC_JOB_MOVE_ASIDE
     | GOSYNC_JOB_REFUSE_SYMLINK
-    | GOSYNC_JOB_IN_PLACE;
+    | GOSYNC_JOB_IN_PLACE
+    | GOSYNC_JOB_QUICK
+    | GOSYNC_JOB_DELETE;
 
 /// How to build an index. Start from GOSYNC_INDEX_OPTIONS_INIT; zero means the default in each member.
 #[repr(C)]
@@ -150,7 +157,7 @@ pub struct gosync_job_options {
     /// How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     pub timeout_ms: u32,
     /// Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE,
-    /// GOSYNC_JOB_REFUSE_SYMLINK and GOSYNC_JOB_IN_PLACE, or 0.
+    /// GOSYNC_JOB_REFUSE_SYMLINK, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_QUICK and GOSYNC_JOB_DELETE, or 0.
     pub flags: u32,
     /// On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     /// milliseconds. 0 means 30000.
@@ -320,6 +327,8 @@ pub(crate) unsafe fn job_options(pointer: *const gosync_job_options) -> Result<J
             keep: optional_text(options.keep, "options.keep")?.map(str::parse).transpose()?.unwrap_or_default(),
             refuse_symlink: options.flags & GOSYNC_JOB_REFUSE_SYMLINK != 0,
             in_place: options.flags & GOSYNC_JOB_IN_PLACE != 0,
+            quick: options.flags & GOSYNC_JOB_QUICK != 0,
+            delete: options.flags & GOSYNC_JOB_DELETE != 0,
             journal: optional_path(options.journal, "options.journal")?,
             open,
             observer,

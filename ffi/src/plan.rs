@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::time::Duration;
 
-use gosync_io::{Origin, Plan};
+use gosync_io::{Change, Origin, Plan};
 
 use crate::error::gosync_error;
 use crate::guard::{argument, c_string, call, free, get, object, place};
@@ -16,11 +16,25 @@ pub struct gosync_plan {
     plan: Plan,
     strategy: CString,
     reason: CString,
+    changes: Vec<ChangeTexts>,
+}
+
+/// The texts of a change.
+struct ChangeTexts {
+    path: CString,
+    what: CString,
+    from: Option<CString>,
 }
 
 impl gosync_plan {
     pub(crate) fn new(plan: Plan) -> Self {
-        gosync_plan { strategy: c_string(plan.strategy.name()), reason: c_string(&plan.reason), plan }
+        let texts = |change: &Change| ChangeTexts {
+            path: c_string(&change.path),
+            what: c_string(change.what.name()),
+            from: change.from.as_deref().map(c_string),
+        };
+        let changes = plan.changes.iter().map(texts).collect();
+        gosync_plan { strategy: c_string(plan.strategy.name()), reason: c_string(&plan.reason), changes, plan }
     }
 }
 
@@ -94,7 +108,8 @@ pub unsafe extern "C" fn gosync_plan_up_to_date(plan: *const gosync_plan) -> boo
     unsafe { get(plan, false, |plan| plan.plan.up_to_date) }
 }
 
-/// Whether an update of the target in place was not finished: it is neither an old version nor a new one. False for NULL.
+/// Whether an update of the target, in place or of a directory, was not finished: it is neither an old version nor a new one.
+/// False for NULL.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_plan_unfinished(plan: *const gosync_plan) -> bool {
@@ -185,6 +200,52 @@ pub unsafe extern "C" fn gosync_plan_piece(
             sized::write(place(out, "out")?, &piece, "out")
         })
     }
+}
+
+/// Number of entries of a directory that would change, or be kept although the index has them otherwise. 0 for a file, and for
+/// NULL. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_change_count(plan: *const gosync_plan) -> usize {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.changes.len()) }
+}
+
+/// The path of change `i`: names from the directory to the entry, with "/" between; a directory ends with one too. In the
+/// order of paths. NULL for NULL, and if there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_change_path(plan: *const gosync_plan, i: usize) -> *const c_char {
+    let null = std::ptr::null();
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, null, |plan| plan.changes.get(i).map_or(null, |change| change.path.as_ptr())) }
+}
+
+/// What becomes of entry `i`: "added", "changed" (another content, or another kind of entry), "renamed" (its content is that of
+/// an old file, which goes), "removed", "kept" (it is the user's: it stays, or is moved beside the target where something else
+/// takes its place, which is a change of its own), "mode" (the executable bit), "link" (what a link says). NULL for NULL, and if
+/// there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_change_what(plan: *const gosync_plan, i: usize) -> *const c_char {
+    let null = std::ptr::null();
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, null, |plan| plan.changes.get(i).map_or(null, |change| change.what.as_ptr())) }
+}
+
+/// The path that the file of change `i` has now, if it is "renamed". NULL otherwise, for NULL, and if there is no such change.
+/// Borrowed until the plan is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_change_from(plan: *const gosync_plan, i: usize) -> *const c_char {
+    let null = std::ptr::null();
+    let from = |change: &ChangeTexts| change.from.as_ref().map_or(null, |from| from.as_ptr());
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, null, |plan| plan.changes.get(i).map_or(null, from)) }
+}
+
+/// Bytes of the file of change `i`: of the new one, or for "removed" and "kept" of the old one. 0 for what is no file, for NULL,
+/// and if there is no such change. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_plan_change_size(plan: *const gosync_plan, i: usize) -> u64 {
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(plan, 0, |plan| plan.plan.changes.get(i).map_or(0, |change| change.size)) }
 }
 
 /// Frees a plan. NULL is fine. Since 0.1.

@@ -151,7 +151,8 @@ pub unsafe extern "C" fn gosync_verification_difference_damaged_range(
     }
 }
 
-/// Whether an update of the file in place was not finished: it is neither an old version nor a new one. False for NULL.
+/// Whether an update of the file in place, or of the directory, was not finished: it is neither an old version nor a new one.
+/// False for NULL.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_unfinished(verification: *const gosync_verification) -> bool {

@@ -10,8 +10,10 @@
 //!   order. What has no `after` was not made, or only partly (a failed write).
 //! - A sync covers the changes of its file whose `after` came before the sync's `before`, and only once its own `after`
 //!   came. A change that came in between may be lost even so.
-//! - Names (create, rename, remove) are kept by the sync of their folder, in the same way. One that was not may be lost, or
+//! - Names (create, rename, remove, of directories and links as well) are kept by the sync of their folder, in the same way. One that was not may be lost, or
 //!   not, and in any order with what was written to the files.
+
+mod folder;
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, Permissions};
@@ -19,6 +21,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use self::folder::DiskFolder;
 
 /// A change on a disk.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +82,21 @@ pub(crate) enum Op<'a> {
     SyncFolder {
         path: &'a Path,
     },
+    /// A directory that was not there; empty.
+    CreateFolder {
+        path: &'a Path,
+    },
+    /// A directory goes, which is empty.
+    RemoveFolder {
+        path: &'a Path,
+    },
+    /// A symbolic link that was not there.
+    Link {
+        path: &'a Path,
+        target: &'a str,
+    },
+    /// Everything on the file system is durable: all contents, all names.
+    SyncAll,
 }
 
 /// Hears of every change; from any thread.
@@ -303,7 +322,13 @@ fn clone(_: &File, _: &File) -> io::Result<bool> {
 /// A rename is durable only once its folder is.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    match File::open(path).and_then(|folder| folder.sync_all()) {
+    unless_unable(File::open(path).and_then(|folder| folder.sync_all()))
+}
+
+/// What came of syncing a folder.
+#[cfg(unix)]
+fn unless_unable(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
         // Some file systems cannot sync a folder, and some folders may be written but not read.
         Err(cause)
             if matches!(

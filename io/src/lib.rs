@@ -25,6 +25,7 @@ mod tree;
 #[cfg(test)]
 mod tests {
     mod power;
+    mod switch;
 }
 mod trust;
 mod verbs;
@@ -36,8 +37,8 @@ pub use source::fuzzing;
 pub use cancel::Cancel;
 pub use gosync_core::index::{Format, PublicKey};
 pub use gosync_core::{
-    Digest, EntryKind, Error, ErrorKind, Index, Link, Listing, Origin, Piece, Plan, Range, ReadAt, Request, Result,
-    Sink, Source, Strategy, Supply,
+    Change, ChangeKind, Digest, EntryKind, Error, ErrorKind, Index, Link, Listing, Origin, Piece, Plan, Range, ReadAt,
+    Request, Result, Sink, Source, Strategy, Supply,
 };
 pub use job::Job;
 pub use location::without_secrets;

@@ -167,6 +167,11 @@ pub struct JobOptions {
     pub in_place: bool,
     /// Where the journal of an update in place is. `None`: beside the target, by its name. A block device needs one.
     pub journal: Option<PathBuf>,
+    /// Of a directory: believe that a file is what an earlier update made of it if its size and its time are the same.
+    /// Otherwise all of it is read.
+    pub quick: bool,
+    /// Of a directory: make it exactly what the index says. Otherwise what no update has put there stays.
+    pub delete: bool,
     /// How the source that the index names is opened.
     pub open: OpenOptions,
     /// Who watches, and may cancel.

@@ -29,7 +29,7 @@ pub(crate) use keep::Identity;
 pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
-pub(crate) use replace::{Replacing, tidy_up};
+pub(crate) use replace::{Replacing, is_held, tidy_up, while_held};
 pub(crate) use room::{check_room, room_behind};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
@@ -241,14 +241,14 @@ fn make_writable(path: &Path) -> bool {
 
 /// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked.
 #[cfg(unix)]
-fn is_ours(file: &fs::File) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &fs::File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let about = file.metadata()?;
     Ok(about.is_file() && about.nlink() == 1 && about.uid() == rustix::process::geteuid().as_raw())
 }
 
 #[cfg(not(unix))]
-fn is_ours(file: &fs::File) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &fs::File) -> io::Result<bool> {
     Ok(file.metadata()?.is_file())
 }
 
@@ -258,7 +258,7 @@ pub(crate) fn write_file(
     path: &Path,
     give: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
-    let target = real_target(path, false, false)?;
+    let target = real_target(path, false, Expected::File)?;
     let (file, temporary) = temporary_beside(disk, &target)?;
     let failed = |cause| Error::from_io(cause, "cannot write", target.display());
     let mut length = 0;
@@ -275,9 +275,16 @@ pub(crate) fn write_file(
     temporary.publish(&target, &how).map(drop)
 }
 
-/// Where the target really is: a symbolic link is followed, or refused, and never replaced. A directory is no target, and a
-/// block device only where one will do.
-pub(crate) fn real_target(target: &Path, refuse_symlink: bool, or_device: bool) -> Result<PathBuf> {
+/// What a target has to be, if it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    File,
+    FileOrDevice,
+    Folder,
+}
+
+/// Where the target really is: a symbolic link is followed, or refused, and never replaced.
+pub(crate) fn real_target(target: &Path, refuse_symlink: bool, expected: Expected) -> Result<PathBuf> {
     let failed = |cause| Error::from_io(cause, "cannot look at the target", target.display());
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() && refuse_symlink => {
@@ -286,20 +293,30 @@ pub(crate) fn real_target(target: &Path, refuse_symlink: bool, or_device: bool) 
         }
         Ok(about) if about.is_symlink() => {
             let real = fs::canonicalize(target).map_err(failed)?;
-            check_file(&fs::metadata(&real).map_err(failed)?, target, or_device)?;
+            check_kind(&fs::metadata(&real).map_err(failed)?, target, expected)?;
             Ok(real)
         }
-        Ok(about) => check_file(&about, target, or_device).map(|()| target.to_path_buf()),
+        Ok(about) => {
+            check_kind(&about, target, expected)?;
+            // `.` has no name of its own.
+            match target.file_name() {
+                None if about.is_dir() => fs::canonicalize(target).map_err(failed),
+                _ => Ok(target.to_path_buf()),
+            }
+        }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(target.to_path_buf()),
         Err(cause) => Err(failed(cause)),
     }
 }
 
-fn check_file(about: &fs::Metadata, path: &Path, or_device: bool) -> Result<()> {
-    let problem = match () {
-        () if about.is_file() || or_device && Kind::of(about) == Kind::BlockDevice => return Ok(()),
-        () if about.is_dir() => "the target is a directory",
-        () => "the target is not a regular file",
+fn check_kind(about: &fs::Metadata, path: &Path, expected: Expected) -> Result<()> {
+    let problem = match (Kind::of(about), expected) {
+        (Kind::Folder, Expected::Folder) | (Kind::File, Expected::File | Expected::FileOrDevice) => return Ok(()),
+        (Kind::BlockDevice, Expected::FileOrDevice) => return Ok(()),
+        (Kind::Folder, _) => "the target is a directory, and the index describes a file",
+        (Kind::File, Expected::Folder) => "the target is a file, and the index describes a directory",
+        (_, Expected::Folder) => "the target is not a directory",
+        _ => "the target is not a regular file",
     };
     Err(Error::new(ErrorKind::Argument, problem).with("path", path.display()))
 }

@@ -204,7 +204,7 @@ pub struct Verification {
     pub damaged: Vec<Range>,
     /// The entries in which a directory differs, in the order of the index; what the index does not know comes last.
     pub differences: Vec<Difference>,
-    /// An update of it in place was not finished: it is neither an old version nor a new one.
+    /// An update of it, in place or of a directory, was not finished: it is neither an old version nor a new one.
     pub unfinished: bool,
 }
 
@@ -295,7 +295,8 @@ fn verify_content(
         }
         joined
     });
-    let journal = output::real_target(path, false, true).and_then(|target| output::names::journal(&target));
+    let journal = output::real_target(path, false, output::Expected::FileOrDevice)
+        .and_then(|target| output::names::journal(&target));
     let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
     let differences = Vec::new();
     Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })

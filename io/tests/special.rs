@@ -122,7 +122,6 @@ fn what_cannot_be_read_at_any_place_is_refused() {
     refused(index_file(Path::new("/dev/zero"), &IndexOptions::default()).err(), "neither a regular file nor a block");
     let job = Job::new(index_of(b"content"), None, folder.path().join("target"), JobOptions::default()).expect("a job");
     refused(job.add_seed("/dev/zero").err(), "the seed is neither a regular file nor a block device");
-    refused(job.add_seed(folder.path()).err(), "the seed is a directory");
 }
 
 /// A block device that holds a file's content; gone when dropped.

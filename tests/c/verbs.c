@@ -306,6 +306,7 @@ static void test_seed_and_named_source(size_t old_length) {
     gosync_statistics did = GOSYNC_STATISTICS_INIT;
     gosync_index *index = NULL;
     gosync_job *job = NULL;
+    gosync_plan *plan = NULL;
     write_file(in("app.old"), old, old_length);
     options.threads = 1;
     options.retries = -1;
@@ -317,6 +318,14 @@ static void test_seed_and_named_source(size_t old_length) {
     OK(gosync_job_run(job, &error));
     gosync_job_statistics(job, &did);
     CHECK(did.from_seeds > LENGTH / 2 && file_is(in("fresh"), target, LENGTH));
+    gosync_job_free(job);
+
+    /* All files of a directory are one seed: in this one is the new version itself. */
+    OK(gosync_job_new(index, NULL, in("none yet"), NULL, &job, &error));
+    OK(gosync_job_add_seed(job, in("."), &error));
+    OK(gosync_job_plan(job, &plan, &error));
+    CHECK(gosync_plan_missing(plan) == 0);
+    gosync_plan_free(plan);
     gosync_job_free(job);
 
     /* Once more: nothing is left to do. */

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gosync_ffi::{
-    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_MOVE_ASIDE,
-    GOSYNC_JOB_REFUSE_SYMLINK, GOSYNC_JOB_THOROUGH, gosync_job, gosync_job_options, gosync_progress, gosync_statistics,
+    GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_DELETE, GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_IN_PLACE,
+    GOSYNC_JOB_MOVE_ASIDE, GOSYNC_JOB_QUICK, GOSYNC_JOB_REFUSE_SYMLINK, GOSYNC_JOB_THOROUGH, gosync_job,
+    gosync_job_options, gosync_progress, gosync_statistics,
 };
 
 use crate::call::{call, make};
@@ -49,6 +50,10 @@ pub struct JobOptions {
     pub refuse_symlink: bool,
     /// Change the target itself instead of replacing it.
     pub in_place: bool,
+    /// Believe that a file of a directory is what an earlier update made of it by its size and time.
+    pub quick: bool,
+    /// Make a directory exactly what the index says.
+    pub delete: bool,
     /// Where the journal of an update in place is.
     pub journal: Option<PathBuf>,
     /// How the source that the index names is opened.
@@ -197,7 +202,9 @@ impl JobOptions {
                 | flag(self.thorough, GOSYNC_JOB_THOROUGH)
                 | flag(self.move_aside, GOSYNC_JOB_MOVE_ASIDE)
                 | flag(self.refuse_symlink, GOSYNC_JOB_REFUSE_SYMLINK)
-                | flag(self.in_place, GOSYNC_JOB_IN_PLACE),
+                | flag(self.in_place, GOSYNC_JOB_IN_PLACE)
+                | flag(self.quick, GOSYNC_JOB_QUICK)
+                | flag(self.delete, GOSYNC_JOB_DELETE),
             keep,
             replace_timeout_ms: self.replace_timeout_ms,
             open,

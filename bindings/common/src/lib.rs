@@ -30,7 +30,7 @@ pub use kind::Kind;
 pub use location::Location;
 pub use observer::{Event, Observer, OnEvent, OnProgress, Progress};
 pub use open::{HttpOptions, OpenOptions};
-pub use plan::{Piece, Plan, Seen};
+pub use plan::{Change, Piece, Plan, Seen};
 pub use request::{Request, Supply};
 pub use slot::{ErrorSlot, Foreign};
 pub use source::{ForeignError, ForeignRead, ForeignSource, Source};

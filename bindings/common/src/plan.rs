@@ -31,6 +31,19 @@ pub struct Piece {
     pub seen: Seen,
 }
 
+/// An entry of a directory that would change, or be kept although the index has it otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Names from the directory to the entry, with `/` between; a directory ends with one too.
+    pub path: String,
+    /// What becomes of it: `added`, `changed`, `renamed`, `removed`, `kept`, `mode` or `link`.
+    pub what: String,
+    /// The path that a renamed file has now.
+    pub from: Option<String>,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
 /// An exact cover of the target, and its cost.
 pub struct Plan(*mut gosync_plan);
 
@@ -73,10 +86,12 @@ impl Plan {
         index_size: u64 = gosync_plan_index_size;
         /// Whether the target is the new version already.
         up_to_date: bool = gosync_plan_up_to_date;
-        /// Whether an update of the target in place was not finished.
+        /// Whether an update of the target, in place or of a directory, was not finished.
         unfinished: bool = gosync_plan_unfinished;
         /// Number of pieces.
         piece_count: usize = gosync_plan_piece_count;
+        /// Number of changes.
+        change_count: usize = gosync_plan_change_count;
     }
 
     /// How the missing bytes would be fetched: `local`, `ranges` or `whole`.
@@ -125,6 +140,19 @@ impl Plan {
             _ => Seen::Missing,
         };
         (status == GOSYNC_OK).then_some(Piece { offset: piece.target_offset, length: piece.length, seen })
+    }
+
+    /// The change with this number, in the order of paths.
+    pub fn change(&self, i: usize) -> Option<Change> {
+        // SAFETY: the plan is valid until it is dropped; the texts are copied at once.
+        unsafe {
+            Some(Change {
+                path: text::copied(gosync_ffi::gosync_plan_change_path(self.0, i))?,
+                what: text::copied(gosync_ffi::gosync_plan_change_what(self.0, i))?,
+                from: text::copied(gosync_ffi::gosync_plan_change_from(self.0, i)),
+                size: gosync_ffi::gosync_plan_change_size(self.0, i),
+            })
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Verification {
     pub damaged: Vec<(u64, u64)>,
     /// The entries in which a directory differs.
     pub differences: Vec<Difference>,
-    /// Whether an update of the file in place was not finished.
+    /// Whether an update of the file in place, or of the directory, was not finished.
     pub unfinished: bool,
 }
 

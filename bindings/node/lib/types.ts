@@ -224,6 +224,13 @@ export interface UpdateOptions extends OpenOptions {
    * by the next one.
    */
   inPlace?: boolean | undefined;
+  /**
+   * Of a directory: believe that a file is what an earlier update made of it if its size and its time are the same. Otherwise
+   * all of it is read.
+   */
+  quick?: boolean | undefined;
+  /** Make a directory exactly what the index says. Otherwise what no update has put there stays. */
+  delete?: boolean | undefined;
   /** Where the file is by which an update in place is finished, which a block device needs. Without it, beside the target. */
   journal?: Path | undefined;
 }
@@ -266,7 +273,7 @@ export interface Plan {
   readonly indexSize: number;
   /** The target is the new version already. */
   readonly upToDate: boolean;
-  /** An update of the target in place was not finished: it is neither an old version nor a new one. */
+  /** An update of the target, in place or of a directory, was not finished: it is neither an old version nor a new one. */
   readonly unfinished: boolean;
   /** How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on. */
   readonly strategy: 'local' | 'ranges' | 'whole';
@@ -282,6 +289,20 @@ export interface Plan {
   readonly reason: string;
   /** An exact cover of the target, ascending. */
   readonly pieces: readonly Piece[];
+  /** What would become of the entries of a directory, in the order of their paths. */
+  readonly changes: readonly Change[];
+}
+
+/** An entry of a directory that would change, or be kept although the index has it otherwise. */
+export interface Change {
+  /** Names from the directory to the entry, with `/` between; a directory ends with one too. */
+  readonly path: string;
+  /** What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes. */
+  readonly what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link';
+  /** The path that a renamed file has now. Absent for all others. */
+  readonly from?: string;
+  /** Bytes of the file: of the new one, or for `removed` and `kept` of the old one. */
+  readonly size: number;
 }
 
 /** What an update did. */

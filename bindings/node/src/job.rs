@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gosync_binding::{Index, Job, JobOptions, Plan, Result, Seen, Statistics};
+use gosync_binding::{Change, Index, Job, JobOptions, Plan, Result, Seen, Statistics};
 use napi::Env;
 use napi::bindgen_prelude::{Function, Object};
 use napi_derive::napi;
@@ -17,7 +17,7 @@ use crate::work::{CancelHandle, Outcome, start};
 pub struct JobInput {
     /// The file to bring up to date.
     pub target: String,
-    /// Local files that may help.
+    /// Local files that may help, or directories with all files in them.
     pub seeds: Vec<String>,
     /// Worker threads.
     pub threads: Option<u32>,
@@ -49,6 +49,10 @@ pub struct JobInput {
     pub refuse_symlink: bool,
     /// Change the target itself instead of replacing it.
     pub in_place: bool,
+    /// Believe that a file of a directory is what an earlier update made of it by its size and time.
+    pub quick: bool,
+    /// Make a directory exactly what the index says.
+    pub delete: bool,
     /// Where the journal of an update in place is.
     pub journal: Option<String>,
 }
@@ -68,6 +72,20 @@ pub struct PieceInfo {
     pub seed_offset: Option<f64>,
 }
 
+/// An entry of a directory that would change.
+#[napi(object, object_from_js = false)]
+pub struct ChangeInfo {
+    /// Names from the directory to the entry.
+    pub path: String,
+    /// What becomes of it.
+    #[napi(ts_type = "'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link'")]
+    pub what: String,
+    /// The path that a renamed file has now.
+    pub from: Option<String>,
+    /// Bytes of the file.
+    pub size: f64,
+}
+
 /// What an update would do.
 #[napi(object, object_from_js = false)]
 pub struct PlanInfo {
@@ -85,7 +103,7 @@ pub struct PlanInfo {
     pub index_size: f64,
     /// The target is the new version already.
     pub up_to_date: bool,
-    /// Whether an update of the target in place was not finished.
+    /// Whether an update of the target, in place or of a directory, was not finished.
     pub unfinished: bool,
     /// How the missing bytes would be fetched.
     #[napi(ts_type = "'local' | 'ranges' | 'whole'")]
@@ -102,6 +120,8 @@ pub struct PlanInfo {
     pub reason: String,
     /// An exact cover of the target.
     pub pieces: Vec<PieceInfo>,
+    /// What would become of the entries of a directory.
+    pub changes: Vec<ChangeInfo>,
 }
 
 /// What an update did.
@@ -208,6 +228,8 @@ impl Order {
             keep: given.keep,
             refuse_symlink: given.refuse_symlink,
             in_place: given.in_place,
+            quick: given.quick,
+            delete: given.delete,
             journal: given.journal.map(PathBuf::from),
             open: Some(open),
             observer,
@@ -249,7 +271,12 @@ fn plan_info(plan: &Plan) -> PlanInfo {
         time_whole: plan.time_whole_ms(),
         reason: plan.reason(),
         pieces: (0..plan.piece_count()).filter_map(piece).collect(),
+        changes: (0..plan.change_count()).filter_map(|i| plan.change(i)).map(change_info).collect(),
     }
+}
+
+fn change_info(change: Change) -> ChangeInfo {
+    ChangeInfo { path: change.path, what: change.what, from: change.from, size: number(change.size) }
 }
 
 fn statistics_info(statistics: Statistics) -> StatisticsInfo {

@@ -1,4 +1,4 @@
-// Directories: described and compared.
+// Directories: described, compared and updated.
 
 import assert from 'node:assert/strict';
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { index, update, verify } from 'gosync';
+import { index, plan, update, verify } from 'gosync';
 
 import { failure } from './helpers.mjs';
 
@@ -77,6 +77,15 @@ test('a directory that differs is told entry by entry', async () => {
     { path: 'b', what: 'missing', damaged: [] },
     { path: 'c.log', what: 'extra', damaged: [] },
   ]);
-  assert.equal((await failure(update({ target: join(folder, 'new'), index: described }))).code, 'GOSYNC_VERSION');
+  // The source has the payload: each content once, and both files have the same one.
+  const source = Uint8Array.from({ length: 5000 }, (_, i) => (i + 1) % 251);
+  assert.ok((await plan({ target: folder, index: described, source })).missing > 0);
+  const done = await update({ target: folder, index: described, source });
+  assert.ok(done.fetched > 0 && done.fetched <= described.blockSize && !done.upToDate);
+  assert.equal((await update({ target: folder, index: described, quick: true })).upToDate, true);
+  assert.equal((await described.verify(folder)).differences.length, 1);
+  await update({ target: folder, index: described, delete: true });
+  assert.deepEqual((await described.verify(folder)).differences, []);
+  assert.equal((await failure(update({ target: join(folder, 'a'), index: described }))).code, 'GOSYNC_ARGUMENT');
   await rm(folder, { recursive: true });
 });

@@ -1,8 +1,8 @@
 // The five verbs, on files, bytes and URLs.
 
 import assert from 'node:assert/strict';
-import { readFile, readdir, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
@@ -87,6 +87,11 @@ test('seeds help, and the target need not exist', async () => {
   const statistics = await update({ target, index: pathToFileURL(made.at('new.bin.gosync')), source: pathToFileURL(made.at('new.bin')), seeds });
   assert.deepEqual(await readFile(target), Buffer.from(made.fresh));
   assert.ok(statistics.fromSeeds > statistics.total / 2);
+  const parts = made.at('parts');
+  await mkdir(parts);
+  await writeFile(join(parts, 'new'), made.fresh);
+  const { missing } = await plan({ target: made.at('none yet'), index: made.index, source: made.fresh, seeds: [parts] });
+  assert.equal(missing, 0);
 });
 
 test('what is at the target can be ignored', async () => {

@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use crate::index::Index;
     #[pymodule_export]
-    use crate::plan::{Piece, Plan};
+    use crate::plan::{Change, Piece, Plan};
     #[pymodule_export]
     use crate::results::{Difference, Statistics, Verification};
     #[pymodule_export]

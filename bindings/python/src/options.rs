@@ -106,6 +106,8 @@ impl<'py> Keywords<'py> {
             keep: self.optional("keep")?,
             refuse_symlink: self.take("refuse_symlink")?.unwrap_or(false),
             in_place: self.take("in_place")?.unwrap_or(false),
+            quick: self.take("quick")?.unwrap_or(false),
+            delete: self.take("delete")?.unwrap_or(false),
             journal: self.optional::<PathBuf>("journal")?,
             open: Some(open),
             observer,

@@ -1,4 +1,4 @@
-//! `gosync.Plan` and its pieces, which are made as they are asked for: there may be many.
+//! `gosync.Plan`, its pieces and changes, which are made as they are asked for: there may be many.
 
 use gosync_binding::Seen;
 use pyo3::prelude::*;
@@ -53,7 +53,7 @@ impl Plan {
         self.0.up_to_date()
     }
 
-    /// Whether an update of the target in place was not finished.
+    /// Whether an update of the target, in place or of a directory, was not finished.
     #[getter]
     fn unfinished(&self) -> bool {
         self.0.unfinished()
@@ -101,6 +101,14 @@ impl Plan {
         let pieces =
             (0..self.0.piece_count()).filter_map(|i| self.0.piece(i)).map(|piece| Py::new(py, Piece::from(piece)));
         PyList::new(py, pieces.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// What would become of the entries of a directory, in the order of their paths. Made anew each time it is asked for.
+    #[getter]
+    fn changes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let changes =
+            (0..self.0.change_count()).filter_map(|i| self.0.change(i)).map(|change| Py::new(py, Change::from(change)));
+        PyList::new(py, changes.collect::<PyResult<Vec<_>>>()?)
     }
 
     fn __repr__(&self) -> String {
@@ -157,5 +165,36 @@ impl From<gosync_binding::Piece> for Piece {
             Seen::Missing => (None, None),
         };
         Piece { target_offset: from.offset, length: from.length, seed, seed_offset }
+    }
+}
+
+/// An entry of a directory that would change, or be kept although the index has it otherwise.
+#[pyclass(frozen, get_all, eq, module = "gosync")]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Names from the directory to the entry, with `/` between; a directory ends with one too.
+    path: String,
+    /// What becomes of it: `added`, `changed`, `renamed`, `removed`, `kept`, `mode` or `link`.
+    what: String,
+    /// The path that a renamed file has now; None for all others.
+    #[pyo3(name = "from_")]
+    from: Option<String>,
+    /// Bytes of the file: of the new one, or for `removed` and `kept` of the old one.
+    size: u64,
+}
+
+#[pymethods]
+impl Change {
+    fn __repr__(&self) -> String {
+        match &self.from {
+            Some(from) => format!("<gosync.Change {} {from:?} to {:?}>", self.what, self.path),
+            None => format!("<gosync.Change {} {:?}>", self.what, self.path),
+        }
+    }
+}
+
+impl From<gosync_binding::Change> for Change {
+    fn from(from: gosync_binding::Change) -> Self {
+        Change { path: from.path, what: from.what, from: from.from, size: from.size }
     }
 }

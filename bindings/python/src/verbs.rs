@@ -92,7 +92,7 @@ pub(crate) fn verify(
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, keep=None, refuse_symlink=False, in_place=False, journal=None, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, keep=None, refuse_symlink=False, in_place=False, journal=None, quick=False, delete=False, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn plan(py: Python<'_>, target: PathBuf, index: Given, options: Option<Options<'_>>) -> PyResult<Plan> {
     let (call, task) = Task::new(py, target, index, options, "plan")?;
@@ -104,7 +104,7 @@ pub(crate) fn plan(py: Python<'_>, target: PathBuf, index: Given, options: Optio
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, keep=None, refuse_symlink=False, in_place=False, journal=None, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, source=None, mirrors=(), seeds=(), threads=0, max_requests=0, max_bytes_in_flight=0, max_gap=0, assume_rtt=0, assume_rate=0, ignore_target=False, allow_any_source=False, thorough=False, replace_timeout=0, move_aside=False, keep=None, refuse_symlink=False, in_place=False, journal=None, quick=False, delete=False, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn update(
     py: Python<'_>,

@@ -1,4 +1,4 @@
-"""Directories: described and compared."""
+"""Directories: described, compared and updated."""
 
 from __future__ import annotations
 
@@ -54,7 +54,17 @@ def test_a_directory_that_differs() -> None:
     assert (changed.path, changed.what, changed.damaged) == ("a", "changed", [(4096, 904)])
     assert (missing.path, missing.what, extra.what) == ("b", "missing", "extra")
     assert "differences=3" in repr(found) and "changed" in repr(changed) and changed != missing
-    with pytest.raises(gosync.FormatError, match="does not update yet"):
-        gosync.update("elsewhere", index=index)
+    # The source has the payload: each content once, and both files have the same one.
+    payload = bytes(at % 251 for at in range(1, 5001))
+    assert index.length == len(payload)
+    assert gosync.plan(folder, index=index, source=payload).missing > 0
+    done = gosync.update(folder, index=index, source=payload)
+    assert 0 < done.fetched <= index.block_size and not done.up_to_date
+    assert gosync.verify(folder, index=index) and (folder / "c.log").exists()
+    assert gosync.update(folder, index=index, quick=True).up_to_date
+    gosync.update(folder, index=index, delete=True)
+    assert not (folder / "c.log").exists()
+    with pytest.raises(gosync.ArgumentError):
+        gosync.update(folder / "a", index=index)
     with pytest.raises(gosync.ArgumentError):
         gosync.index(folder, exclude=["[z-a]"])

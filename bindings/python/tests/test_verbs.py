@@ -125,10 +125,15 @@ def test_update_from_seeds_and_memory(files: Files) -> None:
     pathlib.Path("seed one").write_bytes(files.new[:800_000])
     pathlib.Path("seed two").write_bytes(files.new[800_000:])
     seeds = (pathlib.Path(name) for name in ("seed one", "seed two"))
-    rare = {"thorough": True, "replace_timeout": 0.5, "move_aside": True, "keep": "none", "refuse_symlink": True}
+    rare = {"thorough": True, "replace_timeout": 0.5, "move_aside": True, "keep": "none", "refuse_symlink": True,
+            "quick": True, "delete": True}
     done = gosync.update("fresh", index=index, source=bytearray(files.new), seeds=seeds, threads=1, **rare)
     assert pathlib.Path("fresh").read_bytes() == files.new
     assert done.fetched < 5_000
+    pathlib.Path("parts/deep").mkdir(parents=True)
+    pathlib.Path("parts/deep/one").write_bytes(files.new[:800_000])
+    pathlib.Path("parts/two").write_bytes(files.new[800_000:])
+    assert gosync.plan("none yet", index=index, source=files.new, seeds=[pathlib.Path("parts")]).missing < 5_000
     pathlib.Path("target").write_bytes(files.new)
     ignoring = gosync.plan("target", index=index, source=files.new, ignore_target=True)
     assert (ignoring.missing, ignoring.up_to_date) == (len(files.new), False)

@@ -39,7 +39,6 @@ fn folders_are_not_files() {
         &["info", "folder"],
         &["plan", "folder", "--index", "new.gosync"],
         &["update", "folder", "--index", "new.gosync"],
-        &["update", "app", "--index", "new.gosync", "--seed", "folder"],
         &["update", "app", "--index", "new.gosync", "--source", "folder"],
         &["verify", "folder", "--index", "new.gosync"],
     ];

@@ -141,6 +141,18 @@ fn update_with_source_and_seeds_writes_a_new_file() {
 }
 
 #[test]
+fn a_directory_is_a_seed() {
+    let (folder, release) = Folder::with_release();
+    std::fs::create_dir_all(folder.path("old/lib")).expect("folders");
+    folder.write("old/lib/first", &release.old[..1_500_000]);
+    folder.write("old/second", &release.old[1_500_000..]);
+    let args = ["update", "fresh", "--index", "new.gosync", "--source", "new", "--seed", "old", "--json"];
+    let last = folder.gosync(args).expect_code(0).last();
+    assert_eq!(folder.read("fresh"), release.new);
+    assert!(last["from_seeds"].as_u64() > Some(2_700_000), "{last}");
+}
+
+#[test]
 fn the_target_is_left_out_as_a_seed_when_asked() {
     let (folder, release) = Folder::with_release();
     let args = ["update", "app", "-o", "app", "--index", "new.gosync", "--ignore-target", "--thorough", "--json"];

@@ -1,4 +1,4 @@
-//! Directories: described, shown, compared.
+//! Directories: described, shown, compared, updated.
 
 use std::fs;
 
@@ -56,9 +56,25 @@ fn an_index_of_a_directory_comes_from_a_server_too() {
     let server = Server::start();
     server.publish("app.gosync", folder.read("app.gosync"), Habit::Good);
     folder.gosync(["verify", "app", "--index", &server.url("app.gosync")]).expect_code(0);
-    let run = folder.gosync(["update", "app", "--index", &server.url("app.gosync")]).expect_code(5);
-    assert!(run.error().contains("does not update yet"), "{}", run.stderr);
-    folder.gosync(["plan", "new", "--index", "app.gosync"]).expect_code(5);
+    let run = folder.gosync(["update", "app", "--index", &server.url("app.gosync"), "--json"]).expect_code(0);
+    assert_eq!(run.last()["up_to_date"].as_bool(), Some(true));
+    let run = folder.gosync(["plan", "new", "--index", "app.gosync", "--json"]).expect_code(0);
+    assert_eq!(run.last()["missing"].as_u64(), run.last()["total"].as_u64());
+    folder.gosync(["update", "app/main", "--index", "app.gosync"]).expect_code(2);
+}
+
+#[test]
+fn a_directory_is_updated_from_a_seed() {
+    let folder = tree();
+    folder.gosync(["index", "app", "-q"]).expect_code(0);
+    fs::rename(folder.path("app"), folder.path("kept")).expect("renamed");
+    folder.gosync(["update", "app", "--index", "app.gosync", "--seed", "kept"]).expect_code(0);
+    folder.gosync(["verify", "app", "--index", "app.gosync"]).expect_code(0);
+    folder.write("app/more", b"mine");
+    folder.gosync(["update", "app", "--index", "app.gosync", "--quick"]).expect_code(0);
+    assert_eq!(folder.read("app/more"), b"mine");
+    folder.gosync(["update", "app", "--index", "app.gosync", "--delete"]).expect_code(0);
+    assert!(!folder.path("app/more").exists());
 }
 
 #[test]

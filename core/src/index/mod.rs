@@ -211,7 +211,7 @@ impl Index {
     /// Whether both describe the same content, as far as can be said from here.
     pub fn is_same(&self, other: &Index) -> bool {
         match (&self.proof, &other.proof) {
-            (Proof::Root, Proof::Root) => self.root == other.root,
+            (Proof::Root, Proof::Root) => self.root() == other.root(),
             (Proof::Blocks(one), Proof::Blocks(other_one)) => self.length() == other.length() && one.is_same(other_one),
             _ => false,
         }

@@ -93,14 +93,4 @@ impl Index {
     pub fn kind(&self) -> &'static str {
         if self.tree.is_some() { "tree" } else { "file" }
     }
-
-    /// An error if this is the index of a tree, for what this version does with files alone. `what` says it, for instance
-    /// "update".
-    pub fn check_file(&self, what: &str) -> Result<()> {
-        if self.tree.is_none() {
-            return Ok(());
-        }
-        let text = format!("the index describes a directory, which this version of gosync does not {what} yet");
-        Err(Error::new(ErrorKind::Version, text))
-    }
 }

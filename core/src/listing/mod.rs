@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Range;
 
-pub use self::names::{Folded, portable_fault};
+pub use self::names::{Folded, path_fault, path_order, portable_fault};
 pub use self::roots::FileHash;
 
 /// Entries that a listing has at most.

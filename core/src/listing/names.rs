@@ -1,6 +1,9 @@
 //! What may be a name in a tree, and which names make trouble where a tree may be written one day.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+
+use super::{MAX_DEPTH, MAX_PATH};
 
 /// Bytes of a name at most.
 const MAX_NAME: usize = 255;
@@ -30,6 +33,21 @@ pub(super) fn target_fault(target: &str) -> Option<&'static str> {
         _ if target.len() > MAX_TARGET => Some("a symbolic link in the tree is longer than 4095 bytes"),
         _ => None,
     }
+}
+
+/// What is wrong with names with `/` between as the path of an entry.
+pub fn path_fault(path: &str) -> Option<&'static str> {
+    match path {
+        _ if path.len() > MAX_PATH || path.split('/').count() > MAX_DEPTH => Some("a path in the tree is too long"),
+        _ => path.split('/').find_map(name_fault),
+    }
+}
+
+/// Which of two paths comes first in a tree: a directory before what is in it, names in the order of their bytes.
+pub fn path_order(one: &str, other: &str) -> Ordering {
+    // No name has a zero.
+    let names = |byte: u8| if byte == b'/' { 0 } else { byte };
+    one.bytes().map(names).cmp(other.bytes().map(names))
 }
 
 /// Why Windows does not take a name, or takes it for something else: a drive, a stream, a device, a path, another name.
@@ -89,6 +107,18 @@ mod tests {
             assert_eq!(name_fault(name), None, "{name:?}");
         }
         assert!(target_fault("").is_some() && target_fault("a\0").is_some() && target_fault("../../etc").is_none());
+    }
+
+    #[test]
+    fn paths_are_names_and_have_an_order() {
+        for path in ["", "/", "/a", "a/", "a//b", "a/../b", "../a", "./a", "a\0/b", &"a/".repeat(MAX_DEPTH + 1)] {
+            assert!(path_fault(path).is_some(), "{path:?}");
+        }
+        let paths = ["A", "a", "a/b", "a/b/c", "a/b!", "a/ba", "a!", "a-", "ab", "é"];
+        for pair in paths.windows(2) {
+            assert_eq!(path_order(pair[0], pair[1]), Ordering::Less, "{pair:?}");
+            assert_eq!(path_fault(pair[0]), None);
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl InPlace {
 
     /// What was found at its place will not be written.
     pub(crate) fn keep(&self, index: &Index, found: &Found) {
-        let _ = self.ledger.set(Ledger::with(index, found));
+        let _ = self.ledger.set(Ledger::with(index, |unit| found.is_unchanged(unit)));
     }
 
     /// What is written next is `unit`, and is kept in memory.

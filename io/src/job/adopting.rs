@@ -31,8 +31,7 @@ pub(super) fn adopt(
 ) -> Result<Found> {
     let mut found = Found::new(index);
     let Some(reader) = output.begun()? else { return Ok(found) };
-    let size = index.top_size();
-    let section = (SECTION / size).max(1) * size;
+    let section = section(index);
     let count = index.length().div_ceil(section);
     if output.is_clone() && count > SAMPLE {
         let step = count / SAMPLE;
@@ -64,8 +63,13 @@ pub(super) fn adopt(
     Ok(found)
 }
 
+/// Bytes of a section: whole top blocks.
+pub(super) fn section(index: &Index) -> u64 {
+    (SECTION / index.top_size()).max(1) * index.top_size()
+}
+
 /// What is right in the sections that begin at `starts`, ascending; `note` hears of it while it is in memory.
-fn look(
+pub(super) fn look(
     shared: &Shared,
     index: &Index,
     reader: &dyn ReadAt,

@@ -1,7 +1,7 @@
-//! The job: one update of one file. Matches, fetches, verifies, places, publishes.
+//! The job: one update of one file or directory. Matches, fetches, verifies, places, publishes.
 //!
 //! Here: what callers see, and the thread that can be let go of when a cancel must not wait. `work` is the update
-//! itself, step by step; `placing` is its middle, where fetched bytes and seeds become verified units.
+//! itself, step by step, `tree` that of a directory, `inplace` that of a file in place; `placing` is its middle, where fetched bytes and seeds become verified units.
 
 mod adopting;
 mod ahead;
@@ -9,6 +9,7 @@ mod inplace;
 mod levels;
 mod placing;
 mod seeds;
+mod tree;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -20,15 +21,17 @@ use gosync_core::{Error, ErrorKind, Index, Plan, Result, Source};
 
 use crate::disk::Disk;
 use crate::options::JobOptions;
+use crate::output::Expected;
 use crate::report::{Meter, Observer, Phase, Progress, Statistics};
 use crate::seed::{FileReader, Kind};
+use crate::tree::Folder;
 
 /// How often a waiting caller looks for a cancel.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a cancelled job gets to end in order before its caller is let go.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// One update of one file. Thread-safe: any thread may cancel it or look at its progress.
+/// One update of one file, or of one directory if that is what the index describes. Thread-safe: any thread may cancel it or look at its progress.
 /// Dropping a running job cancels it.
 pub struct Job {
     shared: Arc<Shared>,
@@ -86,7 +89,9 @@ impl Job {
             return Err(Error::new(ErrorKind::Argument, "the target has no name"));
         }
         crate::trust::check_index(&index, &options.open)?;
-        index.check_file("update")?;
+        if options.in_place && index.listing().is_some() {
+            return Err(Error::new(ErrorKind::Argument, "a directory is not updated in place"));
+        }
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut observer = options.observer.in_turn(&abandoned);
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
@@ -115,11 +120,14 @@ impl Job {
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
     /// a block device, or a pipe; what a pipe gives is copied to an unnamed temporary file when the job first looks.
-    /// Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
+    /// It may be a directory: all regular files in it are one seed, links are not followed, and what of it cannot be read
+    /// is left out. Seeds are numbered from 1 on, in this order; seed 0 is the target itself.
     pub fn add_seed(&self, path: impl Into<PathBuf>) -> Result<()> {
         let path = path.into();
-        if Kind::at(&path, "seed")? != Kind::Pipe {
-            FileReader::open(&path, "seed")?;
+        match Kind::at(&path, "seed")? {
+            Kind::Pipe => {}
+            Kind::Folder => drop(Folder::open(&*path, "seed")?),
+            _ => drop(FileReader::open(&path, "seed")?),
         }
         self.shared.state().seeds.push(Added { path, spooled: None });
         Ok(())
@@ -260,7 +268,12 @@ impl Shared {
 
     /// Where the target really is.
     fn real_target(&self) -> Result<PathBuf> {
-        crate::output::real_target(&self.target, self.options.refuse_symlink, self.options.in_place)
+        let expected = match self.index.listing() {
+            Some(_) => Expected::Folder,
+            None if self.options.in_place => Expected::FileOrDevice,
+            None => Expected::File,
+        };
+        crate::output::real_target(&self.target, self.options.refuse_symlink, expected)
     }
 
     /// The target, if it is there to be a seed.

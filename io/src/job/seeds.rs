@@ -11,6 +11,7 @@ use super::{Added, Shared, inplace};
 use crate::output::names;
 use crate::report::{Level, Observer};
 use crate::seed::{FileReader, Kind};
+use crate::tree::Files;
 use crate::{open, spool, verbs};
 
 /// Reads of a seed that may fail. Each can take a failing disk many seconds.
@@ -52,16 +53,40 @@ impl ReadAt for Fragile {
 
 /// Opens the seed that was added as `number`, from 0 on. A pipe is read to its end, and what it gave is kept for the
 /// next run of the same job.
-fn open_seed(shared: &Shared, number: usize, seed: Added) -> Result<Arc<FileReader>> {
+fn open_seed(shared: &Shared, index: &Index, number: usize, seed: Added) -> Result<Arc<dyn ReadAt>> {
+    let (observer, of_seed) = (&shared.observer, number + 1);
     if let Some(spooled) = seed.spooled {
-        return Ok(spooled);
+        return Ok(Fragile::shared(spooled, of_seed, observer));
     }
-    let is_pipe = Kind::at(&seed.path, "seed")? == Kind::Pipe;
-    let reader = Arc::new(spool::open(&seed.path, "seed", &shared.observer)?);
-    if let (true, Some(kept)) = (is_pipe, shared.state().seeds.get_mut(number)) {
+    let kind = Kind::at(&seed.path, "seed")?;
+    if kind == Kind::Folder {
+        let target = shared.real_target()?;
+        // Of a directory, what one file has is left alone, not everything.
+        return Ok(Arc::new(Files::open(&seed.path, &target, index.block_size(), of_seed, observer)?));
+    }
+    let reader = Arc::new(spool::open(&seed.path, "seed", observer)?);
+    if let (Kind::Pipe, Some(kept)) = (kind, shared.state().seeds.get_mut(number)) {
         kept.spooled = Some(Arc::clone(&reader));
     }
-    Ok(reader)
+    Ok(Fragile::shared(reader, of_seed, observer))
+}
+
+fn nothing() -> Arc<dyn ReadAt> {
+    Arc::new(Vec::new())
+}
+
+/// The seeds that were added, in their order.
+fn added(shared: &Shared, index: &Index, has_target: bool) -> Result<Vec<Arc<dyn ReadAt>>> {
+    // Not while it is locked: files are opened.
+    let seeds = shared.state().seeds.clone();
+    let open = |(number, seed): (usize, Added)| {
+        // The target given once more as a seed has nothing new to say.
+        if has_target && open::same_file(&seed.path, &shared.target) {
+            return Ok(nothing());
+        }
+        open_seed(shared, index, number, seed)
+    };
+    seeds.into_iter().enumerate().map(open).collect()
 }
 
 /// The seeds of one run, open. Number 0 is the target itself, or nothing; behind those that were added come the partial
@@ -76,6 +101,8 @@ pub(super) struct Seeds {
     pub(super) parts: Vec<PathBuf>,
     /// The number of the journal that an unfinished update in place left.
     pub(super) journal: Option<u32>,
+    /// So many of them are looked through. What is behind is only read from.
+    pub(super) searched: usize,
 }
 
 impl Seeds {
@@ -91,18 +118,8 @@ impl Seeds {
             }
         });
         let has_target = own.is_some();
-        let nothing = || Arc::new(Vec::new()) as Arc<dyn ReadAt>;
         let mut readers = vec![own.unwrap_or_else(nothing)];
-        // Not in the loop's head, where the lock would be held while files are opened.
-        let seeds = shared.state().seeds.clone();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            // The target given once more as a seed has nothing new to say.
-            let is_target = has_target && open::same_file(&seed.path, &shared.target);
-            readers.push(match is_target {
-                true => nothing(),
-                false => Fragile::shared(open_seed(shared, number, seed)?, number + 1, &shared.observer),
-            });
-        }
+        readers.append(&mut added(shared, index, has_target)?);
         let own_part = readers.len() as u32;
         let target = shared.real_target()?;
         let own = names::part(&target, index)?;
@@ -125,7 +142,23 @@ impl Seeds {
             readers.push(journal);
             readers.len() as u32 - 1
         });
-        Ok(Seeds { readers, has_target, own_part, parts, journal })
+        let searched = readers.len();
+        Ok(Seeds { readers, has_target, own_part, parts, journal, searched })
+    }
+
+    /// For the update of a directory, which is read by `own`: that, and the seeds that were added. Whoever asks adds what
+    /// earlier tries left.
+    pub(super) fn of_tree(shared: &Shared, index: &Index, own: Arc<dyn ReadAt>) -> Result<Seeds> {
+        let has_target = own.length() > 0;
+        let mut readers = vec![own];
+        readers.append(&mut added(shared, index, has_target)?);
+        let (own_part, searched) = (readers.len() as u32, readers.len());
+        Ok(Seeds { readers, has_target, own_part, parts: Vec::new(), journal: None, searched })
+    }
+
+    /// Those that are looked through.
+    pub(super) fn searched(&self) -> &[Arc<dyn ReadAt>] {
+        self.readers.get(..self.searched).unwrap_or(&self.readers)
     }
 
     /// The target is read by `reader` from here on.
@@ -136,7 +169,7 @@ impl Seeds {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.readers.iter().map(|reader| reader.length()).sum()
+        self.searched().iter().map(|reader| reader.length()).sum()
     }
 
     /// Whether the target is the new version already.

@@ -15,22 +15,32 @@ use gosync_core::{Error, ErrorKind, Index, Piece, Plan, ReadAt, Result, Source};
 use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::seeds::Seeds;
-use super::{Shared, adopting, inplace, levels};
+use super::{Shared, adopting, inplace, levels, tree};
 use crate::open;
 use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::FileReader;
+use crate::source::of_tree;
 use crate::{trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
 /// again, once.
 pub(super) fn plan(shared: &Shared) -> Result<Plan> {
     shared.real_target()?;
-    match plan_for(shared, &shared.index) {
-        Err(error) if error.kind() == ErrorKind::SourceChanged => plan_for(shared, &newer(shared, error)?),
-        outcome => outcome,
-    }
+    let plan = |index: &Arc<Index>| match index.listing() {
+        Some(_) => tree::plan(shared, index),
+        None => plan_for(shared, index),
+    };
+    let plan = match plan(&shared.index) {
+        Err(error) if error.kind() == ErrorKind::SourceChanged => plan(&newer(shared, error)?)?,
+        outcome => outcome?,
+    };
+    tell(shared, &plan);
+    shared
+        .meter
+        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    Ok(plan)
 }
 
 fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
@@ -47,10 +57,6 @@ fn plan_for(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
         Plan::new(index, search.cover(&pool, nothing())?, &way, limits(shared, index).max_gap)
     };
     plan.unfinished = inplace::tell_unfinished(shared);
-    tell(shared, &plan);
-    shared
-        .meter
-        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(plan)
 }
 
@@ -73,6 +79,7 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     let attempt = |index: &Arc<Index>| match &goal.lock {
         Ok(_) if in_place => inplace::attempt(shared, index),
         Err(error) if in_place => Err(error.clone()),
+        _ if index.listing().is_some() => tree::attempt(shared, index, &goal),
         _ => attempt(shared, index, &goal),
     };
     let error = match attempt(&shared.index) {
@@ -83,12 +90,12 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
 }
 
 /// What an update is to replace.
-struct Goal {
+pub(super) struct Goal {
     /// Where it really is.
-    target: PathBuf,
+    pub(super) target: PathBuf,
     /// What was there when the update began.
     before: Option<Identity>,
-    lock: Result<Lock>,
+    pub(super) lock: Result<Lock>,
 }
 
 /// The index as it is now where it came from; `error` if it is no other.
@@ -97,7 +104,7 @@ fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     options.observer = shared.observer.clone();
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(&shared.index, &options) {
-        Ok(Some(index)) if !index.is_same(&shared.index) => Arc::new(index),
+        Ok(Some(index)) if index.kind() == shared.index.kind() && !index.is_same(&shared.index) => Arc::new(index),
         _ => return Err(error),
     };
     shared.observer.event(
@@ -293,7 +300,9 @@ pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> 
         None => named_source(shared, index)?,
     };
     let mirrors = shared.state().mirrors.clone();
-    open::with_mirrors(source, mirrors, index.unit_size(), &shared.observer)
+    let as_needed = |source| if index.listing().is_some() { of_tree(index, source) } else { Ok(source) };
+    let mirrors = mirrors.into_iter().map(as_needed).collect::<Result<_>>()?;
+    open::with_mirrors(as_needed(source)?, mirrors, index.unit_size(), &shared.observer)
 }
 
 fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
@@ -355,7 +364,7 @@ impl Searching<'_> {
     }
 
     fn readers(&self) -> Vec<&dyn ReadAt> {
-        self.seeds.readers.iter().map(|reader| &**reader as &dyn ReadAt).collect()
+        self.seeds.searched().iter().map(|reader| &**reader as &dyn ReadAt).collect()
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `.NAME.gosync-lock` | the lock of whoever updates the target |
 //! | `.NAME.N.gosync-old` | on Windows: an old target that a program still runs from (`replace`) |
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use gosync_core::{Digest, Error, ErrorKind, Index, Result};
@@ -18,9 +18,14 @@ pub(super) const PART: &str = ".gosync-part";
 const JOURNAL: &str = ".gosync-journal";
 const LOCK: &str = ".gosync-lock";
 /// Hex digits of a root that are in a name.
-const DIGITS: usize = 16;
+pub(crate) const DIGITS: usize = 16;
 /// Bytes of a target's name that are used as they are: the rest of 255 is for what we add.
 const LONGEST: usize = 200;
+
+/// Whether a file or folder of this name is one that updates keep beside their targets.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, end)| end.starts_with("gosync-"))
+}
 
 /// The folder that the target is in.
 pub(crate) fn folder_of(target: &Path) -> &Path {
@@ -55,20 +60,30 @@ pub(crate) fn part(target: &Path, index: &Index) -> Result<PathBuf> {
 
 /// The partial files of all versions of a target that lie there, the newest first.
 pub(crate) fn parts(target: &Path) -> Vec<PathBuf> {
-    let (Ok(beginning), Ok(entries)) = (beginning(target), std::fs::read_dir(folder_of(target))) else {
-        return Vec::new();
-    };
-    let mut parts: Vec<_> = entries
+    let Ok(beginning) = beginning(target) else { return Vec::new() };
+    let names = matching(folder_of(target), &beginning, PART, std::fs::Metadata::is_file);
+    names.into_iter().map(|name| target.with_file_name(name)).collect()
+}
+
+/// The names in `folder` that have this beginning and end with a root between, the newest first.
+pub(crate) fn matching(
+    folder: &Path,
+    beginning: &OsStr,
+    end: &str,
+    is_right: impl Fn(&std::fs::Metadata) -> bool,
+) -> Vec<OsString> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found: Vec<_> = entries
         .flatten()
-        .filter(|entry| is_part(&entry.file_name(), &beginning))
+        .filter(|entry| has_root(&entry.file_name(), beginning, end))
         .filter_map(|entry| {
             // Not what a link leads to.
-            let about = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
-            Some((about.modified().ok(), target.with_file_name(entry.file_name())))
+            let about = entry.metadata().ok().filter(&is_right)?;
+            Some((about.modified().ok(), entry.file_name()))
         })
         .collect();
-    parts.sort_unstable_by(|one, next| next.cmp(one));
-    parts.into_iter().map(|(_, path)| path).collect()
+    found.sort_unstable_by(|one, next| next.cmp(one));
+    found.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Removes partial files of a target that nobody needs any more: all but those in `kept`.
@@ -100,14 +115,14 @@ pub(super) fn remove_stale(disk: &Disk, target: &Path, beginning: &str) {
     }
 }
 
-fn is_part(name: &std::ffi::OsStr, beginning: &std::ffi::OsStr) -> bool {
+fn has_root(name: &OsStr, beginning: &OsStr, end: &str) -> bool {
     let (name, beginning) = (name.as_encoded_bytes(), beginning.as_encoded_bytes());
-    let root = name.strip_prefix(beginning).and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(PART.as_bytes()));
+    let root = name.strip_prefix(beginning).and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(end.as_bytes()));
     root.is_some_and(|root| root.len() == DIGITS && root.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// What all these names begin with. A name that would become too long is cut, and told apart by its hash.
-fn beginning(target: &Path) -> Result<OsString> {
+pub(crate) fn beginning(target: &Path) -> Result<OsString> {
     let name = target
         .file_name()
         .ok_or_else(|| Error::new(ErrorKind::Argument, "the target has no file name").with("path", target.display()))?;

@@ -112,8 +112,13 @@ fn patiently(attempt: &dyn Fn() -> io::Result<()>, how: &Replacing<'_>, system: 
     }
 }
 
+/// As `patiently`, with what this system says of a file that is held.
+pub(crate) fn while_held(attempt: &dyn Fn() -> io::Result<()>, how: &Replacing<'_>) -> Result<io::Result<()>> {
+    patiently(attempt, how, &System { rename: &|_, _| Ok(()), is_held })
+}
+
 /// What Windows says of a file that another program holds: access denied, sharing violation, lock violation.
-fn is_held(cause: &io::Error) -> bool {
+pub(crate) fn is_held(cause: &io::Error) -> bool {
     cfg!(windows) && matches!(cause.raw_os_error(), Some(5 | 32 | 33))
 }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use gosync_core::listing::{EntryKind, Folded, portable_fault};
 use gosync_core::{Digest, Error, ErrorKind, Index, Listing, ReadAt, Result};
 use rayon::prelude::*;
-use unicode_normalization::UnicodeNormalization;
 
 use super::ignored::Ignored;
 use super::packs;
 use super::payload::{Payload, changed};
+use super::system_names::folded;
 use super::walk::{self, Found, Is};
 use super::{Folder, Stamp};
 use crate::options::IndexOptions;
@@ -66,7 +66,7 @@ pub(crate) fn describe(
     for Found { path, is } in &found {
         let kind = match is {
             Is::Directory => EntryKind::Directory,
-            Is::File { stamp, is_executable } => {
+            Is::File { stamp, is_executable, .. } => {
                 EntryKind::File { size: stamp.length, root: root_of(path)?, is_executable: *is_executable }
             }
             Is::Symlink { target } => EntryKind::Symlink { target },
@@ -140,12 +140,10 @@ fn same_size<'a>(folder: &Folder<'_>, found: &'a [Found], observer: &Observer) -
 
 /// Says which names make trouble on other systems. They are in the index all the same.
 fn tell_of_names(found: &[Found], observer: &Observer) {
-    let (mut folded, mut count, mut first) = (Folded::default(), 0usize, None);
+    let (mut known, mut count, mut first) = (Folded::default(), 0usize, None);
     for entry in found {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-        // Letters of one form, whatever their case, as file systems fold them.
-        let form: String = name.nfd().flat_map(char::to_lowercase).nfc().collect();
-        let fault = match folded.add(folder, form, name) {
+        let fault = match known.add(folder, folded(name), name) {
             Some(other) => Some(format!("differs from `{other}` by case or form of letters alone")),
             None => portable_fault(name).map(str::to_owned),
         };

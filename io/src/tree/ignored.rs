@@ -10,7 +10,7 @@ use gosync_core::{Error, ErrorKind, Result};
 pub(super) const FILE: &str = ".gosyncignore";
 
 /// The patterns that hold where a walk is.
-pub(super) struct Ignored {
+pub(crate) struct Ignored {
     /// Those of the caller, which come first.
     given: Gitignore,
     /// Those of each directory that the walk is in: the length of its path with the separator behind, and its own.

@@ -1,15 +1,30 @@
 //! Directories: what is in one (`walk`), what of it is left out (`ignored`), its files' contents as one (`payload`), its
-//! index (`build`), and whether it is what an index says (`verify`). All reading is relative to a handle of the directory,
-//! so that no link in it leads outside, whoever puts one where while it is read. Nothing here writes.
+//! index (`build`), and whether it is what an index says (`verify`). An update of one: its files one after another
+//! (`files`), what it has in the shape of the new version (`view`), which files are right already (`verdict`), what is
+//! changed (`changes`), whether its names can be written (`system_names`), where new files are made (`stage`), how it becomes
+//! the new version (`switch`), and what remembers that (`record`). All reading and writing is relative to a handle of the
+//! directory, so that no link in it leads outside, whoever puts one where meanwhile.
 
+mod around;
+mod aside;
 mod build;
+mod changes;
 pub(crate) mod contents;
+mod files;
 mod ignored;
+mod merged;
 mod packs;
 mod payload;
+mod record;
+pub(crate) mod stage;
+pub(crate) mod switch;
+pub(crate) mod system_names;
+pub(crate) mod verdict;
 mod verify;
-mod walk;
+pub(crate) mod view;
+pub(crate) mod walk;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,28 +35,35 @@ use gosync_core::{Error, Result};
 
 use crate::seed::FileReader;
 
+pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
+pub(crate) use self::changes::{Changes, Comparison};
+pub(crate) use self::files::Files;
 pub(crate) use self::packs::prune;
+pub(crate) use self::record::Record;
+pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
+pub(crate) use self::walk::Walked;
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    length: u64,
-    modified: Option<SystemTime>,
+    pub(crate) length: u64,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// A directory, and its path for messages.
 pub(crate) struct Folder<'a> {
-    dir: Dir,
-    path: &'a Path,
-    what: &'static str,
+    pub(crate) dir: Dir,
+    pub(crate) path: Cow<'a, Path>,
+    pub(crate) what: &'static str,
 }
 
 impl<'a> Folder<'a> {
-    pub(crate) fn open(path: &'a Path, what: &'static str) -> Result<Folder<'a>> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority());
+    pub(crate) fn open(path: impl Into<Cow<'a, Path>>, what: &'static str) -> Result<Folder<'a>> {
+        let path = path.into();
+        let dir = Dir::open_ambient_dir(&path, ambient_authority());
         let dir = dir.map_err(|cause| Error::from_io(cause, &format!("cannot open the {what}"), path.display()))?;
         Ok(Folder { dir, path, what })
     }
@@ -60,8 +82,17 @@ impl<'a> Folder<'a> {
     }
 }
 
+impl Folder<'_> {
+    /// By what the regular file at `path` is known now; nothing if there is none.
+    pub(crate) fn stamp(&self, path: &str) -> Option<Stamp> {
+        let about = self.dir.symlink_metadata(path).ok().filter(cap_std::fs::Metadata::is_file)?;
+        let modified = about.modified().ok().map(cap_std::time::SystemTime::into_std);
+        Some(Stamp { length: about.len(), modified })
+    }
+}
+
 /// The stamp of an open file as it is now.
-fn stamp_of(reader: &FileReader) -> Result<Stamp> {
+pub(crate) fn stamp_of(reader: &FileReader) -> Result<Stamp> {
     let metadata = reader.metadata()?;
     Ok(Stamp { length: metadata.len(), modified: metadata.modified().ok() })
 }

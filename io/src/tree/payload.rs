@@ -65,23 +65,44 @@ impl ReadAt for Payload<'_> {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let wanted = Range::new(offset, (buffer.len() as u64).min(self.length().saturating_sub(offset)));
-        let buffer = &mut buffer[..wanted.length as usize];
-        let first = self.contents.partition_point(|content| content.place.end() <= offset);
-        let mut filled = 0;
-        for content in &self.contents[first..] {
-            let (start, end) = (content.place.offset.max(offset), content.place.end().min(wanted.end()));
-            if start >= end {
-                break;
-            }
-            let (from, to) = ((start - offset) as usize, (end - offset) as usize);
-            buffer[filled..from].fill(0);
-            self.read(content, start - content.place.offset, &mut buffer[from..to])?;
-            filled = to;
-        }
-        buffer[filled..].fill(0);
-        Ok(buffer.len())
+        let length = (buffer.len() as u64).min(self.length().saturating_sub(offset)) as usize;
+        let buffer = &mut buffer[..length];
+        fill(
+            &self.contents,
+            |content| content.place,
+            offset,
+            buffer,
+            |number, offset, part| self.contents.get(number).map_or(Ok(()), |content| self.read(content, offset, part)),
+        )?;
+        Ok(length)
     }
+}
+
+/// Fills `buffer` with what contents at ascending places, none of them empty, have from `offset` on, and zeros between.
+/// `read` fills a part with what the content of this number has from an offset in it on.
+pub(super) fn fill<T>(
+    contents: &[T],
+    place: impl Fn(&T) -> Range,
+    offset: u64,
+    buffer: &mut [u8],
+    mut read: impl FnMut(usize, u64, &mut [u8]) -> Result<()>,
+) -> Result<()> {
+    let end = offset.saturating_add(buffer.len() as u64);
+    let first = contents.partition_point(|content| place(content).end() <= offset);
+    let mut filled = 0;
+    for (number, content) in contents.iter().enumerate().skip(first) {
+        let place = place(content);
+        let (start, end) = (place.offset.max(offset), place.end().min(end));
+        if start >= end {
+            break;
+        }
+        let (from, to) = ((start - offset) as usize, (end - offset) as usize);
+        buffer[filled..from].fill(0);
+        read(number, start - place.offset, &mut buffer[from..to])?;
+        filled = to;
+    }
+    buffer[filled..].fill(0);
+    Ok(())
 }
 
 /// The error for a file that did not hold still.

@@ -9,8 +9,9 @@ use gosync_core::listing::{Entry, EntryKind};
 use gosync_core::{Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
 use rayon::prelude::*;
 
-use super::Folder;
+use super::around::Around;
 use super::walk::{self, Found, Is, Walked};
+use super::{Folder, switch};
 use crate::report::{Meter, Observer};
 use crate::verbs::{Verification, share};
 
@@ -92,14 +93,20 @@ pub(crate) fn verify(
         !listed.contains(path) && (folder.is_empty() || listed.contains(folder))
     };
     differences.extend(found.iter().filter(|entry| is_extra(&entry.path)).map(|entry| extra(&entry.path)));
-    differences.extend(strange.iter().map(|path| extra(path)));
+    differences.extend(strange.iter().map(|strange| extra(&strange.shown)));
     Ok(Verification {
         length: right.into_inner(),
         expected_length: total,
         damaged: Vec::new(),
         differences,
-        unfinished: false,
+        unfinished: is_unfinished(path),
     })
+}
+
+/// Whether an update of the directory has begun to switch to its version and was not finished.
+fn is_unfinished(path: &Path) -> bool {
+    let around = std::fs::canonicalize(path).ok().and_then(|path| Around::of(&path).ok());
+    around.is_some_and(|around| switch::unfinished(&around).is_some())
 }
 
 /// In what an entry differs from what was found at its path.
@@ -119,7 +126,7 @@ fn compare(
         (EntryKind::Directory, Is::Directory) => Ok(None),
         (EntryKind::Symlink { target }, Is::Symlink { target: other }) if target == other => Ok(None),
         (EntryKind::Symlink { .. }, Is::Symlink { .. }) => differs(What::Changed, Vec::new()),
-        (EntryKind::File { size, root, is_executable }, Is::File { stamp, is_executable: other }) => {
+        (EntryKind::File { size, root, is_executable }, Is::File { stamp, is_executable: other, .. }) => {
             let file = match folder.file(&entry.path) {
                 Ok((file, _)) => file,
                 // It was there a moment ago.

@@ -8,6 +8,7 @@ use cap_std::fs::{Dir, Metadata};
 use gosync_core::listing::MAX_DEPTH;
 use gosync_core::{Error, ErrorKind, ReadAt, Result};
 
+use super::around::is_ours;
 use super::ignored::{self, Ignored};
 use super::{Folder, Stamp};
 use crate::cancel::Cancel;
@@ -17,19 +18,36 @@ const MAX_PATTERNS: u64 = 1 << 20;
 
 /// An entry that is there.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Names with `/` between.
-    pub(super) path: String,
-    pub(super) is: Is,
+    pub(crate) path: String,
+    pub(crate) is: Is,
+}
+
+impl Found {
+    /// Bytes of a regular file.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.stamp().map(|stamp| stamp.length)
+    }
+
+    /// By what a regular file is known.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        match self.is {
+            Is::File { stamp, .. } => Some(stamp),
+            _ => None,
+        }
+    }
 }
 
 /// What it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Is {
+pub(crate) enum Is {
     Directory,
     File {
         stamp: Stamp,
         is_executable: bool,
+        /// Whether it has other names, in the directory or elsewhere.
+        is_shared: bool,
     },
     Symlink {
         target: String,
@@ -39,16 +57,32 @@ pub(super) enum Is {
 }
 
 /// What a walk gives.
-#[derive(Default)]
-pub(super) struct Walked {
-    pub(super) found: Vec<Found>,
-    /// Entries whose names are not text, as they can be shown. They are in no listing.
-    pub(super) strange: Vec<String>,
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    pub(crate) found: Vec<Found>,
+    /// Entries whose names are not text. They are in no listing.
+    pub(crate) strange: Vec<Strange>,
 }
 
-/// Everything in `folder`, but for what is `ignored`.
-pub(super) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
-    let mut walk = Walk { folder, ignored, cancel, walked: Walked::default() };
+/// An entry whose name is not text.
+#[derive(Debug)]
+pub(crate) struct Strange {
+    /// The directory that it is in, as a path of an entry.
+    pub(crate) folder: String,
+    /// Its path as it can be shown.
+    pub(crate) shown: String,
+}
+
+/// Everything in `folder`, but for what is `ignored`, and what lies there because it is updated.
+pub(crate) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cancel) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored, cancel, unreadable: None, walked: Walked::default() };
+    walk.enter(&folder.dir, "", 0)?;
+    Ok(walk.walked)
+}
+
+/// Everything in `folder` that can be read. What cannot is told to `unreadable` and left out.
+pub(super) fn walk_readable(folder: &Folder<'_>, cancel: &Cancel, unreadable: &dyn Fn(Error)) -> Result<Walked> {
+    let mut walk = Walk { folder, ignored: None, cancel, unreadable: Some(unreadable), walked: Walked::default() };
     walk.enter(&folder.dir, "", 0)?;
     Ok(walk.walked)
 }
@@ -57,6 +91,8 @@ struct Walk<'a> {
     folder: &'a Folder<'a>,
     ignored: Option<Ignored>,
     cancel: &'a Cancel,
+    /// Who hears of what cannot be read. Without anybody, it ends the walk.
+    unreadable: Option<&'a dyn Fn(Error)>,
     walked: Walked,
 }
 
@@ -73,6 +109,7 @@ impl Walk<'_> {
         let mut entries: Vec<String> = Vec::with_capacity(names.len());
         for name in names {
             match name.into_string() {
+                Ok(name) if depth == 0 && is_ours(&name) => {}
                 Ok(name) => entries.push(name),
                 Err(name) => self.strange(path, name)?,
             }
@@ -85,7 +122,10 @@ impl Walk<'_> {
         for name in entries {
             self.cancel.check()?;
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.entry(dir, &name, path, depth)?;
+            match (self.entry(dir, &name, path, depth), self.unreadable) {
+                (Err(error), Some(tell)) if error.kind() != ErrorKind::Cancelled => tell(error),
+                (done, _) => done?,
+            }
         }
         if let Some(ignored) = &mut self.ignored {
             ignored.leave();
@@ -117,7 +157,7 @@ impl Walk<'_> {
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
             let stamp = Stamp { length: metadata.len(), modified };
-            return Ok(Is::File { stamp, is_executable: is_executable(metadata) });
+            return Ok(Is::File { stamp, is_executable: is_executable(metadata), is_shared: is_shared(metadata) });
         }
         if !metadata.is_symlink() {
             return Ok(Is::Other);
@@ -133,7 +173,8 @@ impl Walk<'_> {
             let text = "a name in the directory is not UTF-8, which the index of a directory cannot hold";
             return Err(Error::new(ErrorKind::Argument, text).with("path", shown.display()));
         }
-        self.walked.strange.push(shown.display().to_string());
+        let (folder, shown) = (folder.to_owned(), shown.display().to_string());
+        self.walked.strange.push(Strange { folder, shown });
         Ok(())
     }
 
@@ -164,13 +205,24 @@ impl Walk<'_> {
 }
 
 #[cfg(unix)]
-fn is_executable(metadata: &Metadata) -> bool {
+pub(super) fn is_executable(metadata: &Metadata) -> bool {
     const OWNER: u32 = 0o100;
     cap_std::fs::MetadataExt::mode(metadata) & OWNER != 0
 }
 
 /// Files have no such bit there.
 #[cfg(not(unix))]
-fn is_executable(_: &Metadata) -> bool {
+pub(super) fn is_executable(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn is_shared(metadata: &Metadata) -> bool {
+    cap_std::fs::MetadataExt::nlink(metadata) > 1
+}
+
+/// There it is not told of a file that is not open.
+#[cfg(not(unix))]
+fn is_shared(_: &Metadata) -> bool {
     false
 }

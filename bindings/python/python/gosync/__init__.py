@@ -20,6 +20,7 @@ from ._errors import (
 )
 from ._native import (
     Cancel,
+    Change,
     Difference,
     Event,
     Index,
@@ -44,6 +45,7 @@ __all__ = [
     "BlockingSource",
     "Cancel",
     "Cancelled",
+    "Change",
     "Difference",
     "Error",
     "Event",

@@ -235,7 +235,7 @@ class Plan:
         """Whether the target is the new version already."""
     @property
     def unfinished(self) -> bool:
-        """Whether an update in place was not finished: the target is neither old nor new."""
+        """Whether an update, in place or of a directory, was not finished: the target is neither old nor new."""
     @property
     def strategy(self) -> Literal["local", "ranges", "whole"]:
         """How the missing bytes would be fetched: not at all, the missing ranges, or everything from the first missing byte on."""
@@ -257,6 +257,28 @@ class Plan:
     @property
     def pieces(self) -> list[Piece]:
         """The pieces of the target, in its order. Made anew each time it is asked for."""
+    @property
+    def changes(self) -> list[Change]:
+        """What would become of the entries of a directory, in the order of their paths. Made anew each time it is asked for."""
+
+@final
+class Change:
+    """An entry of a directory that would change, or be kept although the index has it otherwise."""
+    @property
+    def path(self) -> str:
+        """Names from the directory to the entry, with `/` between; a directory ends with one too."""
+    @property
+    def what(self) -> Literal["added", "changed", "renamed", "removed", "kept", "mode", "link"]:
+        """What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes."""
+    @property
+    def from_(self) -> str | None:
+        """The path that a renamed file has now; None for all others."""
+    @property
+    def size(self) -> int:
+        """Bytes of the file: of the new one, or for `removed` and `kept` of the old one."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
 
 @final
 class Index:
@@ -411,7 +433,8 @@ def plan(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
-    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None,
+    quick: bool = False, delete: bool = False, max_index_size: int = 0,
     index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
@@ -428,14 +451,15 @@ def update(
     threads: int = 0, max_requests: int = 0, max_bytes_in_flight: int = 0, max_gap: int = 0,
     assume_rtt: float = 0, assume_rate: int = 0, ignore_target: bool = False, allow_any_source: bool = False,
     thorough: bool = False, replace_timeout: float = 0, move_aside: bool = False, keep: str | None = None,
-    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None, max_index_size: int = 0,
+    refuse_symlink: bool = False, in_place: bool = False, journal: _Path | None = None,
+    quick: bool = False, delete: bool = False, max_index_size: int = 0,
     index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
     retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
     first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
     headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
     rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Statistics:
-    """Brings the file at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
+    """Brings the file or directory at `target` up to date: takes from the seeds and from an existing target what is there, fetches the rest,
     verifies every block, and publishes the result by one rename. Until then, what was at `target` stays as it was.
 
     `source` may be left out where the index names one. Numbers that are 0 and `None` mean the default. Of the options,
@@ -444,7 +468,7 @@ def update(
 
     - `mirrors`: where the same content is too; each may be whatever `source` may be. They stand in for the source and for
       each other, and share the work where that is faster.
-    - `seeds`: local files that may help, also block devices and pipes.
+    - `seeds`: local files that may help, also block devices, pipes, and directories with all files in them.
     - `threads`: worker threads (all cores).
     - `max_requests`: requests that the source may have unanswered (8). `max_bytes_in_flight`: bytes asked for and not yet
       written (16 MiB).
@@ -464,6 +488,9 @@ def update(
       block devices. From the first change to the last it is neither the old version nor the new one; an update that ends
       early is finished by the next one. `journal`: where the file is by which it is finished, which a block device needs
       (beside the target).
+    - `quick`: of a directory, believe that a file is what an earlier update made of it if its size and its time are the
+      same; otherwise all of it is read.
+    - `delete`: make a directory exactly what the index says; otherwise what no update has put there stays.
     """
 
 def verify(

@@ -11,7 +11,7 @@ impl Site<'_> {
     /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
     /// So many bytes are `there` already.
     pub(in crate::job) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
-        self.there.store(there, Ordering::Relaxed);
+        self.is_there(there);
         self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
         self.transfer.begin_batches(cover, all);
     }

@@ -245,6 +245,11 @@ impl Site<'_> {
         Ok(if advice == Advice::Enough { Flow::Enough } else { Flow::On })
     }
 
+    /// So many bytes are at their place already.
+    pub(super) fn is_there(&self, bytes: u64) {
+        self.there.store(bytes, Ordering::Relaxed);
+    }
+
     /// A unit has been found and written.
     pub(super) fn found(&self, unit: u64) {
         self.transfer.unwant(unit);

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use super::log::{Change, Entry, Log};
 
 /// What a disk writes whole or not at all.
-const SECTOR: usize = 512;
+pub(in crate::tests) const SECTOR: usize = 512;
 
 /// Names and contents.
 pub(super) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// How a disk treats what was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Temper {
+pub(in crate::tests) enum Temper {
     /// Nothing of it is there.
     Loses,
     /// All of it is, but for what was under way.
@@ -28,22 +28,22 @@ pub(super) enum Temper {
 }
 
 impl Temper {
-    pub(super) const ALL: [Temper; 4] = [Temper::Loses, Temper::Keeps, Temper::Chooses, Temper::Tears];
+    pub(in crate::tests) const ALL: [Temper; 4] = [Temper::Loses, Temper::Keeps, Temper::Chooses, Temper::Tears];
 }
 
 /// Numbers that follow from a seed.
 #[derive(Debug)]
-pub(super) struct Chance(pub(super) u64);
+pub(in crate::tests) struct Chance(pub(in crate::tests) u64);
 
 impl Chance {
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(in crate::tests) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((mixed ^ (mixed >> 31)) % end.max(1) as u64) as usize
     }
 
-    fn decides(&mut self) -> bool {
+    pub(in crate::tests) fn decides(&mut self) -> bool {
         self.below(2) == 0
     }
 }

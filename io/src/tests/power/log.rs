@@ -11,7 +11,7 @@ use crate::disk::{Op, Watch};
 
 /// What a change is, kept.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(in crate::tests) enum Change {
     Create { file: u64, path: PathBuf },
     Open { file: u64, path: PathBuf },
     Write { file: u64, offset: u64, bytes: Vec<u8> },
@@ -22,31 +22,35 @@ pub(super) enum Change {
     Rename { from: PathBuf, to: PathBuf },
     Remove { path: PathBuf },
     SyncFolder { path: PathBuf },
+    CreateFolder { path: PathBuf },
+    RemoveFolder { path: PathBuf },
+    Link { path: PathBuf, target: String },
+    SyncAll,
 }
 
 /// One change, with the moments between which it was made. The last moments of a log are its length.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) change: Change,
-    pub(super) begun: usize,
+pub(in crate::tests) struct Entry {
+    pub(in crate::tests) change: Change,
+    pub(in crate::tests) begun: usize,
     /// `None`: it failed, or was under way when the log ended.
-    pub(super) made: Option<usize>,
+    pub(in crate::tests) made: Option<usize>,
 }
 
 /// What has happened so far.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(in crate::tests) struct Log {
     /// In the order in which they began.
-    pub(super) entries: Vec<Entry>,
+    pub(in crate::tests) entries: Vec<Entry>,
     /// The number of moments: each beginning is one, and each end.
-    pub(super) length: usize,
+    pub(in crate::tests) length: usize,
     /// What each thread is doing.
     open: BTreeMap<String, usize>,
 }
 
 /// Writes the log.
 #[derive(Debug, Default)]
-pub(super) struct Recorder(Mutex<Log>);
+pub(in crate::tests) struct Recorder(Mutex<Log>);
 
 impl Recorder {
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -54,7 +58,7 @@ impl Recorder {
     }
 
     /// What was written, which begins anew.
-    pub(super) fn take(&self) -> Log {
+    pub(in crate::tests) fn take(&self) -> Log {
         std::mem::take(&mut *self.lock())
     }
 }
@@ -102,6 +106,10 @@ fn kept(op: &Op<'_>) -> io::Result<Option<Change>> {
         Op::Rename { from, to } => Change::Rename { from: owned(from), to: owned(to) },
         Op::Remove { path } => Change::Remove { path: owned(path) },
         Op::SyncFolder { path } => Change::SyncFolder { path: owned(path) },
+        Op::CreateFolder { path } => Change::CreateFolder { path: owned(path) },
+        Op::RemoveFolder { path } => Change::RemoveFolder { path: owned(path) },
+        Op::Link { path, target } => Change::Link { path: owned(path), target: target.to_owned() },
+        Op::SyncAll => Change::SyncAll,
         Op::Allocate { .. } | Op::SetMetadata { .. } => return Ok(None),
     }))
 }

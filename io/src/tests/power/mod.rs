@@ -4,8 +4,9 @@
 //!
 //! `GOSYNC_POWER_COUNT` (400 cuts otherwise), `GOSYNC_POWER_SEED` and `GOSYNC_POWER_FIRST` choose others than usual.
 
-mod cut;
-mod log;
+pub(super) mod cut;
+pub(super) mod log;
+pub(super) mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ const TORN: u64 = 128 * KIB as u64;
 /// Cuts that one update suffers at the most.
 const CUTS: usize = 4;
 
-fn number(name: &str, otherwise: u64) -> u64 {
+pub(super) fn number(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|error| panic!("{name}: {error}")),
         Err(_) => otherwise,

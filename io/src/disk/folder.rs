@@ -1,0 +1,256 @@
+//! Changes below a directory that is held by a handle: one name at a time, never by a path, and no link is followed. So
+//! nothing outside is changed, whatever is in the directory and whoever swaps what meanwhile.
+//!
+//! A folder's path is for messages and for the log of a [`Watch`](super::Watch); nothing is opened by it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, OpenOptions};
+
+use super::{Disk, DiskFile, Op, next_number};
+
+/// A directory that is changed.
+#[derive(Debug)]
+pub(crate) struct DiskFolder {
+    disk: Disk,
+    dir: Dir,
+    path: PathBuf,
+}
+
+impl Disk {
+    /// Opens the directory at `path`, where links are followed: it is the caller's word.
+    pub(crate) fn folder(&self, path: &Path) -> io::Result<DiskFolder> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(DiskFolder { disk: self.clone(), dir, path: path.to_owned() })
+    }
+
+    /// Makes the directory at `path`, where nothing may be yet, for this user alone.
+    pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        self.change(Op::CreateFolder { path }, || builder.create(path))
+    }
+}
+
+impl DiskFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// To be looked at.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// What has a name in it; a link itself, not what it leads to.
+    pub(crate) fn look(&self, name: &str) -> io::Result<Option<Metadata>> {
+        match self.dir.symlink_metadata(one(name)?) {
+            Ok(about) => Ok(Some(about)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// Opens a directory in it. A link to one is none.
+    pub(crate) fn below(&self, name: &str) -> io::Result<DiskFolder> {
+        let dir = self.dir.open_dir_nofollow(one(name)?)?;
+        Ok(DiskFolder { disk: self.disk.clone(), dir, path: self.path.join(name) })
+    }
+
+    /// Makes a directory in it, where nothing may be yet.
+    pub(crate) fn make(&self, name: &str) -> io::Result<DiskFolder> {
+        let path = self.path.join(name);
+        self.disk.change(Op::CreateFolder { path: &path }, || self.dir.create_dir(one(name)?))?;
+        self.below(name)
+    }
+
+    /// Makes a file in it, where nothing may be yet. `mode` is what the system's mask is taken from; only Unix knows it.
+    pub(crate) fn create(&self, name: &str, mode: u32) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::mode(&mut options, mode);
+        #[cfg(not(unix))]
+        let _ = mode;
+        let (file, path) = (next_number(), self.path.join(name));
+        let op = Op::Create { file, path: &path };
+        let opened = self.disk.change(op, || self.dir.open_with(one(name)?, &options))?;
+        Ok(DiskFile { disk: self.disk.clone(), file: opened.into_std(), number: file })
+    }
+
+    /// Opens a regular file in it to change it.
+    pub(crate) fn open(&self, name: &str) -> io::Result<DiskFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).follow(FollowSymlinks::No).nonblock(true);
+        let (file, path) = (next_number(), self.path.join(name));
+        let op = Op::Open { file, path: &path };
+        let opened = self.disk.change(op, || self.dir.open_with(one(name)?, &options))?.into_std();
+        if !opened.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(DiskFile { disk: self.disk.clone(), file: opened, number: file })
+    }
+
+    /// Makes `bytes` the content of a file in it, in place of what has the name, durably. Only one may do that at a time.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let part = format!("{name}.gosync-part");
+        match self.remove(&part) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            _ => {}
+        }
+        let file = self.create(&part, 0o600)?;
+        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync());
+        // Windows renames only what nobody holds open.
+        drop(file);
+        let done = written.and_then(|()| self.rename(&part, self, name));
+        if done.is_err() {
+            let _ = self.remove(&part);
+        }
+        done.and_then(|()| self.sync())
+    }
+
+    /// Gives what has a name in it a name in another folder (or in this one), in place of the file or link that has that.
+    pub(crate) fn rename(&self, name: &str, to: &DiskFolder, to_name: &str) -> io::Result<()> {
+        let (from_path, to_path) = (self.path.join(name), to.path.join(to_name));
+        let op = Op::Rename { from: &from_path, to: &to_path };
+        self.disk.change(op, || self.dir.rename(one(name)?, &to.dir, one(to_name)?))
+    }
+
+    /// Removes a file or a link.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::Remove { path: &path }, || self.dir.remove_file_or_symlink(one(name)?))
+    }
+
+    /// Removes a directory, which is empty.
+    pub(crate) fn remove_folder(&self, name: &str) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::RemoveFolder { path: &path }, || self.dir.remove_dir(one(name)?))
+    }
+
+    /// Makes a symbolic link that says `target`, where nothing may be yet. Windows has two kinds of links.
+    pub(crate) fn link(&self, name: &str, target: &str, to_folder: bool) -> io::Result<()> {
+        let path = self.path.join(name);
+        self.disk.change(Op::Link { path: &path, target }, || link(&self.dir, one(name)?, target, to_folder))
+    }
+
+    /// Removes what has a name that is no text, with all that is in it.
+    pub(crate) fn remove_strange(&self, name: &OsStr) -> io::Result<()> {
+        let path = self.path.join(name);
+        let remove = || match self.dir.symlink_metadata(name)?.is_dir() {
+            true => self.dir.remove_dir_all(name),
+            false => self.dir.remove_file(name),
+        };
+        self.disk.change(Op::Remove { path: &path }, remove)
+    }
+
+    /// Lets a file be executed by whoever may read it, or by nobody. `false`: it is no file any more, or one that has other
+    /// names, by which it may be another's.
+    pub(crate) fn set_executable(&self, name: &str, is_executable: bool) -> io::Result<bool> {
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        let file = self.dir.open_with(one(name)?, &options)?.into_std();
+        let op = Op::SetMetadata { file: next_number(), what: "mode" };
+        self.disk.change(op, || set_executable(&file, is_executable))
+    }
+
+    /// Takes the read-only mark from a file.
+    pub(crate) fn make_writable(&self, name: &str) -> io::Result<()> {
+        let op = Op::SetMetadata { file: next_number(), what: "mode" };
+        self.disk.change(op, || {
+            let mut permissions = self.dir.symlink_metadata(one(name)?)?.permissions();
+            permissions.set_readonly(false);
+            self.dir.set_permissions(name, permissions)
+        })
+    }
+
+    /// The same folder once more.
+    pub(crate) fn same(&self) -> io::Result<DiskFolder> {
+        Ok(DiskFolder { disk: self.disk.clone(), dir: self.dir.try_clone()?, path: self.path.clone() })
+    }
+
+    /// Makes the names in it durable. Where the system cannot, they are as durable as the file system makes them.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.disk.change(Op::SyncFolder { path: &self.path }, || sync(&self.dir))
+    }
+
+    /// Makes everything durable that was done on the file system that it is on. `false`: this system cannot, and each
+    /// file and folder is to be synced by itself.
+    pub(crate) fn sync_all(&self) -> io::Result<bool> {
+        if !cfg!(target_os = "linux") {
+            return Ok(false);
+        }
+        match self.disk.change(Op::SyncAll, || sync_all(&self.dir)) {
+            Err(cause) if cause.kind() == io::ErrorKind::Unsupported => Ok(false),
+            synced => synced.map(|()| true),
+        }
+    }
+}
+
+/// A name, if it is one: nothing that leads anywhere else.
+fn one(name: &str) -> io::Result<&str> {
+    let is_one = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
+    // A stream, a drive, a path.
+    let is_one = is_one && !(cfg!(windows) && name.contains([':', '\\']));
+    if is_one { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "what must be a name is a path")) }
+}
+
+#[cfg(unix)]
+fn set_executable(file: &File, is_executable: bool) -> io::Result<bool> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let about = file.metadata()?;
+    if !about.is_file() || about.nlink() > 1 {
+        return Ok(false);
+    }
+    let mode = about.mode() & 0o777;
+    let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
+    file.set_permissions(PermissionsExt::from_mode(mode))?;
+    file.sync_all().map(|()| true)
+}
+
+/// Files have no such bit there.
+#[cfg(not(unix))]
+fn set_executable(_: &File, _: bool) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(windows))]
+fn link(dir: &Dir, name: &str, target: &str, _: bool) -> io::Result<()> {
+    dir.symlink_contents(target, name)
+}
+
+#[cfg(windows)]
+fn link(dir: &Dir, name: &str, target: &str, to_folder: bool) -> io::Result<()> {
+    let target = target.replace('/', "\\");
+    if to_folder { dir.symlink_dir(target, name) } else { dir.symlink_file(target, name) }
+}
+
+#[cfg(unix)]
+fn sync(dir: &Dir) -> io::Result<()> {
+    // The handle may be one that names are looked up by and nothing else.
+    let folder = dir.open_with(".", OpenOptions::new().read(true));
+    super::unless_unable(folder.and_then(|folder| folder.sync_all()))
+}
+
+/// Windows has no such call.
+#[cfg(not(unix))]
+fn sync(_: &Dir) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn sync_all(dir: &Dir) -> io::Result<()> {
+    let folder = dir.open_with(".", OpenOptions::new().read(true))?;
+    Ok(rustix::fs::syncfs(folder)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_all(_: &Dir) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

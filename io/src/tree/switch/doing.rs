@@ -1,0 +1,279 @@
+//! The steps of a switch, one after another. Each can be done again: what is in the stage no more has come to its place,
+//! and what is not what it was when it was decided what becomes of it, is kept.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use cap_std::fs::Metadata;
+use gosync_core::listing::{Entry, EntryKind};
+use gosync_core::{ChangeKind, Result};
+
+use super::descent::{Descent, name_of, parent_of};
+use super::wire::Steps;
+use super::{NEW, Switch};
+use crate::disk::DiskFolder;
+use crate::output::{folder_of, is_held, while_held};
+use crate::report::Level;
+use crate::tree::Stamp;
+use crate::tree::aside::Aside;
+use crate::tree::changes::{Placing, Removal, Was};
+use crate::tree::record::defect;
+
+/// The folder of a stage in which is what a program still runs from.
+const OLD: &str = "old";
+/// So many folders are synced one by one; more, with all that is on their file system.
+const FEW: usize = 16;
+
+/// A switch under way.
+pub(super) struct Doing<'a> {
+    switch: &'a Switch<'a>,
+    steps: &'a Steps,
+    stage: &'a DiskFolder,
+    new: Option<DiskFolder>,
+    tree: Descent,
+    aside: Aside<'a>,
+    /// The folders in which a name has changed.
+    touched: BTreeSet<String>,
+}
+
+impl<'a> Doing<'a> {
+    pub(super) fn new(switch: &'a Switch<'a>, stage: &'a DiskFolder, steps: &'a Steps) -> Result<Doing<'a>> {
+        let failed = |cause| switch.failed(cause, "open the target", "");
+        let root = match switch.disk.folder(switch.target) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                switch.disk.create_folder(switch.target).map_err(failed)?;
+                switch.disk.sync_folder(folder_of(switch.target)).map_err(failed)?;
+                switch.disk.folder(switch.target)
+            }
+            root => root,
+        };
+        let new = match stage.below(NEW) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            new => Some(new.map_err(|cause| switch.failed(cause, "open the stage of the target", ""))?),
+        };
+        let tree = Descent::new(root.map_err(failed)?);
+        let aside = Aside::new(switch.disk, switch.around, switch.target, switch.observer);
+        Ok(Doing { switch, steps, stage, new, tree, aside, touched: BTreeSet::new() })
+    }
+
+    /// Does everything, durably.
+    pub(super) fn all(mut self) -> Result<()> {
+        for (number, removal) in self.steps.removals.iter().enumerate() {
+            self.remove(number, removal)?;
+        }
+        // What is moved into a folder would be lost with it.
+        self.place(|kind| kind == EntryKind::Directory)?;
+        self.sync()?;
+        self.place(|kind| kind != EntryKind::Directory)?;
+        self.sync()
+    }
+
+    /// Brings to their places those entries that are such.
+    fn place(&mut self, is_such: fn(EntryKind<'_>) -> bool) -> Result<()> {
+        let steps = self.steps;
+        let mut entries = (0..).zip(steps.record.listing().entries());
+        for placing in &steps.placings {
+            let entry = entries.find(|(number, _)| *number == placing.entry);
+            let (_, entry) = entry.ok_or_else(|| defect("what is placed is not in the tree"))?;
+            if is_such(entry.kind) {
+                self.place_entry(placing, &entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, number: usize, removal: &Removal) -> Result<()> {
+        let Doing { switch, stage, tree, aside, touched, .. } = self;
+        let (path, name) = (removal.path(), name_of(removal.path()));
+        let failed = |cause| switch.failed(cause, "remove what the new version does not have", path);
+        let parent = if matches!(removal, Removal::Strange { .. }) { path } else { parent_of(path) };
+        let Some(folder) = tree.folder(parent).map_err(failed)? else { return Ok(()) };
+        if let Removal::Strange { .. } = removal {
+            touched.insert(parent.to_owned());
+            return remove_strange(folder).map_err(failed);
+        }
+        let Some(there) = folder.look(name).map_err(failed)? else { return Ok(()) };
+        match removal {
+            Removal::Keep { .. } => aside.keep(folder, path)?,
+            Removal::Folder { .. } if !there.is_dir() => return Ok(()),
+            Removal::Folder { .. } => match folder.remove_folder(name) {
+                // Something was put there meanwhile.
+                Err(cause) if cause.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
+                removed => removed.map_err(failed)?,
+            },
+            Removal::Remove { was, .. } if there.is_dir() || !was.is(&there) => {
+                let text = "what is there is not what it was any more, and stays";
+                switch.observer.event(Level::Warning, "kept", text, &[("path", &path)]);
+                return Ok(());
+            }
+            _ => {
+                lift(folder, name, &there);
+                let old = format!("removed-{number}");
+                insist(switch, stage, (folder, path, "remove"), &old, &|| folder.remove(name), true)?;
+            }
+        }
+        touched.insert(parent.to_owned());
+        if !matches!(removal, Removal::Keep { .. }) {
+            tell(switch, path, ChangeKind::Removed);
+        }
+        Ok(())
+    }
+
+    fn place_entry(&mut self, placing: &Placing, entry: &Entry<'_>) -> Result<()> {
+        let is_done = match entry.kind {
+            EntryKind::Directory => self.make_folder(placing, &entry.path)?,
+            EntryKind::File { is_executable, .. } if placing.only_mode => self.set_mode(&entry.path, is_executable)?,
+            EntryKind::File { .. } => self.put(placing, &entry.path, Metadata::is_file)?,
+            EntryKind::Symlink { .. } => self.put(placing, &entry.path, Metadata::is_symlink)?,
+        };
+        if is_done {
+            self.touched.insert(parent_of(&entry.path).to_owned());
+            tell(self.switch, &entry.path, placing.what);
+        }
+        Ok(())
+    }
+
+    /// Makes a directory, unless it is there. Whether anything was to be done.
+    fn make_folder(&mut self, placing: &Placing, path: &str) -> Result<bool> {
+        let Doing { switch, tree, aside, .. } = self;
+        let failed = |cause| switch.failed(cause, "make a folder of the target", path);
+        let folder = tree.make(parent_of(path), |folder, path| aside.keep(folder, path), failed)?;
+        let name = name_of(path);
+        match folder.look(name).map_err(failed)? {
+            Some(there) if there.is_dir() => return Ok(false),
+            Some(there) if !placing.keep && placing.was.is(&there) => {
+                lift(folder, name, &there);
+                folder.remove(name).map_err(failed)?;
+            }
+            Some(_) => aside.keep(folder, path)?,
+            None => {}
+        }
+        folder.make(name).map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Gives what is in the stage its name in the tree, unless it has it already. Whether anything was to be done.
+    fn put(&mut self, placing: &Placing, path: &str, is_right: fn(&Metadata) -> bool) -> Result<bool> {
+        let Doing { switch, stage, new, tree, aside, .. } = self;
+        let failed = |cause| switch.failed(cause, "replace what the new version has otherwise", path);
+        let number = placing.entry.to_string();
+        let Some(new) = new else { return Ok(false) };
+        if !new.look(&number).map_err(failed)?.as_ref().is_some_and(is_right) {
+            return Ok(false);
+        }
+        let folder = tree.make(parent_of(path), |folder, path| aside.keep(folder, path), failed)?;
+        let name = name_of(path);
+        match folder.look(name).map_err(failed)? {
+            None => {}
+            Some(there) if !placing.keep && there.is_dir() => match folder.remove_folder(name) {
+                Err(cause) if cause.kind() == io::ErrorKind::DirectoryNotEmpty => aside.keep(folder, path)?,
+                removed => removed.map_err(failed)?,
+            },
+            Some(there) if placing.keep || !placing.was.is(&there) => aside.keep(folder, path)?,
+            Some(there) => lift(folder, name, &there),
+        }
+        insist(switch, stage, (folder, path, "replace"), &number, &|| new.rename(&number, folder, name), false)?;
+        Ok(true)
+    }
+
+    /// Sets whether a file may be executed. What cannot be done is told, and no reason to stop.
+    fn set_mode(&mut self, path: &str, is_executable: bool) -> Result<bool> {
+        let Doing { switch, tree, .. } = self;
+        let failed = |cause| switch.failed(cause, "open a folder of the target", path);
+        let Some(folder) = tree.folder(parent_of(path)).map_err(failed)? else { return Ok(false) };
+        match folder.set_executable(name_of(path), is_executable) {
+            Ok(is_done) => Ok(is_done),
+            Err(cause) => {
+                let text = format!("cannot set whether a file may be executed: {cause}");
+                switch.observer.event(Level::Warning, "mode_not_set", text, &[("path", &path)]);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Makes all names durable that were changed.
+    fn sync(&mut self) -> Result<()> {
+        let Doing { switch, tree, touched, .. } = self;
+        let failed = |cause| switch.failed(cause, "sync a folder of the target", "");
+        let touched = std::mem::take(touched);
+        if touched.len() > FEW && tree.root().sync_all().map_err(failed)? {
+            return Ok(());
+        }
+        for path in &touched {
+            if let Some(folder) = tree.folder(path).map_err(failed)? {
+                folder.sync().map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Was {
+    /// Whether it is still what it was.
+    fn is(self, there: &Metadata) -> bool {
+        match self {
+            Was::Any => true,
+            Was::Nothing => false,
+            Was::Folder => there.is_dir(),
+            Was::Link => there.is_symlink(),
+            Was::Other => !there.is_dir() && !there.is_symlink() && !there.is_file(),
+            Was::File(stamp) => {
+                let modified = there.modified().ok().map(cap_std::time::SystemTime::into_std);
+                there.is_file() && stamp == Stamp { length: there.len(), modified }
+            }
+        }
+    }
+}
+
+/// Does a step with what is at a path in a folder, in which another program may be in the way for a while (on Windows). What
+/// is held still can be moved into the stage, as `old`; a step that only takes it away is done by that.
+fn insist(
+    switch: &Switch<'_>,
+    stage: &DiskFolder,
+    (folder, path, what): (&DiskFolder, &str, &str),
+    old: &str,
+    step: &dyn Fn() -> io::Result<()>,
+    takes_away: bool,
+) -> Result<()> {
+    let Err(cause) = while_held(step, switch.how)? else { return Ok(()) };
+    if !is_held(&cause) {
+        return Err(switch.failed(cause, &format!("{what} a file of the target"), path));
+    }
+    if !switch.how.move_aside {
+        let what = format!("{what} a file of the target, which another program seems to use");
+        return Err(switch.failed(cause, &what, path));
+    }
+    let failed = |cause| switch.failed(cause, "move a file of the target aside", path);
+    let aside = match stage.below(OLD) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => stage.make(OLD),
+        aside => aside,
+    };
+    folder.rename(name_of(path), &aside.map_err(failed)?, old).map_err(failed)?;
+    if takes_away { Ok(()) } else { step().map_err(failed) }
+}
+
+/// Takes the mark away that on Windows keeps a file's name from being given to another.
+fn lift(folder: &DiskFolder, name: &str, there: &Metadata) {
+    if cfg!(windows) && there.is_file() && there.permissions().readonly() {
+        let _ = folder.make_writable(name);
+    }
+}
+
+fn remove_strange(folder: &DiskFolder) -> io::Result<()> {
+    for entry in folder.dir().entries()? {
+        let name = entry?.file_name();
+        if name.to_str().is_none() {
+            folder.remove_strange(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says that an entry is what it is to be.
+fn tell(switch: &Switch<'_>, path: &str, what: ChangeKind) {
+    // Many, and mostly nobody listens.
+    if switch.observer.events.is_some() {
+        let text = format!("{}: {path}", what.name());
+        switch.observer.event(Level::Info, "entry", text, &[("path", &path), ("what", &what.name())]);
+    }
+}

@@ -1,0 +1,269 @@
+//! Whether the names of a tree can be written where the target is: what this system, or the file system there, takes for
+//! something else, or for the same. Asked before anything is written but what is tried here, in the stage.
+
+use std::collections::HashSet;
+use std::io;
+
+use cap_std::fs::Dir;
+use gosync_core::listing::{Folded, portable_fault};
+use gosync_core::{Error, ErrorKind, Listing, Result};
+use unicode_normalization::UnicodeNormalization;
+
+use super::Folder;
+use super::around::is_ours;
+use super::walk::is_executable;
+use crate::disk::DiskFolder;
+
+/// Where names are tried.
+const PROBE: &str = "probe";
+/// Names of up to so many bytes fit everywhere.
+const SHORT: usize = 100;
+/// A name, and others that some file systems take for the same.
+const TWINS: (&str, [&str; 3]) = ("Gosync-\u{c4}", ["gosync-\u{c4}", "Gosync-\u{e4}", "Gosync-A\u{308}"]);
+
+/// Letters of one form, whatever their case, as file systems fold them.
+pub(super) fn folded(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    name.nfd().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// What a file system is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Here {
+    /// Names that differ by case or form of letters are the same.
+    pub(crate) folds: bool,
+    /// Of a file it is known whether it may be executed.
+    pub(crate) has_modes: bool,
+}
+
+impl Here {
+    /// What it is most likely like, where nothing can be tried.
+    pub(crate) const LIKELY: Here = Here { folds: cfg!(windows), has_modes: cfg!(unix) };
+}
+
+/// Refuses a tree whose names cannot all be written (`FORMAT`), and says what the file system is like. It is tried in
+/// `stage`; the target is looked at, if it is there.
+pub(crate) fn check(listing: &Listing, stage: &DiskFolder, target: Option<&Folder<'_>>) -> Result<Here> {
+    for entry in listing.entries() {
+        let name = name_of(&entry.path);
+        if name.len() == entry.path.len() && is_ours(name) {
+            return Err(refused("is one that gosync gives to what it keeps itself", &entry.path));
+        }
+        if let Some(fault) = portable_fault(name).filter(|_| cfg!(windows)) {
+            return Err(refused(&format!("{fault}, which this system does not take"), &entry.path));
+        }
+    }
+    let failed = |cause| Error::from_io(cause, "cannot try names", stage.path().display());
+    let probe = Probe::make(stage).map_err(failed)?;
+    let folds = probe.folds().map_err(failed)? || target.is_some_and(|target| looks_folding(&target.dir));
+    let has_modes = probe.has_modes().map_err(failed)?;
+    probe.try_names(listing)?;
+    drop(probe);
+    if folds {
+        check_clashes(listing)?;
+    }
+    Ok(Here { folds, has_modes })
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn refused(fault: &str, path: &str) -> Error {
+    let text = format!("a name in the tree cannot be written here: it {fault}");
+    Error::new(ErrorKind::Format, text).with("path", path.escape_debug())
+}
+
+fn check_clashes(listing: &Listing) -> Result<()> {
+    let mut known = Folded::default();
+    for entry in listing.entries() {
+        let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+        if let Some(other) = known.add(folder, folded(name), name) {
+            let fault = format!("differs from `{}` by case or form of letters alone", other.escape_debug());
+            return Err(refused(&fault, &entry.path));
+        }
+    }
+    Ok(())
+}
+
+/// Whether something in a directory can be had by a name of another case, which is not that of something else.
+fn looks_folding(dir: &Dir) -> bool {
+    let Ok(entries) = dir.entries() else { return false };
+    let names: HashSet<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).take(1000).collect();
+    let other_case = |name: &str| -> String {
+        name.chars()
+            .map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .collect()
+    };
+    let mut others = names.iter().map(|name| other_case(name)).filter(|other| !names.contains(other));
+    others.next().is_some_and(|other| dir.symlink_metadata(other).is_ok())
+}
+
+/// A folder in which names are tried. It is removed in the end.
+struct Probe<'a> {
+    stage: &'a DiskFolder,
+    folder: DiskFolder,
+}
+
+impl Probe<'_> {
+    fn make(stage: &DiskFolder) -> io::Result<Probe<'_>> {
+        let folder = match stage.make(PROBE) {
+            // A kill has left it.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => stage.below(PROBE)?,
+            made => made?,
+        };
+        let probe = Probe { stage, folder };
+        probe.clear()?;
+        Ok(probe)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = self.folder.dir().entries()?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        self.names()?.iter().try_for_each(|name| self.folder.remove(name))
+    }
+
+    fn folds(&self) -> io::Result<bool> {
+        let (name, twins) = TWINS;
+        match self.folder.create(name, 0o600) {
+            Ok(_) => {}
+            // A file system without such letters.
+            Err(cause) if is_about_name(&cause) => return self.folds_ascii(),
+            Err(cause) => return Err(cause),
+        }
+        for twin in twins {
+            if self.folder.look(twin)?.is_some() {
+                return self.clear().map(|()| true);
+            }
+        }
+        self.clear().map(|()| false)
+    }
+
+    /// Some file systems let everything be executed.
+    fn has_modes(&self) -> io::Result<bool> {
+        self.folder.create("mode", 0o600)?;
+        let has_modes = self.folder.set_executable("mode", true).is_ok_and(|is_set| is_set)
+            && self.folder.look("mode")?.is_some_and(|about| is_executable(&about))
+            && self.folder.set_executable("mode", false).is_ok()
+            && self.folder.look("mode")?.is_some_and(|about| !is_executable(&about));
+        self.clear().map(|()| has_modes)
+    }
+
+    fn folds_ascii(&self) -> io::Result<bool> {
+        self.folder.create("Gosync", 0o600)?;
+        let folds = self.folder.look("gosync")?.is_some();
+        self.clear().map(|()| folds)
+    }
+
+    /// Makes a file for each name that some file systems do not take, and looks whether it is there.
+    fn try_names(&self, listing: &Listing) -> Result<()> {
+        let mut tried = HashSet::new();
+        for entry in listing.entries() {
+            let name = name_of(&entry.path);
+            let is_plain = name.len() <= SHORT && name.is_ascii() && portable_fault(name).is_none();
+            if is_plain || !tried.insert(folded(name)) {
+                continue;
+            }
+            let made = self.folder.create(name, 0o600).map(drop).and_then(|()| self.names());
+            let is_there = match made {
+                Ok(names) => names.iter().any(|there| folded(there) == folded(name)),
+                Err(cause) if is_about_name(&cause) => false,
+                Err(cause) => return Err(Error::from_io(cause, "cannot try a name", entry.path.escape_debug())),
+            };
+            if !is_there {
+                return Err(refused("is none to this file system", &entry.path));
+            }
+            let failed = |cause| Error::from_io(cause, "cannot remove what was tried", entry.path.escape_debug());
+            self.clear().map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        let _ = self.clear();
+        let _ = self.stage.remove_folder(PROBE);
+    }
+}
+
+/// Whether an error says that a file system does not take a name.
+fn is_about_name(cause: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    // EILSEQ has no kind of its own.
+    let is_sequence = cfg!(unix) && matches!(cause.raw_os_error(), Some(84 | 92));
+    is_sequence || matches!(cause.kind(), K::InvalidInput | K::InvalidFilename | K::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use gosync_core::{Digest, EntryKind};
+
+    use super::*;
+    use crate::disk::Disk;
+
+    fn listing(paths: &[&str]) -> Listing {
+        let empty = EntryKind::File { size: 0, root: Digest::of(&[]), is_executable: false };
+        let kind = |path: &str| {
+            let is_folder =
+                paths.iter().any(|other| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
+            if is_folder { EntryKind::Directory } else { empty }
+        };
+        let entries = paths.iter().map(|path| (*path, kind(path)));
+        Listing::new(1024, 0, Digest::of(&[]), entries).expect("a listing")
+    }
+
+    fn check_here(paths: &[&str]) -> Result<Here> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stage = Disk::system().folder(folder.path()).expect("a stage");
+        let checked = check(&listing(paths), &stage, None);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("the stage").count(), 0);
+        checked
+    }
+
+    #[test]
+    fn usual_names_are_taken_and_our_own_are_not() {
+        check_here(&["Program Files", "a", "a/.gosync-stage", "ä", "日本語"]).expect("they can be written");
+        for name in [".a.0123456789abcdef.gosync-stage", ".a.gosync-installed", "a.gosync-kept", ".gosync-lock"] {
+            let error = check_here(&[name]).expect_err("it is ours");
+            assert_eq!(error.kind(), ErrorKind::Format, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_clash_are_refused() {
+        for pair in
+            [["A", "a"], ["Stra\u{df}e\u{c4}", "Stra\u{df}eA\u{308}"], ["\u{c4}", "\u{e4}"], ["\u{c4}", "a\u{308}"]]
+        {
+            let mut pair = pair;
+            pair.sort_unstable();
+            let error = check_clashes(&listing(&pair)).expect_err("they clash");
+            assert_eq!(error.kind(), ErrorKind::Format);
+        }
+        check_clashes(&listing(&["A", "A/a", "b", "b/A", "b/b"])).expect("they do not");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn what_windows_takes_for_something_else_is_refused() {
+        for name in
+            ["C:", "C:a", "a:stream", "a\\b", "..\\a", "con", "NUL.txt", "com1", "LPT9.x", "a.", "a ", "a?", "a\u{1}"]
+        {
+            let error = check_here(&[name]).expect_err("it is refused");
+            assert_eq!(error.kind(), ErrorKind::Format, "{name:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn here_such_names_are_names() {
+        let here = check_here(&["A", "C:", "a", "a.", "con"]).expect("they can be written");
+        assert_eq!(here, Here { folds: false, has_modes: true });
+    }
+}

@@ -1,0 +1,6 @@
+//! Updates of directories.
+
+mod going_on;
+mod model;
+mod property;
+mod simple;
