@@ -8,6 +8,18 @@ export declare class CancelHandle {
   trigger(): void
 }
 
+/** An entry of a directory that would change. */
+export interface ChangeInfo {
+  /** Names from the directory to the entry. */
+  path: string
+  /** What becomes of it. */
+  what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link'
+  /** The path that a renamed file has now. */
+  from?: string
+  /** Bytes of the file. */
+  size: number
+}
+
 /** What to index: one member is there. */
 export interface ContentInput {
   /** A file or directory. */
@@ -109,6 +121,10 @@ export interface IndexInput {
   signPassword?: string
   /** Patterns of what of a directory is left out. */
   exclude?: Array<string>
+  /** The folder that its contents are put into, in packs. */
+  content?: string
+  /** The index of the version before, whose packs are there. */
+  previous?: string
 }
 
 /** How to plan and run an update. */
@@ -147,6 +163,10 @@ export interface JobInput {
   refuseSymlink: boolean
   /** Change the target itself instead of replacing it. */
   inPlace: boolean
+  /** Believe that a file of a directory is what an earlier update made of it by its size and time. */
+  quick: boolean
+  /** Make a directory exactly what the index says. */
+  delete: boolean
   /** Where the journal of an update in place is. */
   journal?: string
 }
@@ -231,6 +251,8 @@ export interface Outcome {
   statistics?: StatisticsInfo
   /** What a verification found. */
   verification?: VerificationInfo
+  /** Which packs were removed. */
+  pruned?: PrunedInfo
 }
 
 /** A run of the target that comes from one place. */
@@ -263,7 +285,7 @@ export interface PlanInfo {
   indexSize: number
   /** The target is the new version already. */
   upToDate: boolean
-  /** Whether an update of the target in place was not finished. */
+  /** Whether an update of the target, in place or of a directory, was not finished. */
   unfinished: boolean
   /** How the missing bytes would be fetched. */
   strategy: 'local' | 'ranges' | 'whole'
@@ -279,6 +301,8 @@ export interface PlanInfo {
   reason: string
   /** An exact cover of the target. */
   pieces: Array<PieceInfo>
+  /** What would become of the entries of a directory. */
+  changes: Array<ChangeInfo>
 }
 
 /** A moment of the work. */
@@ -303,6 +327,14 @@ export interface ProgressInfo {
   requests: number
   /** Requests that were repeated. */
   retries: number
+}
+
+/** What was removed of packs. */
+export interface PrunedInfo {
+  /** How many. */
+  packs: number
+  /** Bytes that they had. */
+  bytes: number
 }
 
 /** A run of bytes. */
@@ -416,6 +448,9 @@ export declare function openIndex(from: SourceInput, options: OpenInput, cancel:
 
 /** Says what an update would do. */
 export declare function planUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
+
+/** Removes packs that no index names. */
+export declare function pruneContent(content: string, indexes: Array<string>, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Brings the target up to date. */
 export declare function runUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
