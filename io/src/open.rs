@@ -12,7 +12,7 @@ use crate::location::{Location, resolve};
 use crate::options::{HttpOptions, OpenOptions};
 use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
-use crate::source::{FileSource, FolderSource, HttpSource, MirrorSource};
+use crate::source::{FileSource, FolderSource, HttpSource, MirrorSource, of_tree};
 use crate::trust;
 
 /// The largest index that is read, unless the caller says otherwise.
@@ -28,7 +28,10 @@ pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Sour
 pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
     let mut index = match Location::parse(location)? {
         Location::Http(url) => open_index_url(&url, options)?,
-        path => open_index_source(&open_location(path, options)?, options)?,
+        Location::Path(path) => {
+            let file: Arc<dyn Source> = Arc::new(FileSource::open(&path)?);
+            open_index_source(&file, options)?
+        }
     };
     index.set_origin(Some(location.to_owned()));
     trust::accept(index, options)
@@ -136,6 +139,17 @@ pub(crate) fn named_source(
         options.http = HttpOptions { user: None, bearer: None, headers: Vec::new(), ..options.http };
     }
     open_location(location, &options).map(Some)
+}
+
+/// As [`named_source`], for an update of the directory `target` from the index of a tree.
+pub(crate) fn tree_source(
+    index: &Index,
+    target: &Path,
+    allow_any: bool,
+    options: &OpenOptions,
+) -> Result<Option<Arc<dyn Source>>> {
+    let place = named_source(index, target, allow_any, options)?;
+    place.map(|place| of_tree(index, place)).transpose()
 }
 
 /// Reads an index again from where it came from, if that is known, and not from the cache. What was demanded of it is

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gosync_core::listing::EntryKind;
 use gosync_io::{
-    Cancel, Digest, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, Observer, OpenOptions, Range,
+    Cancel, Digest, ErrorKind, Format, Index, IndexOptions, Observer, OpenOptions, Range,
     VerifyOptions, What, index_file, index_from_bytes, open_index, save_index, verify_file,
 };
 use serde_json::{Value, json};
@@ -115,12 +115,8 @@ fn an_index_of_a_directory_is_saved_and_demanded_by_its_root() {
 }
 
 #[test]
-fn updates_of_directories_are_refused_for_now() {
+fn a_directory_has_no_index_in_the_legacy_format_nor_with_blocks_of_any_size() {
     let folder = sample();
-    let index = Arc::new(describe(folder.path()));
-    let error = Job::new(index, None, folder.path().join("target"), JobOptions::default()).err().expect("an error");
-    assert_eq!(error.kind(), ErrorKind::Version);
-    assert!(error.to_string().contains("does not update yet"), "{error}");
     let legacy = IndexOptions { format: Format::Legacy, ..IndexOptions::default() };
     assert_eq!(index_file(folder.path(), &legacy).expect_err("no room").kind(), ErrorKind::Argument);
     for block_size in [1000, 512, 65_536] {

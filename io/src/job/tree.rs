@@ -24,7 +24,7 @@ use crate::report::{Level, Phase};
 use crate::tree::stage::{Draft, Folders, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
-use crate::tree::view::{Contents, Old, View};
+use crate::tree::view::{Slots, Old, View};
 use crate::tree::walk::{self, Walked};
 use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Switch, switch, system_names};
 use crate::verbs;
@@ -276,7 +276,7 @@ impl Before {
 struct Looked {
     listing: Listing,
     root: Digest,
-    contents: Arc<Contents>,
+    contents: Arc<Slots>,
     view: Arc<View>,
     seeds: Seeds,
     /// What an earlier update of this version left.
@@ -301,7 +301,7 @@ impl Looked {
         let root = index.root().ok_or_else(|| Error::new(ErrorKind::Internal, "the index has no root"))?;
         let nothing = Walked::default();
         let walked = if shared.options.ignore_target { &nothing } else { &before.walked };
-        let contents = Arc::new(Contents::of(listing));
+        let contents = Arc::new(Slots::of(listing));
         let view = Arc::new(View::new(before.old.clone(), walked, listing, Arc::clone(&contents))?);
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
@@ -462,7 +462,7 @@ fn take_known(
     index: &Index,
     listing: &Listing,
     walked: &Walked,
-    contents: &Contents,
+    contents: &Slots,
     view: &View,
     is_known: &dyn Fn(u32) -> bool,
     doubted: &BTreeSet<usize>,

@@ -21,7 +21,6 @@ use crate::output::{self, Identity, Lock, Output, Replacing, names};
 use crate::parts::Reading;
 use crate::report::{Level, Phase};
 use crate::seed::FileReader;
-use crate::source::of_tree;
 use crate::{trust, verbs};
 
 /// What an update would do. If parts of the index are needed and these are of another version now, the index is read
@@ -293,23 +292,30 @@ pub(super) fn limits(shared: &Shared, index: &Index) -> Limits {
     }
 }
 
-/// Where missing bytes come from.
+/// Where missing bytes come from: content, or of a directory the payload.
 pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
+    let of = |source: Arc<dyn Source>| match index.listing() {
+        Some(_) => crate::source::of_tree(index, source),
+        None => Ok(source),
+    };
     let source = match &shared.source {
-        Some(source) => Arc::clone(source),
+        Some(source) => of(Arc::clone(source))?,
         None => named_source(shared, index)?,
     };
     let mirrors = shared.state().mirrors.clone();
-    let as_needed = |source| if index.listing().is_some() { of_tree(index, source) } else { Ok(source) };
-    let mirrors = mirrors.into_iter().map(as_needed).collect::<Result<_>>()?;
-    open::with_mirrors(as_needed(source)?, mirrors, index.unit_size(), &shared.observer)
+    let mirrors = mirrors.into_iter().map(of).collect::<Result<_>>()?;
+    open::with_mirrors(source, mirrors, index.unit_size(), &shared.observer)
 }
 
 fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
     let options = &shared.options;
     let mut open_options = options.open.clone();
     open_options.observer = shared.observer.clone();
-    open::named_source(index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
+    let named = match index.listing() {
+        Some(_) => open::tree_source,
+        None => open::named_source,
+    };
+    named(index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
         Error::new(ErrorKind::Argument, "bytes are missing, no source was given, and the index names none")
     })
 }

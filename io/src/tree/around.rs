@@ -29,7 +29,6 @@ pub(crate) struct Around {
     folder: PathBuf,
     /// What their names begin with.
     beginning: String,
-    is_inside: bool,
 }
 
 impl Around {
@@ -40,17 +39,12 @@ impl Around {
         let is_inside = target.is_dir() && !is_same_device(beside, target).map_err(failed)?;
         let folder = if is_inside { target } else { beside }.to_owned();
         let beginning = names::beginning(target)?.to_string_lossy().into_owned();
-        Ok(Around { folder, beginning, is_inside })
+        Ok(Around { folder, beginning })
     }
 
     /// The folder in which they are.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Whether that is the target itself.
-    pub(crate) fn is_inside(&self) -> bool {
-        self.is_inside
     }
 
     /// The stage of the tree that has this root.

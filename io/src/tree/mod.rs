@@ -44,6 +44,7 @@ pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
+#[cfg(test)]
 pub(crate) use self::walk::Walked;
 
 /// What shows that a file is still the one that was seen.

@@ -16,7 +16,7 @@ use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, ReadAt, Result}
 
 use super::payload::fill;
 use super::switch::NEW;
-use super::view::{Contents, View};
+use super::view::{Slots, View};
 use super::{Around, Files, Folder};
 use crate::disk::{Disk, DiskFile, DiskFolder};
 use crate::output::{check_room, is_ours};
@@ -31,7 +31,7 @@ const FEW: usize = 32;
 pub(crate) struct Left {
     files: Files,
     view: Arc<View>,
-    contents: Arc<Contents>,
+    contents: Arc<Slots>,
     /// For each content that has one, the entry whose new file is there, and its number among `files`.
     of: HashMap<usize, (u32, usize)>,
     /// All that is there.
@@ -43,7 +43,7 @@ impl Left {
     pub(crate) fn at(
         path: &Path,
         view: &Arc<View>,
-        contents: &Arc<Contents>,
+        contents: &Arc<Slots>,
         block_size: u32,
         observer: &Observer,
     ) -> Option<Left> {
@@ -139,7 +139,7 @@ pub(crate) enum Right {
 /// What is to be in the stage.
 pub(crate) struct Draft<'a> {
     pub(crate) index: &'a Index,
-    pub(crate) contents: Arc<Contents>,
+    pub(crate) contents: Arc<Slots>,
     pub(crate) view: Arc<View>,
     /// For each unit.
     pub(crate) right: &'a [Right],
@@ -191,7 +191,7 @@ impl Folders {
 /// A new version in the making.
 pub(crate) struct Stage<'a> {
     folders: &'a Folders,
-    contents: Arc<Contents>,
+    contents: Arc<Slots>,
     view: Arc<View>,
     kept: Vec<bool>,
     /// Ascending by entry.
@@ -390,7 +390,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn wanted_of(contents: &Contents, wanted: &[Wanted], content: usize) -> impl Iterator<Item = usize> {
+fn wanted_of(contents: &Slots, wanted: &[Wanted], content: usize) -> impl Iterator<Item = usize> {
     let position = |entry: u32| wanted.binary_search_by_key(&entry, |wanted| wanted.entry).ok();
     contents.entries(content).filter_map(position)
 }

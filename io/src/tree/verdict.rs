@@ -9,21 +9,21 @@ use gosync_core::{Digest, Listing, Origin, Piece, Range, Result};
 use rayon::prelude::*;
 
 use super::Folder;
-use super::view::{Contents, View};
+use super::view::{Slots, View};
 use super::walk::{Is, Walked};
 use crate::cancel::Cancel;
 
 /// What is known.
 pub(crate) struct Question<'a> {
     pub(crate) listing: &'a Listing,
-    pub(crate) contents: &'a Contents,
+    pub(crate) contents: &'a Slots,
     pub(crate) view: &'a View,
     /// What there is, and where; no folder if there is nothing.
     pub(crate) old: &'a Walked,
     pub(crate) folder: Option<&'a Folder<'static>>,
     /// Whether the file of this entry is believed to be there, without a look at it.
     pub(crate) is_known: &'a (dyn Fn(u32) -> bool + Sync),
-    /// Contents whose files are to be read whole before they count.
+    /// Slots whose files are to be read whole before they count.
     pub(crate) doubted: &'a BTreeSet<usize>,
     /// Whether this origin of a part of a content, at an offset, is the file that is shown at the content's place.
     pub(crate) is_own: &'a (dyn Fn(usize, Origin, u64) -> bool + Sync),

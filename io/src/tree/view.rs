@@ -14,16 +14,16 @@ use super::walk::Walked;
 use super::{Files, Folder};
 use crate::report::Observer;
 
-/// The contents of a listing, those of empty files excepted.
-pub(crate) struct Contents {
+/// Where the contents of a payload are, and which entries of the listing have them.
+pub(crate) struct Slots {
     /// Where they are in the payload, ascending.
     places: Vec<Range>,
     /// The files that have them, as numbers of content and entry, ascending.
     files: Vec<(u32, u32)>,
 }
 
-impl Contents {
-    pub(crate) fn of(listing: &Listing) -> Contents {
+impl Slots {
+    pub(crate) fn of(listing: &Listing) -> Slots {
         let files = (0u32..).zip(listing.entries()).filter(|(_, entry)| entry.place.length > 0);
         let mut files: Vec<(Range, u32)> = files.map(|(number, entry)| (entry.place, number)).collect();
         files.sort_unstable();
@@ -35,7 +35,7 @@ impl Contents {
             (content as u32, entry)
         };
         let files = files.into_iter().map(number).collect();
-        Contents { places, files }
+        Slots { places, files }
     }
 
     pub(crate) fn places(&self) -> &[Range] {
@@ -97,7 +97,7 @@ const NONE: u32 = u32::MAX;
 
 pub(crate) struct View {
     old: Option<Arc<Old>>,
-    contents: Arc<Contents>,
+    contents: Arc<Slots>,
     /// For each content the old file that is shown there, by its number among all that was found.
     shown: Vec<AtomicU32>,
     /// Bytes of the payload, up to a whole block.
@@ -112,7 +112,7 @@ impl View {
         old: Option<Arc<Old>>,
         walked: &Walked,
         listing: &Listing,
-        contents: Arc<Contents>,
+        contents: Arc<Slots>,
     ) -> Result<View> {
         let shown = assign(walked, listing, &contents);
         let mut is_whole = vec![false; walked.found.len()];
@@ -197,7 +197,7 @@ fn length_of(old: &Walked, number: u32) -> Option<u64> {
 
 /// For each content the old file that is most likely the same: the one at the same path; for what has none, one of the
 /// same size that is not at a path of the new version, one of the same name first.
-fn assign(old: &Walked, listing: &Listing, contents: &Contents) -> Vec<u32> {
+fn assign(old: &Walked, listing: &Listing, contents: &Slots) -> Vec<u32> {
     let files = || (0u32..).zip(&old.found).filter(|(_, entry)| entry.length().is_some_and(|length| length > 0));
     let mut by_path: HashMap<&str, u32> = files().map(|(number, entry)| (&*entry.path, number)).collect();
     let mut shown = vec![NONE; contents.places().len()];

@@ -1,11 +1,12 @@
 //! Updates by real processes that are killed at any point, over HTTP from a server that counts: how a target is found after
 //! a kill, that the next run ends in the new version, and that no byte is fetched twice but what was in flight.
 //!
-//! `shapes` are the versions, `victim` is the process, `round` is one target's way to the new version. All that is chosen follows from one seed; when a kill comes is up
-//! to the machine, too.
+//! `shapes` are the versions, `victim` is the process, `round` is one target's way to the new version; `trees` is the same for
+//! directories. All that is chosen follows from one seed; when a kill comes is up to the machine, too.
 
 mod round;
 mod shapes;
+mod trees;
 mod victim;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::conformance::random::Numbers;
 use crate::server::{Options, Server};
 use round::Round;
 use shapes::shapes;
+pub use trees::run_trees;
 
 /// How many rounds go on at the same time: they mostly wait for the server.
 const AT_ONCE: usize = 4;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::tree::{Folder, system_names};
-use crate::{Digest, EntryKind, ErrorKind, Listing};
+use crate::{Digest, EntryKind, ErrorKind};
 
 /// Something outside, and how it was.
 struct Outside {

@@ -65,12 +65,6 @@ impl Descent {
         Ok(self.last())
     }
 
-    /// Closes what is open at a path and below it, because it goes.
-    pub(super) fn close(&mut self, path: &str) {
-        let depth = parent_of(path).split('/').filter(|name| !name.is_empty()).count();
-        self.open.truncate(depth);
-    }
-
     fn last(&self) -> &DiskFolder {
         self.open.last().map_or(&self.root, |(_, folder)| folder)
     }

@@ -92,7 +92,9 @@ impl Switch<'_> {
             new => new.map_err(failed)?,
         };
         self.check_stage(&new, listing, changes)?;
-        new.sync().and_then(|()| stage.sync()).map_err(failed)?;
+        // The stage itself, too: what is to be done must be found again.
+        let around = self.disk.sync_folder(self.around.folder());
+        around.and_then(|()| new.sync()).and_then(|()| stage.sync()).map_err(failed)?;
         for path in &changes.left {
             let text = "what is there is not what was installed, and stays";
             self.observer.event(Level::Warning, "kept", text, &[("path", path)]);
