@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use gosync_core::listing::EntryKind;
 use gosync_io::{
-    Cancel, Digest, ErrorKind, Format, Index, IndexOptions, Observer, OpenOptions, Range,
-    VerifyOptions, What, index_file, index_from_bytes, open_index, save_index, verify_file,
+    Cancel, Digest, ErrorKind, Format, Index, IndexOptions, Observer, OpenOptions, Range, VerifyOptions, What,
+    index_file, index_from_bytes, open_index, save_index, verify_file,
 };
 use serde_json::{Value, json};
 

@@ -108,12 +108,7 @@ pub(crate) struct View {
 
 impl View {
     /// What a directory, in which is what was `walked`, has of `listing`.
-    pub(crate) fn new(
-        old: Option<Arc<Old>>,
-        walked: &Walked,
-        listing: &Listing,
-        contents: Arc<Slots>,
-    ) -> Result<View> {
+    pub(crate) fn new(old: Option<Arc<Old>>, walked: &Walked, listing: &Listing, contents: Arc<Slots>) -> Result<View> {
         let shown = assign(walked, listing, &contents);
         let mut is_whole = vec![false; walked.found.len()];
         for (place, number) in contents.places().iter().zip(&shown) {
