@@ -324,9 +324,19 @@ impl Looked {
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
+        let known = if shared.options.quick { before.known(listing) } else { Vec::new() };
+        if doubted.is_empty() && is_all(listing, &known) {
+            // Nothing is looked through, and of the index nothing more is needed.
+            let seeds = Seeds::alone(Arc::clone(&view) as Arc<dyn ReadAt>);
+            work::begin(shared, index, 0);
+            let target = Range::new(0, index.length());
+            let cover = vec![Piece { target, origin: Origin::Seed { seed: 0, offset: 0 } }];
+            let verdict = Verdict::unchanged(listing, &contents);
+            let (right, listing) = (vec![Right::Old; index.unit_count() as usize], listing.clone());
+            return Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict });
+        }
         let seeds = seeds(shared, index, &view, other.as_deref(), left.clone())?;
         work::begin(shared, index, seeds.bytes());
-        let known = if shared.options.quick { before.known(listing) } else { Vec::new() };
         let is_known = |entry: u32| known.get(entry as usize) == Some(&true);
         let mut begun = Found::new(index);
         let mut right = vec![Right::No; index.unit_count() as usize];
@@ -445,6 +455,12 @@ impl Looked {
         }
         times
     }
+}
+
+/// Whether all files of `listing` are known.
+fn is_all(listing: &Listing, known: &[bool]) -> bool {
+    let is_file = |entry: &gosync_core::listing::Entry<'_>| matches!(entry.kind, EntryKind::File { .. });
+    !known.is_empty() && listing.entries().zip(known).all(|(entry, known)| *known || !is_file(&entry))
 }
 
 /// The seeds: the directory itself, those that were added, the newest stage of another version, and last what an earlier
