@@ -53,7 +53,7 @@
 #define GOSYNC_OPEN_OPTIONS_INIT \
     { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0, NULL, NULL }
-#define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL }
+#define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_SOURCE_OPS_INIT { sizeof(gosync_source_ops), NULL, NULL, NULL, NULL, NULL }
 #define GOSYNC_READ_OPS_INIT { sizeof(gosync_read_ops), NULL, NULL, 0, 0, NULL }
@@ -130,6 +130,13 @@
 // twice, and for block devices. From the first change to the last it is neither the old version nor the new one.
 #define GOSYNC_JOB_IN_PLACE 32
 
+// Flag of gosync_job_options: of a directory, believe that a file is what an earlier update made of it if its size and its
+// time are the same. Otherwise all of it is read.
+#define GOSYNC_JOB_QUICK 64
+
+// Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
+#define GOSYNC_JOB_DELETE 128
+
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
 
@@ -187,7 +194,7 @@ typedef struct {
     uint64_t fetched;
     // Bytes that arrived from the source and were not needed.
     uint64_t wasted;
-    // Verified bytes written.
+    // Verified bytes that were written; what was at its place already is not among them.
     uint64_t written;
     // Round trips to the source, as the source counts them.
     uint64_t requests;
@@ -272,6 +279,12 @@ typedef struct {
     const char *const *exclude;
     // Number of patterns.
     size_t exclude_count;
+    // Of a directory: a folder, by its path, that its contents are put into, in compressed packs, which the index names
+    // then. It is made if it is not there. NULL: they are had from the files themselves. Since 0.1.
+    const char *content;
+    // The path of the index of the version before, whose packs are in that folder: what they have is not written again.
+    // NULL: there is none.
+    const char *previous;
 } gosync_index_options;
 
 // How to open an index or a source. Start from GOSYNC_OPEN_OPTIONS_INIT; zero means the default in each member.
@@ -337,6 +350,8 @@ typedef struct {
     uint32_t reserved;
     // Who watches, and may cancel. NULL: nobody.
     const gosync_observer *observer;
+    // A path, where the journal is if an update of the file in place was not finished. NULL: beside it, by its name.
+    const char *journal;
 } gosync_verify_options;
 
 // The functions of a source that answers by completion. Start from GOSYNC_SOURCE_OPS_INIT.
@@ -401,7 +416,7 @@ typedef struct {
     // How long a request may stay without any new byte before it is asked for again, in milliseconds. 0 means 60000.
     uint32_t timeout_ms;
     // Any of GOSYNC_JOB_IGNORE_TARGET, GOSYNC_JOB_ALLOW_ANY_SOURCE, GOSYNC_JOB_THOROUGH, GOSYNC_JOB_MOVE_ASIDE,
-    // GOSYNC_JOB_REFUSE_SYMLINK and GOSYNC_JOB_IN_PLACE, or 0.
+    // GOSYNC_JOB_REFUSE_SYMLINK, GOSYNC_JOB_IN_PLACE, GOSYNC_JOB_QUICK and GOSYNC_JOB_DELETE, or 0.
     uint32_t flags;
     // On Windows: how long a target that another program holds is waited for before it counts as not to be replaced, in
     // milliseconds. 0 means 30000.
@@ -439,7 +454,7 @@ typedef struct {
     uint64_t fetched;
     // Bytes that arrived from the source and were not needed.
     uint64_t wasted;
-    // Verified bytes written.
+    // Verified bytes that were written; what was at its place already is not among them.
     uint64_t written;
     // Round trips to the source, as the source counts them.
     uint64_t requests;
@@ -682,7 +697,7 @@ gosync_status gosync_index_encode(const gosync_index *index,
                                   size_t *written,
                                   gosync_error **error);
 
-// What the index describes: "file", or "tree" for a directory, which gosync_index_verify compares and jobs do not update yet.
+// What the index describes: "file", or "tree" for a directory.
 // NULL for NULL. Borrowed until the index is freed. Thread-safe. Since 0.1.
 const char *gosync_index_kind(const gosync_index *index);
 
@@ -754,6 +769,18 @@ gosync_status gosync_index_verify(const gosync_index *index,
                                   const gosync_verify_options *options,
                                   gosync_verification **out,
                                   gosync_error **error);
+
+// Removes from the folder `content` each pack that none of the `count` indexes at the paths `indexes` names. How many, and how
+// many bytes they had, to `*packs` and `*bytes`, unless these are NULL. If an index cannot be read, nothing is removed.
+//
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO, GOSYNC_E_FORMAT, GOSYNC_E_VERSION.
+// Thread-safe. Since 0.1.
+gosync_status gosync_content_prune(const char *content,
+                                   const char *const *indexes,
+                                   size_t count,
+                                   uint64_t *packs,
+                                   uint64_t *bytes,
+                                   gosync_error **error);
 
 // Frees an index. Jobs that were made with it go on. NULL is fine. Since 0.1.
 void gosync_index_free(gosync_index *index);

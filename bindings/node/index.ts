@@ -86,7 +86,7 @@ export class Index {
   }
 
   /** Compares a file or directory with this index. */
-  async verify(path: Path, options?: Watch & { threads?: number | undefined }): Promise<Verification> {
+  async verify(path: Path, options?: Watch & Pick<VerifyOptions, 'threads' | 'journal'>): Promise<Verification> {
     return verify({ ...input.options(options, 'options'), target: path, index: this });
   }
 
@@ -143,7 +143,10 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
   const given = input.options(options, 'options');
   const watch = input.watch(given);
   const target = input.path(given.target, 'target');
-  const how = input.defined({ threads: input.count32(given.threads, 'threads') });
+  const how = input.defined({
+    threads: input.count32(given.threads, 'threads'),
+    journal: input.maybe(given.journal, 'journal', input.path),
+  });
   const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
   const outcome = await call(watch, [], (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
   return there(outcome.verification);

@@ -121,6 +121,10 @@ export interface IndexInput {
   signPassword?: string
   /** Patterns of what of a directory is left out. */
   exclude?: Array<string>
+  /** The folder that its contents are put into, in packs. */
+  content?: string
+  /** The index of the version before, whose packs are there. */
+  previous?: string
 }
 
 /** How to plan and run an update. */
@@ -159,6 +163,10 @@ export interface JobInput {
   refuseSymlink: boolean
   /** Change the target itself instead of replacing it. */
   inPlace: boolean
+  /** Believe that a file of a directory is what an earlier update made of it by its size and time. */
+  quick: boolean
+  /** Make a directory exactly what the index says. */
+  delete: boolean
   /** Where the journal of an update in place is. */
   journal?: string
 }
@@ -243,6 +251,8 @@ export interface Outcome {
   statistics?: StatisticsInfo
   /** What a verification found. */
   verification?: VerificationInfo
+  /** Which packs were removed. */
+  pruned?: PrunedInfo
 }
 
 /** A run of the target that comes from one place. */
@@ -311,12 +321,20 @@ export interface ProgressInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
   /** Requests that were repeated. */
   retries: number
+}
+
+/** What was removed of packs. */
+export interface PrunedInfo {
+  /** How many. */
+  packs: number
+  /** Bytes that they had. */
+  bytes: number
 }
 
 /** A run of bytes. */
@@ -367,7 +385,7 @@ export interface StatisticsInfo {
   fetched: number
   /** Bytes that arrived and were not needed. */
   wasted: number
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   written: number
   /** Round trips. */
   requests: number
@@ -403,6 +421,8 @@ export interface VerificationInfo {
 export interface VerifyInput {
   /** Worker threads. */
   threads?: number
+  /** Where the journal of an update in place is. */
+  journal?: string
 }
 
 /** Which messages the caller listens to. */
@@ -430,6 +450,9 @@ export declare function openIndex(from: SourceInput, options: OpenInput, cancel:
 
 /** Says what an update would do. */
 export declare function planUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>
+
+/** Removes packs that no index names. */
+export declare function pruneContent(content: string, indexes: Array<string>, tell: (arg: Message) => void): Promise<Outcome>
 
 /** Brings the target up to date. */
 export declare function runUpdate(index: IndexHandle, source: SourceInput, mirrors: Array<SourceInput>, options: JobInput, cancel: CancelHandle, wants: Wants, tell: (arg: Message) => void): Promise<Outcome>

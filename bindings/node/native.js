@@ -26,6 +26,7 @@ module.exports.encodeIndex = native.encodeIndex;
 module.exports.errorKinds = native.errorKinds;
 module.exports.openIndex = native.openIndex;
 module.exports.planUpdate = native.planUpdate;
+module.exports.pruneContent = native.pruneContent;
 module.exports.runUpdate = native.runUpdate;
 module.exports.saveIndex = native.saveIndex;
 module.exports.verifyFile = native.verifyFile;

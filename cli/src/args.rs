@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Show what an index says
     Info(InfoArgs),
+    /// Tell a publisher how well FILE, or a directory, will update, and why
+    Lint(LintArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -220,6 +222,10 @@ pub(crate) struct VerifyArgs {
     /// If TARGET differs, fetch what is damaged, and only that: an update with TARGET as the only seed [default: only say so]
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Where the file is by which an update of TARGET in place is finished, if one ended early
+    /// [default: .NAME.gosync-journal, beside TARGET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     /// Where to fetch it from: a path or URL [default: where the index says, beside the index or below]
     #[arg(long, value_name = "PATH|URL", requires = "repair")]
     pub(crate) source: Option<OsString>,
@@ -237,6 +243,22 @@ pub(crate) struct InfoArgs {
     pub(crate) index: OsString,
     #[command(flatten)]
     pub(crate) open: OpenArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LintArgs {
+    /// The file or directory to be published. A tar or zip is looked into
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// An older version of it, a file or a directory: measure what FILE shares with that [default: measure nothing]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) old: Option<PathBuf>,
+    /// Bytes of a block, as of its index [default: 0, by file size]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::small_size, default_value = "0", hide_default_value = true)]
+    pub(crate) block_size: u32,
+    /// What of a directory is left out, as of its index; may be given several times [default: nothing]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
 }
 
 impl Args {
@@ -262,6 +284,7 @@ impl Verb {
             Verb::Update(_) => "update",
             Verb::Verify(_) => "verify",
             Verb::Info(_) => "info",
+            Verb::Lint(_) => "lint",
         }
     }
 }
@@ -287,8 +310,8 @@ impl Common {
     }
 
     /// The options of `verify`.
-    pub(crate) fn verify_options(&self, observer: &Observer) -> VerifyOptions {
-        VerifyOptions { threads: self.threads, observer: observer.clone() }
+    pub(crate) fn verify_options(&self, args: &VerifyArgs, observer: &Observer) -> VerifyOptions {
+        VerifyOptions { threads: self.threads, journal: args.journal.clone(), observer: observer.clone() }
     }
 
     /// The options of `verify --repair`.
@@ -300,6 +323,7 @@ impl Common {
             allow_any_source: args.allow_any_source,
             // What is damaged is to be found to the last block.
             thorough: true,
+            journal: args.journal.clone(),
             open,
             observer: observer.clone(),
             ..JobOptions::default()

@@ -8,6 +8,7 @@ mod exit;
 mod fetching;
 mod interrupt;
 mod json;
+mod lint;
 mod log;
 mod outcome;
 mod output;

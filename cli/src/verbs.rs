@@ -1,4 +1,4 @@
-//! The five verbs: from arguments to the library and from its answer to rows and fields.
+//! The verbs: from arguments to the library and from its answer to rows and fields.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::args::{Args, Common, IndexArgs, InfoArgs, UpdateArgs, Verb, VerifyArgs};
 use crate::outcome::Outcome;
 use crate::ui::Ui;
-use crate::{exit, json, text};
+use crate::{exit, json, lint, text};
 
 /// Does what `args` say.
 pub(crate) fn run(args: &Args, ui: &Arc<Ui>, cancel: &Cancel) -> Result<Outcome> {
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args, ui: &Arc<Ui>, cancel: &Cancel) -> Result<Outcome>
         Verb::Update(args) => update(common, args, &observer),
         Verb::Verify(args) => verify(common, args, &observer),
         Verb::Info(args) => info(args, &observer),
+        Verb::Lint(args) => lint::lint(common, args, &observer),
     }
 }
 
@@ -239,7 +240,7 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
     let open = args.open.options(observer)?;
     let index = Arc::new(open_index(&args.index, &open)?);
-    let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(observer))?;
+    let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(args, observer))?;
     let target = args.target.to_string_lossy();
     let outcome = Outcome::new("verify")
         .field("target", target.clone())

@@ -52,11 +52,19 @@ struct Open {
     ranges: usize,
     /// Whether it asks for everything from somewhere on: what comes is taken from what is to be done.
     whole: bool,
+    /// With `whole`: what came to be wanted after it was asked, and so may have been passed already.
+    late: RangeSet,
     /// Whether anything arrived since the clock was last looked at.
     touched: bool,
     /// Whether anything arrived at all. Until then it may be waiting behind others in the source.
     begun: bool,
     since: Duration,
+}
+
+impl Open {
+    fn new(lacking: RangeSet, ranges: usize, whole: bool, since: Duration) -> Self {
+        Open { lacking, ranges, whole, late: RangeSet::new(), touched: false, begun: false, since }
+    }
 }
 
 /// What a finished request means for the whole.
@@ -125,6 +133,7 @@ impl Schedule {
     /// Adds a range that is to be fetched.
     pub fn want(&mut self, range: Range) {
         self.todo.insert(range);
+        self.open.values_mut().filter(|open| open.whole).for_each(|open| open.late.insert(range));
     }
 
     /// What need not be fetched any more, unless it was asked for already. How many bytes.
@@ -193,7 +202,7 @@ impl Schedule {
         let most = self.most_ranges()?;
         let (ranges, lacking) = self.cut(room.min(share), most)?;
         let count = ranges.len();
-        self.open.insert(id, Open { lacking, ranges: count, whole: false, touched: false, begun: false, since: now });
+        self.open.insert(id, Open::new(lacking, count, false, now));
         Some(ranges)
     }
 
@@ -241,7 +250,7 @@ impl Schedule {
             return Some(None);
         }
         let lacking = RangeSet::new();
-        self.open.insert(id, Open { lacking, ranges: 1, whole: true, touched: false, begun: false, since: now });
+        self.open.insert(id, Open::new(lacking, 1, true, now));
         let end = self.todo.end();
         let length = if end < self.end { end - first.offset } else { Range::TO_END };
         Some(Some(vec![Range::new(first.offset, length)]))
@@ -306,7 +315,12 @@ impl Schedule {
     /// Request `id` is over. `random` is from 0 to 1 and spreads the pauses of many clients.
     pub fn finished(&mut self, id: u64, result: Result<()>, now: Duration, random: f64) -> Outcome {
         let Some(open) = self.open.remove(&id) else { return Outcome::Unknown };
-        let missing = if open.whole { &self.todo } else { &open.lacking };
+        let mut rest = RangeSet::new();
+        if open.whole {
+            rest = self.todo.clone();
+            open.late.iter().for_each(|range| drop(rest.remove(range)));
+        }
+        let missing = if open.whole { &rest } else { &open.lacking };
         let Some(first) = missing.first() else {
             // All of it is here; how the source came to its end does not matter any more.
             return Outcome::Done;

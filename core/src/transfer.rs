@@ -63,6 +63,8 @@ struct Inner {
     finished: Vec<(u64, Result<()>)>,
     /// For a target that is written in batches.
     batches: Option<Batches>,
+    /// Fetched bytes that were taken, and that their taker keeps in memory.
+    kept: u64,
     /// Requests that were told to wait.
     waiting: Vec<u64>,
     /// Requests that were given up in the step that failed, so that nobody was told to cancel them.
@@ -114,6 +116,12 @@ impl Inner {
         self.unsettled.saturating_add(parked)
     }
 
+    /// Fetched bytes that are in memory.
+    fn held(&self) -> u64 {
+        let complete = self.unsettled.saturating_add(self.parked()).saturating_add(self.kept);
+        complete.saturating_add(self.assembler.held())
+    }
+
     /// A unit is complete.
     fn complete(&mut self, unit: ReadyUnit) {
         match &mut self.batches {
@@ -143,6 +151,7 @@ impl Transfer {
                 unsettled: 0,
                 unsettled_units: 0,
                 batches: None,
+                kept: 0,
                 finished: Vec::new(),
                 waiting: Vec::new(),
                 given_up: Vec::new(),
@@ -262,6 +271,13 @@ impl Transfer {
         self.lock().batches.as_mut().map(|batches| std::mem::take(&mut batches.late)).unwrap_or_default()
     }
 
+    /// So many of the fetched bytes that were taken and settled are kept in memory by who took them, from now on: they count
+    /// as in flight, until this is called again.
+    pub fn keep(&self, bytes: u64) {
+        self.lock().kept = bytes;
+        (self.notify)();
+    }
+
     /// Whether all that is wanted has arrived.
     pub fn is_idle(&self) -> bool {
         self.lock().schedule.is_idle()
@@ -290,7 +306,7 @@ impl Transfer {
         if inner.closed {
             return None;
         }
-        let held = inner.unsettled.saturating_add(inner.parked()).saturating_add(inner.assembler.held());
+        let held = inner.held();
         let drains = inner.unsettled_units > 0 || inner.waits_for_batch();
         let ranges = inner.schedule.next(id, held, drains, now)?;
         Some(Request::new(id, ranges, Arc::clone(self) as Arc<dyn Sink>))
@@ -388,7 +404,7 @@ impl Transfer {
     /// Requests open and bytes asked for or held right now: what the bounds bound.
     pub fn in_flight(&self) -> (usize, u64) {
         let inner = self.lock();
-        (inner.schedule.open_count(), inner.schedule.asked() + inner.unsettled + inner.assembler.held())
+        (inner.schedule.open_count(), inner.schedule.asked() + inner.held())
     }
 }
 
@@ -419,7 +435,7 @@ impl Sink for Transfer {
             // What was asked for has its room reserved. Of the rest, only units that wait for the disk hold an
             // answer back: they always drain, so that nothing can wait for ever.
             let in_the_way = inner.in_the_way();
-            let full = in_the_way > 0 && in_the_way.saturating_add(length) > inner.max_bytes;
+            let full = in_the_way > 0 && in_the_way.saturating_add(inner.kept).saturating_add(length) > inner.max_bytes;
             if full && inner.schedule.is_unasked(range) {
                 if !inner.waiting.contains(&id) {
                     inner.waiting.push(id);

@@ -70,7 +70,7 @@ pub struct gosync_progress {
     pub fetched: u64,
     /// Bytes that arrived from the source and were not needed.
     pub wasted: u64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     pub written: u64,
     /// Round trips to the source, as the source counts them.
     pub requests: u64,
@@ -113,7 +113,7 @@ pub struct gosync_statistics {
     pub fetched: u64,
     /// Bytes that arrived from the source and were not needed.
     pub wasted: u64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     pub written: u64,
     /// Round trips to the source, as the source counts them.
     pub requests: u64,

@@ -195,6 +195,8 @@ pub struct gosync_verify_options {
     pub reserved: u32,
     /// Who watches, and may cancel. NULL: nobody.
     pub observer: *const gosync_observer,
+    /// A path, where the journal is if an update of the file in place was not finished. NULL: beside it, by its name.
+    pub journal: *const c_char,
 }
 
 sized!(gosync_index_options, gosync_open_options, gosync_job_options, gosync_verify_options);
@@ -346,6 +348,7 @@ pub(crate) unsafe fn verify_options(pointer: *const gosync_verify_options) -> Re
         if options.reserved != 0 {
             return Err(argument("options.reserved", "is not 0"));
         }
-        Ok(VerifyOptions { threads: options.threads as usize, observer })
+        let journal = optional_path(options.journal, "options.journal")?;
+        Ok(VerifyOptions { threads: options.threads as usize, journal, observer })
     }
 }

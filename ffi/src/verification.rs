@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
-use gosync_io::Verification;
+use gosync_io::{Difference, Range, Result, Verification};
 
 use crate::error::gosync_error;
 use crate::guard::{argument, c_string, call, free, get, object, place};
@@ -21,6 +21,40 @@ impl gosync_verification {
         let texts = texts.map(|difference| (c_string(&difference.path), c_string(difference.what.name()))).collect();
         gosync_verification { found, texts }
     }
+}
+
+/// What `of` says of difference `i`, with its path and kind; `otherwise` for NULL, and if there is no such difference.
+///
+/// # Safety
+/// NULL or live, as the header asks.
+unsafe fn of_difference<T: Copy>(
+    verification: *const gosync_verification,
+    i: usize,
+    otherwise: T,
+    of: fn(&Difference, &(CString, CString)) -> T,
+) -> T {
+    // SAFETY: as the caller says.
+    unsafe {
+        get(verification, otherwise, |verification| {
+            let difference = verification.found.differences.get(i).zip(verification.texts.get(i));
+            difference.map_or(otherwise, |(difference, texts)| of(difference, texts))
+        })
+    }
+}
+
+/// Writes a range, which is the one that the argument `name` stands for.
+///
+/// # Safety
+/// NULL, or valid for writing.
+unsafe fn write_range(range: Option<&Range>, name: &'static str, offset: *mut u64, length: *mut u64) -> Result<()> {
+    let range = range.ok_or_else(|| argument(name, "is not below the number of ranges"))?;
+    // SAFETY: as the caller says.
+    unsafe {
+        let (offset, length) = (place(offset, "offset")?, place(length, "length")?);
+        offset.write(range.offset);
+        length.write(range.length);
+    }
+    Ok(())
 }
 
 /// Whether the file is exactly what the index says; of a directory, whether everything in the index is. What there is besides
@@ -67,11 +101,7 @@ pub unsafe extern "C" fn gosync_verification_damaged_range(
     unsafe {
         call(error, || {
             let damaged = &object(verification, "verification")?.found.damaged;
-            let range = damaged.get(i).ok_or_else(|| argument("i", "is not below the number of ranges"))?;
-            let (offset, length) = (place(offset, "offset")?, place(length, "length")?);
-            offset.write(range.offset);
-            length.write(range.length);
-            Ok(())
+            write_range(damaged.get(i), "i", offset, length)
         })
     }
 }
@@ -91,9 +121,8 @@ pub unsafe extern "C" fn gosync_verification_difference_path(
     verification: *const gosync_verification,
     i: usize,
 ) -> *const c_char {
-    let null = std::ptr::null();
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, null, |verification| verification.texts.get(i).map_or(null, |(path, _)| path.as_ptr())) }
+    unsafe { of_difference(verification, i, std::ptr::null(), |_, (path, _)| path.as_ptr()) }
 }
 
 /// In what entry `i` differs: "missing", "changed", "type" (a directory instead of a file, for instance), "mode" (the
@@ -104,9 +133,8 @@ pub unsafe extern "C" fn gosync_verification_difference_what(
     verification: *const gosync_verification,
     i: usize,
 ) -> *const c_char {
-    let null = std::ptr::null();
     // SAFETY: NULL or live, as the header asks.
-    unsafe { get(verification, null, |verification| verification.texts.get(i).map_or(null, |(_, what)| what.as_ptr())) }
+    unsafe { of_difference(verification, i, std::ptr::null(), |_, (_, what)| what.as_ptr()) }
 }
 
 /// Number of ranges that the file of difference `i` does not have right. 0 for NULL, and if there is no such difference.
@@ -117,11 +145,7 @@ pub unsafe extern "C" fn gosync_verification_difference_damaged_count(
     i: usize,
 ) -> usize {
     // SAFETY: NULL or live, as the header asks.
-    unsafe {
-        get(verification, 0, |verification| {
-            verification.found.differences.get(i).map_or(0, |difference| difference.damaged.len())
-        })
-    }
+    unsafe { of_difference(verification, i, 0, |difference, _| difference.damaged.len()) }
 }
 
 /// Writes damaged range `j` of the file of difference `i` to `*offset` and `*length`. The ranges are ascending, in whole blocks.
@@ -142,11 +166,7 @@ pub unsafe extern "C" fn gosync_verification_difference_damaged_range(
             let differences = &object(verification, "verification")?.found.differences;
             let difference =
                 differences.get(i).ok_or_else(|| argument("i", "is not below the number of differences"))?;
-            let range = difference.damaged.get(j).ok_or_else(|| argument("j", "is not below the number of ranges"))?;
-            let (offset, length) = (place(offset, "offset")?, place(length, "length")?);
-            offset.write(range.offset);
-            length.write(range.length);
-            Ok(())
+            write_range(difference.damaged.get(j), "j", offset, length)
         })
     }
 }

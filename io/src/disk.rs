@@ -13,9 +13,12 @@
 //! - Names (create, rename, remove, of directories and links as well) are kept by the sync of their folder, in the same way. One that was not may be lost, or
 //!   not, and in any order with what was written to the files.
 
+mod clone;
 mod folder;
 
 use std::fmt::Debug;
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::path::Path;
@@ -71,6 +74,10 @@ pub(crate) enum Op<'a> {
     },
     Sync {
         file: u64,
+    },
+    /// Whoever else locks the file has to wait. Changes nothing; refused, it is as if the file system had no locks.
+    Lock {
+        path: &'a Path,
     },
     Rename {
         from: &'a Path,
@@ -149,12 +156,37 @@ impl Disk {
         Ok(DiskFile { disk: self.clone(), file, number })
     }
 
+    /// As [`Disk::create`]; where the file system can, the file begins as a clone of the one at `from`, with which it shares
+    /// its room until one of them is changed. Whether it does.
+    pub(crate) fn create_clone(
+        &self,
+        path: &Path,
+        options: &mut OpenOptions,
+        from: &Path,
+    ) -> io::Result<(DiskFile, bool)> {
+        // What cannot be read, or cloned for whatever reason, is made the usual way.
+        let from = File::open(from).ok().filter(|_| clone::is_possible(from, path));
+        let Some(from) = from else { return self.create(path, options).map(|file| (file, false)) };
+        clone::create(self, path, options, &from)
+    }
+
     /// Opens the file at `path` to change it. It must be there.
     pub(crate) fn open(&self, path: &Path, options: &mut OpenOptions) -> io::Result<DiskFile> {
         let number = next_number();
         let op = Op::Open { file: number, path };
         let file = self.change(op, || options.read(true).write(true).open(path))?;
         Ok(DiskFile { disk: self.clone(), file, number })
+    }
+
+    /// Locks a file that was opened at `path`, at once or not at all.
+    #[cfg(unix)]
+    pub(crate) fn lock(&self, file: &File, path: &Path) -> Result<(), TryLockError> {
+        let mut outcome = Ok(());
+        let asked = self.change(Op::Lock { path }, || {
+            outcome = file.try_lock();
+            Ok(())
+        });
+        asked.map_err(TryLockError::Error).and(outcome)
     }
 
     /// Gives a file another name, in place of what has it.
@@ -206,12 +238,6 @@ impl DiskFile {
         self.disk.change(Op::SetLength { file: self.number, length }, || self.file.set_len(length))
     }
 
-    /// Makes this (empty) file a clone of `from`, which shares its room until one of them is changed. `false`: this file
-    /// system cannot.
-    pub(crate) fn clone_from(&self, from: &File) -> io::Result<bool> {
-        self.disk.change(Op::Clone { file: self.number, from }, || clone(&self.file, from))
-    }
-
     pub(crate) fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         self.set_metadata("mode", |file| file.set_permissions(permissions))
     }
@@ -257,7 +283,7 @@ fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()
 #[cfg(target_os = "linux")]
 fn is_unable(error: rustix::io::Errno) -> bool {
     use rustix::io::Errno as E;
-    [E::OPNOTSUPP, E::NOTSUP, E::NOSYS, E::INVAL, E::NOTTY, E::XDEV].contains(&error)
+    [E::OPNOTSUPP, E::NOTSUP, E::NOSYS, E::INVAL].contains(&error)
 }
 
 #[cfg(target_os = "linux")]
@@ -302,20 +328,6 @@ fn allocate(file: &File, offset: u64, length: u64) -> io::Result<bool> {
 
 #[cfg(not(target_os = "linux"))]
 fn allocate(_: &File, _: u64, _: u64) -> io::Result<bool> {
-    Ok(false)
-}
-
-#[cfg(target_os = "linux")]
-fn clone(file: &File, from: &File) -> io::Result<bool> {
-    match rustix::fs::ioctl_ficlone(file, from) {
-        // Some network file systems say so for two files that are not alike.
-        Err(error) if is_unable(error) || error == rustix::io::Errno::PERM => Ok(false),
-        done => done.map(|()| true).map_err(io::Error::from),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn clone(_: &File, _: &File) -> io::Result<bool> {
     Ok(false)
 }
 
@@ -372,11 +384,46 @@ mod tests {
         fn after(&self, _: &Op<'_>) {}
     }
 
-    fn job(index: &Arc<Index>, content: &[u8], target: &Path, disk: Disk) -> Job {
+    /// Has no locks.
+    #[cfg(unix)]
+    #[derive(Debug)]
+    struct Lockless;
+
+    #[cfg(unix)]
+    impl Watch for Lockless {
+        fn before(&self, op: &Op<'_>) -> io::Result<()> {
+            if matches!(op, Op::Lock { .. }) { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
+        }
+
+        fn after(&self, _: &Op<'_>) {}
+    }
+
+    fn job(index: &Arc<Index>, content: &[u8], target: &Path, disk: Disk, options: JobOptions) -> Job {
         let source = Arc::new(MemorySource::new(content.to_vec()));
-        let mut job = Job::new(Arc::clone(index), Some(source), target, JobOptions::default()).expect("a job");
+        let mut job = Job::new(Arc::clone(index), Some(source), target, options).expect("a job");
         job.set_disk(disk);
         job
+    }
+
+    /// Where a file system has no locks, that is told, and the update goes on.
+    #[cfg(unix)]
+    #[test]
+    fn a_disk_without_locks() {
+        let index = Arc::new(crate::index_bytes(b"new", &IndexOptions::default()).expect("an index"));
+        for in_place in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let target = folder.path().join("target");
+            std::fs::write(&target, b"old").expect("an old version");
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let told = Arc::clone(&heard);
+            let tell = move |event: &crate::Event| told.lock().expect("the events").push(event.kind);
+            let observer = crate::Observer { events: Some(Arc::new(tell)), ..crate::Observer::default() };
+            let options = JobOptions { in_place, observer, ..JobOptions::default() };
+            job(&index, b"new", &target, Disk::watched(Arc::new(Lockless)), options).run().expect("an update");
+            assert_eq!(heard.lock().expect("the events").iter().filter(|kind| **kind == "no_lock").count(), 1);
+            assert_eq!(std::fs::read(&target).expect("the target"), b"new");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1);
+        }
     }
 
     /// Whatever change of an update is the first that the disk refuses: the target is old or new, and the next update
@@ -390,11 +437,11 @@ mod tests {
             let target = folder.path().join("target");
             std::fs::write(&target, b"old").expect("an old version");
             let watch = Arc::new(Full { left: Mutex::new(changes) });
-            let failed = job(&index, &content, &target, Disk::watched(watch)).run().is_err();
+            let failed = job(&index, &content, &target, Disk::watched(watch), JobOptions::default()).run().is_err();
             let now = std::fs::read(&target).expect("the target");
             assert!(now == b"old" || now == content, "after {changes} changes");
             assert!(failed || now == content, "after {changes} changes");
-            job(&index, &content, &target, Disk::system()).run().expect("an update");
+            job(&index, &content, &target, Disk::system(), JobOptions::default()).run().expect("an update");
             assert!(std::fs::read(&target).expect("the target") == content, "after {changes} changes");
             assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "after {changes} changes");
             if !failed {

@@ -1,6 +1,7 @@
 //! gosync-io: the outside world. Files, HTTP, and the loop that feeds the core.
 //!
 //! The verbs: [`index_file`], [`Job::plan`], [`Job::run`] (update), [`verify_file`], and the getters of [`Index`] (info).
+//! [`lint_file`] is for publishers.
 //! Never prints, never reads arguments; configuration comes as values.
 
 mod cache;
@@ -10,6 +11,7 @@ mod disk;
 mod gather;
 mod inplace;
 mod job;
+mod lint;
 mod location;
 mod open;
 mod options;
@@ -24,11 +26,17 @@ mod spool;
 mod tree;
 #[cfg(test)]
 mod tests {
+    #[path = "../../tests/common/mod.rs"]
+    pub(crate) mod common;
     mod power;
     mod switch;
 }
 mod trust;
 mod verbs;
+
+// What tests in here share with those from outside calls it by that name.
+#[cfg(test)]
+extern crate self as gosync_io;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -41,6 +49,7 @@ pub use gosync_core::{
     Request, Result, Sink, Source, Strategy, Supply,
 };
 pub use job::Job;
+pub use lint::{Finding, Lint, LintOptions, Measured, Member, lint_file};
 pub use location::without_secrets;
 pub use open::{index_from_bytes, open_index, open_index_source, open_source};
 pub use options::{HttpOptions, IndexOptions, JobOptions, OpenOptions, VerifyOptions};

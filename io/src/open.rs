@@ -28,7 +28,10 @@ pub fn open_source(location: &str, options: &OpenOptions) -> Result<Arc<dyn Sour
 pub fn open_index(location: &str, options: &OpenOptions) -> Result<Index> {
     let mut index = match Location::parse(location)? {
         Location::Http(url) => open_index_url(&url, options)?,
-        path => open_index_source(&open_location(path, options)?, options)?,
+        Location::Path(path) => {
+            let file: Arc<dyn Source> = Arc::new(FileSource::open(&path)?);
+            open_index_source(&file, options)?
+        }
     };
     index.set_origin(Some(location.to_owned()));
     trust::accept(index, options)

@@ -183,6 +183,8 @@ pub struct JobOptions {
 pub struct VerifyOptions {
     /// Worker threads. 0 uses all cores.
     pub threads: usize,
+    /// Where the journal is if an update of the file in place was not finished. `None`: beside it, by its name.
+    pub journal: Option<PathBuf>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }

@@ -30,7 +30,7 @@ pub use keep::Keep;
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, is_held, tidy_up, while_held};
-pub(crate) use room::{check_room, room_behind};
+pub(crate) use room::{check_room, failed as no_room, room_behind, taken};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -53,18 +53,16 @@ impl Output {
     pub(crate) fn open(disk: &Disk, target: &Path, index: &Index, keep: Keep, old: Option<&Path>) -> Result<Output> {
         let target = target.to_owned();
         let path = names::part(&target, index)?;
-        let (file, is_blank) = open_part(disk, &path, keep.mode && target.exists()).map_err(|cause| {
+        // There a clone has everything of the old file, so it will do only where that is to be kept.
+        let old = old.filter(|_| !cfg!(target_os = "macos") || keep.mode && keep.xattrs);
+        let opening = Opening { is_replacing: keep.mode && target.exists(), old, owner: keep::owner_of(keep, &target) };
+        let (file, begun) = open_part(disk, &path, &opening).map_err(|cause| {
             Error::from_io(plain(cause), "cannot write in the target's folder", folder_of(&target).display())
         })?;
-        let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(!is_blank) };
-        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", target.display());
-        let old = old.filter(|_| is_blank).and_then(|old| fs::File::open(old).ok());
-        let is_clone = match old {
-            Some(old) => file.clone_from(&old).map_err(failed)?,
-            None => false,
-        };
-        file.set_length(index.length()).map_err(failed)?;
-        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank: is_blank && !is_clone, is_clone })
+        let (is_blank, is_clone) = (begun == Begun::Empty, begun == Begun::Clone);
+        let part = Part { disk: disk.clone(), path, is_kept: AtomicBool::new(begun == Begun::Partial) };
+        file.set_length(index.length()).map_err(|cause| room::failed(cause, &target, index.length()))?;
+        Ok(Output { file, part, target, ledger: Ledger::new(index), is_blank, is_clone })
     }
 
     /// What is to be looked through because it may be right already: nothing if the output began empty.
@@ -79,8 +77,8 @@ impl Output {
 
     /// Makes the output empty again: what it began with is of no use.
     pub(crate) fn clear(&mut self, index: &Index) -> Result<()> {
-        let failed = |cause| Error::from_io(cause, "cannot reserve the new file", self.target.display());
-        self.file.set_length(0).and_then(|()| self.file.set_length(index.length())).map_err(failed)?;
+        let cleared = self.file.set_length(0).and_then(|()| self.file.set_length(index.length()));
+        cleared.map_err(|cause| room::failed(cause, &self.target, index.length()))?;
         (self.is_blank, self.is_clone) = (true, false);
         Ok(())
     }
@@ -185,37 +183,61 @@ impl Drop for Part {
     }
 }
 
-/// Opens the partial file at `path`, or makes it. Whether it is new.
-fn open_part(disk: &Disk, path: &Path, is_replacing: bool) -> io::Result<(DiskFile, bool)> {
+/// What a partial file begins as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Empty,
+    /// A clone of the old target.
+    Clone,
+    /// What an earlier update left.
+    Partial,
+}
+
+/// How a partial file is opened.
+struct Opening<'a> {
+    /// Whether it is to have another file's mode in the end.
+    is_replacing: bool,
+    /// What it may begin as a clone of.
+    old: Option<&'a Path>,
+    /// Who will own it in the end, if that is kept.
+    owner: Option<u32>,
+}
+
+/// Opens the partial file at `path`, or makes it.
+fn open_part(disk: &Disk, path: &Path, how: &Opening<'_>) -> io::Result<(DiskFile, Begun)> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         // Nobody is to open it before it gets the old file's mode.
-        options.mode(if is_replacing { 0o600 } else { 0o666 });
+        options.mode(if how.is_replacing { 0o600 } else { 0o666 });
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
     }
     #[cfg(windows)]
     {
-        let _ = is_replacing;
+        let _ = how.is_replacing;
         // Nobody else writes to it; reading and removing it is harmless.
         std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 1 | 4);
     }
     // Whoever may write in the folder could put something in the way again and again.
     for _ in 0..3 {
-        match disk.create(path, &mut options) {
+        let made = match how.old {
+            Some(old) => disk.create_clone(path, &mut options, old),
+            None => disk.create(path, &mut options).map(|file| (file, false)),
+        };
+        match made {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|file| (file, true)),
+            made => return made.map(|(file, is_clone)| (file, if is_clone { Begun::Clone } else { Begun::Empty })),
         }
         let mut options = options.clone();
         match disk.open(path, options.create_new(false)) {
-            Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+            Ok(file) if is_ours(file.file(), how.owner)? => return Ok((file, Begun::Partial)),
             Ok(_) => {}
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
             // It was about to be published, with the mode of a target that is read-only.
             Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied && make_writable(path) => {
                 match disk.open(path, &mut options) {
-                    Ok(file) if is_ours(file.file())? => return Ok((file, false)),
+                    Ok(file) if is_ours(file.file(), how.owner)? => return Ok((file, Begun::Partial)),
                     _ => {}
                 }
             }
@@ -239,16 +261,18 @@ fn make_writable(path: &Path) -> bool {
     about.is_file() && fs::set_permissions(path, permissions).is_ok()
 }
 
-/// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked.
+/// Whether a partial file can be gone on with. Another user's cannot: it may be changed after it was checked. Unless it is of
+/// `owner`, who may change the new version too: an update that was about to be published has given it to them already.
 #[cfg(unix)]
-pub(crate) fn is_ours(file: &fs::File) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &fs::File, owner: Option<u32>) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let about = file.metadata()?;
-    Ok(about.is_file() && about.nlink() == 1 && about.uid() == rustix::process::geteuid().as_raw())
+    let is_known = about.uid() == rustix::process::geteuid().as_raw() || Some(about.uid()) == owner;
+    Ok(about.is_file() && about.nlink() == 1 && is_known)
 }
 
 #[cfg(not(unix))]
-pub(crate) fn is_ours(file: &fs::File) -> io::Result<bool> {
+pub(crate) fn is_ours(file: &fs::File, _: Option<u32>) -> io::Result<bool> {
     Ok(file.metadata()?.is_file())
 }
 

@@ -77,7 +77,7 @@ pub struct Progress {
     pub fetched: u64,
     /// Bytes that arrived from the source and were not needed (merged gaps, answers larger than asked, repeats).
     pub wasted: u64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     pub written: u64,
     /// Round trips to the source, as the source counts them.
     pub requests: u64,
@@ -97,7 +97,7 @@ pub struct Statistics {
     pub fetched: u64,
     /// Bytes that arrived from the source and were not needed.
     pub wasted: u64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     pub written: u64,
     /// Round trips to the source, as the source counts them.
     pub requests: u64,

@@ -5,6 +5,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gosync_core::{Error, ErrorKind, ReadAt, Result};
 
@@ -154,6 +155,31 @@ impl ReadAt for FileReader {
             }
         }
         Ok(done)
+    }
+}
+
+/// The beginning of something that may be longer, as a device is.
+pub(crate) struct Start<R: ?Sized> {
+    bytes: Arc<R>,
+    length: u64,
+}
+
+impl<R: ReadAt + ?Sized> Start<R> {
+    /// The first `length` bytes, if there are so many.
+    pub(crate) fn new(bytes: Arc<R>, length: u64) -> Self {
+        let length = length.min(bytes.length());
+        Start { bytes, length }
+    }
+}
+
+impl<R: ReadAt + ?Sized> ReadAt for Start<R> {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let most = self.length.saturating_sub(offset).min(buffer.len() as u64) as usize;
+        self.bytes.read_at(offset, &mut buffer[..most])
     }
 }
 

@@ -17,7 +17,7 @@ use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
 use crate::report::{Level, Meter, Observer, Phase};
-use crate::seed::{FileReader, Kind};
+use crate::seed::{FileReader, Kind, Start};
 use crate::signing::SigningKey;
 use crate::tree::{self, Difference, What};
 use crate::{spool, trust};
@@ -195,7 +195,7 @@ pub struct Pruned {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Bytes that the file has; of a directory, those in files that are right.
+    /// Bytes that the file has (a block device: of those that it should have); of a directory, those in files that are right.
     pub length: u64,
     /// Bytes that it should have; of a directory, those of all files that the index knows.
     pub expected_length: u64,
@@ -255,7 +255,11 @@ pub fn verify_file(path: &Path, index: &Index, options: &VerifyOptions) -> Resul
     let pool = pool(options.threads)?;
     let found = match index.listing() {
         Some(_) => tree::verify(path, index, &observer, &meter, &pool)?,
-        None => verify_content(path, index, &observer, &meter, &pool)?,
+        None => {
+            let mut found = verify_content(path, index, &observer, &meter, &pool)?;
+            found.unfinished = is_unfinished(path, options.journal.as_deref());
+            found
+        }
     };
     meter.finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
     Ok(found)
@@ -268,8 +272,12 @@ fn verify_content(
     meter: &Meter,
     pool: &rayon::ThreadPool,
 ) -> Result<Verification> {
-    let reader = FileReader::open(path, "target")?;
     let total = index.length();
+    let mut reader: Arc<dyn ReadAt> = Arc::new(FileReader::open(path, "target")?);
+    if Kind::at(path, "target")? == Kind::BlockDevice {
+        // What lies behind the content is nobody's business.
+        reader = Arc::new(Start::new(reader, total));
+    }
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
     parts::with_values(index, &OpenOptions { observer: observer.clone(), ..OpenOptions::default() })?;
@@ -281,10 +289,10 @@ fn verify_content(
         meter.update(|progress| progress.fraction = share(checked, total));
         Ok(())
     };
-    pool.install(|| compare(&reader, index.units(), observer, &each))?;
+    pool.install(|| compare(&*reader, index.units(), observer, &each))?;
     let is_match = reader.length() == total && damaged.lock().is_ok_and(|damaged| damaged.is_empty());
     if is_match {
-        pool.install(|| trust::check_content(index, &OpenOptions::default(), &reader, observer))?;
+        pool.install(|| trust::check_content(index, &OpenOptions::default(), &*reader, observer))?;
     }
     let mut damaged = damaged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     damaged.sort_unstable();
@@ -295,11 +303,17 @@ fn verify_content(
         }
         joined
     });
-    let journal = output::real_target(path, false, output::Expected::FileOrDevice)
-        .and_then(|target| output::names::journal(&target));
-    let unfinished = journal.is_ok_and(|journal| journal::look(&journal).is_some());
-    let differences = Vec::new();
-    Ok(Verification { length: reader.length(), expected_length: total, damaged, differences, unfinished })
+    Ok(Verification { length: reader.length(), expected_length: total, damaged, ..Verification::default() })
+}
+
+/// Whether there is a journal of an update in place: the one at `journal`, or the one that lies beside the file.
+fn is_unfinished(path: &Path, journal: Option<&Path>) -> bool {
+    let beside = || {
+        let target = output::real_target(path, false, output::Expected::FileOrDevice);
+        target.and_then(|target| output::names::journal(&target))
+    };
+    let journal = journal.map_or_else(beside, |journal| Ok(journal.to_owned()));
+    journal.is_ok_and(|journal| journal::look(&journal).is_some())
 }
 
 /// Whether `reader` is exactly the target; stops at the first difference.

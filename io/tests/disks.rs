@@ -1,6 +1,8 @@
 //! File systems of our own, in loop devices and in memory: ones that can clone files, and ones that are full.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,23 +10,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::{Heard, index_of, names, noise};
 use gosync_io::source::{BlockingRead, BlockingSource};
-use gosync_io::{ErrorKind, Index, IndexOptions, Job, JobOptions, Observer, Result, Source, Statistics};
+use gosync_io::{ErrorKind, Index, Job, JobOptions, Result, Source, Statistics};
 
 const MIB: usize = 1 << 20;
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn index_of(content: &[u8]) -> Arc<Index> {
-    Arc::new(gosync_io::index_bytes(content, &IndexOptions::default()).expect("an index"))
-}
 
 /// Counts what is asked for.
 struct Counting(Vec<u8>, Arc<AtomicU64>);
@@ -83,11 +73,7 @@ impl Mounted {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.path("")).expect("the folder").flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.retain(|name| name != "lost+found");
-        names.sort();
-        names
+        names(&self.path(""))
     }
 }
 
@@ -98,13 +84,10 @@ impl Drop for Mounted {
 }
 
 fn update(index: &Arc<Index>, source: Arc<dyn Source>, target: &Path) -> (Result<Statistics>, Vec<&'static str>) {
-    let events = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
-    let tell = move |event: &gosync_io::Event| told.lock().expect("the events").push(event.kind);
-    let observer = Observer { events: Some(Arc::new(tell)), ..Observer::default() };
-    let options = JobOptions { observer, ..JobOptions::default() };
+    let heard = Heard::default();
+    let options = JobOptions { observer: heard.observer(), ..JobOptions::default() };
     let result = Job::new(Arc::clone(index), Some(source), target, options).and_then(|job| job.run());
-    let events = std::mem::take(&mut *events.lock().expect("the events"));
+    let events = heard.events().iter().map(|event| event.kind).collect();
     (result, events)
 }
 
@@ -158,6 +141,40 @@ fn the_new_file_shares_what_has_not_changed_with_the_old_one() {
         done.expect("an update");
         assert!(fs::read(&target).expect("the target") == unlike, "{kind}");
         assert!(!events.contains(&"cloned"), "{kind}: {events:?}");
+    }
+}
+
+/// What a clone shares has to be taken once more where it is written to.
+#[test]
+fn a_clone_needs_room_for_what_differs() {
+    let old = noise(40 * MIB, 10);
+    let mut new = old.clone();
+    new[8 * MIB..28 * MIB].copy_from_slice(&noise(20 * MIB, 11));
+    let index = index_of(&new);
+    for kind in ["btrfs", "xfs"] {
+        let Some(disk) = Mounted::new(kind, 512 << 20) else { continue };
+        let (target, ballast) = (disk.path("target"), disk.path("ballast"));
+        fs::write(&target, &old).and_then(|()| File::open(&target)?.sync_all()).expect("an old version");
+        let said =
+            Command::new("df").args(["--block-size=1", "--output=avail"]).arg(disk.path("")).output().expect("df");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let available = said.lines().last().and_then(|line| line.trim().parse::<u64>().ok());
+        let most = available.expect("a number") - (8 << 20);
+        let made = Command::new("fallocate").args(["--length", &most.to_string()]).arg(&ballast).status();
+        assert!(made.expect("fallocate").success(), "{kind}");
+        let asked = Arc::new(AtomicU64::new(0));
+        let error = update(&index, source(&new, &asked), &target).0.expect_err("there is no room");
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{kind}: {error}");
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "{kind}");
+        assert!(fs::read(&target).expect("the target") == old, "{kind}");
+        assert_eq!(disk.names(), ["ballast", "target"], "{kind}");
+        // Room is there again only when the file system gets round to it.
+        File::options().write(true).open(&ballast).and_then(|file| file.set_len(0)).expect("emptied");
+        assert!(Command::new("sync").arg("--file-system").arg(&target).status().expect("sync").success());
+        let (done, events) = update(&index, source(&new, &asked), &target);
+        done.expect("an update");
+        assert!(events.contains(&"cloned"), "{kind}: {events:?}");
+        assert!(fs::read(&target).expect("the target") == new, "{kind}");
     }
 }
 

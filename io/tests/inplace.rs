@@ -1,6 +1,8 @@
 //! Updates in place: the target itself is changed. Moves, cycles, growth and shrinkage; what a failure leaves, and that
 //! the next update finishes it.
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
 #[cfg(target_os = "linux")]
@@ -8,86 +10,20 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
+use common::{Place, UNIT, failing, index_of, memory, noise};
 use gosync_io::{
-    Cancel, Error, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, Observer, OnEvent, Result, Source,
-    Statistics, VerifyOptions, verify_file,
+    Cancel, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, Result, Source, Statistics, VerifyOptions,
+    verify_file,
 };
-
-const UNIT: usize = 64 << 10;
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn index_of(content: &[u8]) -> Arc<Index> {
-    Arc::new(gosync_io::index_bytes(content, &IndexOptions::default()).expect("an index"))
-}
 
 fn legacy_index_of(content: &[u8]) -> Arc<Index> {
     let options = IndexOptions { format: Format::Legacy, ..IndexOptions::default() };
     Arc::new(gosync_io::index_bytes(content, &options).expect("an index"))
 }
 
-fn memory(content: &[u8]) -> Arc<dyn Source> {
-    Arc::new(MemorySource::new(content.to_vec()))
-}
-
-/// Gives so many bytes, then fails for good.
-struct Failing {
-    content: Vec<u8>,
-    left: AtomicU64,
-}
-
-impl BlockingRead for Failing {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let count = buffer.len().min(16 << 10);
-        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(count as u64));
-        taken.map_err(|_| Error::new(ErrorKind::Source, "the line is dead"))?;
-        buffer[..count].copy_from_slice(&self.content[offset as usize..][..count]);
-        Ok(count)
-    }
-}
-
-fn failing(content: &[u8], after: u64) -> Arc<dyn Source> {
-    let source = Failing { content: content.to_vec(), left: AtomicU64::new(after) };
-    Arc::new(BlockingSource::new(source, 1).expect("a source"))
-}
-
-struct Place {
-    folder: tempfile::TempDir,
-    target: PathBuf,
-    events: Arc<Mutex<Vec<String>>>,
-    cancel: Cancel,
-    /// Cancel when so many events have come.
-    cancel_at: Arc<AtomicU64>,
-}
-
 impl Place {
-    fn new(old: &[u8]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("target");
-        fs::write(&target, old).expect("a target");
-        let cancel_at = Arc::new(AtomicU64::new(u64::MAX));
-        Place { folder, target, events: Arc::default(), cancel: Cancel::new(), cancel_at }
-    }
-
     fn options(&self) -> JobOptions {
-        let (events, cancel, at) = (Arc::clone(&self.events), self.cancel.clone(), Arc::clone(&self.cancel_at));
-        let told: OnEvent = Arc::new(move |event| {
-            let mut events = events.lock().expect("the events");
-            events.push(event.kind.to_owned());
-            if events.len() as u64 > at.load(Ordering::Acquire) {
-                cancel.cancel();
-            }
-        });
-        let observer = Observer { events: Some(told), cancel: self.cancel.clone(), ..Observer::default() };
-        JobOptions { in_place: true, retries: Some(0), observer, ..JobOptions::default() }
+        JobOptions { in_place: true, retries: Some(0), observer: self.heard.observer(), ..JobOptions::default() }
     }
 
     fn job(&self, index: &Arc<Index>, source: Arc<dyn Source>) -> Job {
@@ -98,22 +34,8 @@ impl Place {
         self.job(&index_of(content), source).run()
     }
 
-    fn read(&self) -> Vec<u8> {
-        fs::read(&self.target).expect("the target")
-    }
-
     fn journal(&self) -> PathBuf {
-        self.folder.path().join(".target.gosync-journal")
-    }
-
-    fn has(&self, event: &str) -> bool {
-        self.events.lock().expect("the events").iter().any(|kind| kind == event)
-    }
-
-    /// The target is `content`, and nothing is beside it.
-    fn check(&self, content: &[u8]) {
-        assert!(self.read() == content, "the target is another");
-        assert_eq!(fs::read_dir(self.folder.path()).expect("the folder").count(), 1);
+        self.path(".target.gosync-journal")
     }
 }
 
@@ -215,7 +137,7 @@ fn further_seeds_help() {
     let seed = noise(20 * UNIT, 10);
     let new = [&seed[5000..], &old[..3 * UNIT], &seed[..5000]].concat();
     let place = Place::new(&old);
-    let path = place.folder.path().join("seed");
+    let path = place.path("seed");
     fs::write(&path, &seed).expect("a seed");
     let job = place.job(&index_of(&new), memory(&new));
     job.add_seed(&path).expect("a seed");
@@ -255,17 +177,41 @@ fn a_failure_says_so_and_the_next_update_finishes() {
         let found = verify_file(&place.target, &index_of(&new), &VerifyOptions::default()).expect("a verification");
         assert!(found.unfinished && !found.is_match());
         assert!(place.job(&index_of(&new), memory(&new)).plan().expect("a plan").unfinished);
-        place.events.lock().expect("the events").clear();
+        place.heard.events().clear();
         let options = JobOptions { in_place, ..place.options() };
         let job = Job::new(index_of(&new), Some(memory(&new)), &place.target, options).expect("a job");
         let statistics = job.run().expect("an update");
-        assert!(place.has("unfinished"));
+        assert!(place.heard.has("unfinished"));
         place.check(&new);
         // What had come into units that were complete is not fetched again; the rest was in memory.
         assert!(statistics.fetched + first <= missing + 11 * UNIT as u64, "{} and {first}", statistics.fetched);
         let found = verify_file(&place.target, &index_of(&new), &VerifyOptions::default()).expect("a verification");
         assert!(!found.unfinished && found.is_match());
     }
+}
+
+/// Whoever looks has to know where.
+#[test]
+fn an_unfinished_target_is_told_by_a_journal_elsewhere() {
+    let old = noise(40 * UNIT, 21);
+    let new = [&noise(20 * UNIT, 22), &old[777..], &old[..777]].concat();
+    let place = Place::new(&old);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let journal = Some(elsewhere.path().join("journal"));
+    let job = |source| {
+        let options = JobOptions { journal: journal.clone(), ..place.options() };
+        Job::new(index_of(&new), Some(source), &place.target, options).expect("a job")
+    };
+    job(failing(&new, 10 * UNIT as u64)).run().expect_err("the line is dead");
+    let is_unfinished = |journal| {
+        let options = VerifyOptions { journal, ..VerifyOptions::default() };
+        verify_file(&place.target, &index_of(&new), &options).expect("a verification").unfinished
+    };
+    assert!(is_unfinished(journal.clone()) && !is_unfinished(None));
+    assert!(job(memory(&new)).plan().expect("a plan").unfinished);
+    job(memory(&new)).run().expect("an update");
+    place.check(&new);
+    assert!(!is_unfinished(journal.clone()));
 }
 
 #[test]
@@ -306,8 +252,18 @@ fn a_cancel_at_any_event_can_be_gone_on_with() {
     let new = [&noise(15 * UNIT, 22), &old[777..], &old[..777]].concat();
     for at in 0..12 {
         let place = Place::new(&old);
-        place.cancel_at.store(at, Ordering::Release);
-        let outcome = place.update(&new, memory(&new));
+        let (mut options, heard) = (place.options(), place.heard.clone());
+        let cancel = Cancel::new();
+        options.observer.cancel = cancel.clone();
+        options.observer.events = Some(Arc::new(move |event| {
+            let mut events = heard.events();
+            events.push(event.clone());
+            if events.len() > at {
+                cancel.cancel();
+            }
+        }));
+        let job = Job::new(index_of(&new), Some(memory(&new)), &place.target, options).expect("a job");
+        let outcome = job.run();
         if let Err(error) = &outcome {
             assert_eq!(error.kind(), ErrorKind::Cancelled);
             let is_unfinished = error.context().iter().any(|(key, _)| *key == "unfinished");
@@ -317,13 +273,12 @@ fn a_cancel_at_any_event_can_be_gone_on_with() {
             }
         }
         // What was let go of may take a while to end.
-        let lock = place.folder.path().join(".target.gosync-lock");
+        let lock = place.path(".target.gosync-lock");
         while lock.exists() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        let next = Place { cancel: Cancel::new(), cancel_at: Arc::new(AtomicU64::new(u64::MAX)), ..place };
-        next.update(&new, memory(&new)).expect("an update");
-        next.check(&new);
+        place.update(&new, memory(&new)).expect("an update");
+        place.check(&new);
     }
 }
 
@@ -418,8 +373,7 @@ fn a_block_device_is_updated() {
     let journal = place.target.with_file_name("journal");
     let run = |new: &[u8], journal: Option<PathBuf>| {
         let options = JobOptions { in_place: true, journal, ..JobOptions::default() };
-        let source: Arc<dyn Source> = Arc::new(MemorySource::new(new.to_vec()));
-        Job::new(index_of(new), Some(source), &device.0, options).expect("a job").run()
+        Job::new(index_of(new), Some(memory(new)), &device.0, options).expect("a job").run()
     };
     let new = [&noise(777, 8), &old[..30 * UNIT]].concat();
     let error = run(&new, None).expect_err("there is no place for the journal");
@@ -432,6 +386,8 @@ fn a_block_device_is_updated() {
     assert!(content[31 * UNIT..] == old[31 * UNIT..]);
     assert!(!journal.exists());
     assert!(run(&new, Some(journal.clone())).expect("an update").up_to_date);
+    let found = verify_file(&device.0, &index_of(&new), &VerifyOptions::default()).expect("a verification");
+    assert!(found.is_match() && found.length == new.len() as u64, "{found:?}");
     let error = run(&noise(41 * UNIT, 9), Some(journal.clone())).expect_err("it is too long");
     assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
     assert!(!journal.exists());

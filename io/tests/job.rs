@@ -1,25 +1,19 @@
 //! The job, through its public door: whatever happens, the target is the exact new version or what it was before.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use common::noise;
 use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
 use gosync_io::{
     Cancel, ErrorKind, Index, IndexOptions, Job, JobOptions, Observer, Phase, Request, Result, Source, Statistics,
     VerifyOptions,
 };
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 struct Place {
     folder: tempfile::TempDir,

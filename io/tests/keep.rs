@@ -1,27 +1,21 @@
 //! What a new file has of the one whose place it takes, and what becomes of a target that is not what it was.
 
+mod common;
+
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
+use common::{Place, memory};
+use gosync_io::source::{BlockingRead, BlockingSource};
 use gosync_io::{ErrorKind, IndexOptions, Job, JobOptions, Keep, Result, Source, Statistics};
 
 const NEW: &[u8] = b"the new version";
 
-struct Place {
-    folder: tempfile::TempDir,
-    target: PathBuf,
+fn place() -> Place {
+    Place::new(b"the old version")
 }
 
 impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("target");
-        fs::write(&target, b"the old version").expect("an old version");
-        Place { folder, target }
-    }
-
     fn run(&self, source: Arc<dyn Source>, options: JobOptions) -> Result<Statistics> {
         let index = gosync_io::index_bytes(NEW, &IndexOptions::default()).expect("an index");
         Job::new(Arc::new(index), Some(source), &self.target, options)?.run()
@@ -30,15 +24,8 @@ impl Place {
     fn update(&self, keep: &str) {
         let keep = keep.parse().expect("names");
         let options = JobOptions { keep, ..JobOptions::default() };
-        self.run(Arc::new(MemorySource::new(NEW.to_vec())), options).expect("an update");
+        self.run(memory(NEW), options).expect("an update");
         assert_eq!(fs::read(&self.target).expect("the target"), NEW);
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).expect("the folder").flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
     }
 }
 
@@ -57,7 +44,7 @@ fn names_of_what_is_kept() {
 fn times_are_kept_where_asked_for() {
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     for keep in ["times", "mode"] {
-        let place = Place::new();
+        let place = place();
         fs::File::options().write(true).open(&place.target).expect("it").set_modified(long_ago).expect("a time");
         place.update(keep);
         let is_kept = fs::metadata(&place.target).expect("it").modified().expect("a time") == long_ago;
@@ -83,8 +70,8 @@ fn meanwhile(action: impl Fn() + Send + Sync + 'static) -> Arc<dyn Source> {
 #[test]
 #[cfg_attr(windows, ignore = "nobody can replace a file that is open, as the target is then")]
 fn what_another_program_puts_at_the_target_stays() {
-    let place = Place::new();
-    let (target, theirs) = (place.target.clone(), place.folder.path().join("theirs"));
+    let place = place();
+    let (target, theirs) = (place.target.clone(), place.path("theirs"));
     let replace = move || {
         fs::write(&theirs, b"what others have put there").expect("a file");
         fs::rename(&theirs, &target).expect("a rename");
@@ -103,8 +90,8 @@ fn what_another_program_puts_at_the_target_stays() {
 #[cfg_attr(windows, ignore = "nobody can replace a file that is open, as the target is then")]
 fn a_target_that_becomes_the_new_version_or_goes_away_is_fine() {
     for gone in [false, true] {
-        let place = Place::new();
-        let (target, theirs) = (place.target.clone(), place.folder.path().join("theirs"));
+        let place = place();
+        let (target, theirs) = (place.target.clone(), place.path("theirs"));
         let change = move || {
             if gone {
                 let _ = fs::remove_file(&target);
@@ -136,12 +123,12 @@ mod unix {
     #[test]
     fn the_mode_is_kept_or_not() {
         for bits in [0o640, 0o444, 0o4755] {
-            let place = Place::new();
+            let place = place();
             set_mode(&place, bits);
             place.update("mode,owner");
             assert_eq!(mode(&place), bits);
         }
-        let (place, fresh) = (Place::new(), Place::new());
+        let (place, fresh) = (place(), place());
         set_mode(&place, 0o600);
         place.update("none");
         assert_eq!(mode(&place), mode(&fresh));
@@ -150,9 +137,9 @@ mod unix {
     /// A finished file that has a read-only mode already is still gone on with.
     #[test]
     fn a_finished_file_that_is_read_only_is_gone_on_with() {
-        let place = Place::new();
+        let place = place();
         set_mode(&place, 0o444);
-        let (target, theirs) = (place.target.clone(), place.folder.path().join("theirs"));
+        let (target, theirs) = (place.target.clone(), place.path("theirs"));
         let replace = move || {
             fs::write(&theirs, b"theirs").expect("a file");
             fs::set_permissions(&theirs, fs::Permissions::from_mode(0o444)).expect("a mode");
@@ -165,7 +152,7 @@ mod unix {
 
     #[test]
     fn the_owner_is_kept_where_that_is_allowed() {
-        let place = Place::new();
+        let place = place();
         if std::os::unix::fs::chown(&place.target, Some(12345), Some(54321)).is_err() {
             eprintln!("skipped: only root may give files away");
             return;
@@ -174,7 +161,7 @@ mod unix {
         place.update("mode,owner");
         let about = fs::metadata(&place.target).expect("the target");
         assert_eq!((about.uid(), about.gid(), about.mode() & 0o7777), (12345, 54321, 0o6755));
-        place.run(Arc::new(MemorySource::new(NEW.to_vec())), JobOptions::default()).expect("nothing to do");
+        place.run(memory(NEW), JobOptions::default()).expect("nothing to do");
         // As another's, a file must not have the rights that it had as its owner's.
         fs::write(&place.target, b"old again").expect("an old version");
         std::os::unix::fs::chown(&place.target, Some(12345), Some(54321)).expect("as before");
@@ -183,10 +170,39 @@ mod unix {
         assert_eq!(fs::metadata(&place.target).expect("the target").uid(), 0);
     }
 
+    /// An update that was about to be published has given the new file away already.
+    #[test]
+    fn a_finished_file_that_is_the_owners_is_gone_on_with() {
+        let place = place();
+        let give = |path: &std::path::Path, owner| std::os::unix::fs::chown(path, Some(owner), None);
+        if give(&place.target, 12345).is_err() {
+            eprintln!("skipped: only root may give files away");
+            return;
+        }
+        let again = |owner: u32| {
+            let (target, theirs) = (place.target.clone(), place.path("theirs"));
+            let replace = move || {
+                fs::write(&theirs, b"theirs").expect("a file");
+                give(&theirs, owner).expect("given");
+                fs::rename(&theirs, &target).expect("a rename");
+            };
+            place.run(meanwhile(replace), JobOptions::default()).expect_err("it is another file");
+        };
+        again(12345);
+        let next = || place.run(meanwhile(|| panic!("it is all there")), JobOptions::default()).expect("an update");
+        assert_eq!(next().written, 0);
+        assert_eq!(fs::metadata(&place.target).expect("the target").uid(), 12345);
+        // To whom the target does not belong may have done anything with it: it is a seed and no more.
+        fs::write(&place.target, b"old again").expect("an old version");
+        again(23456);
+        give(&place.target, 34567).expect("given");
+        assert_eq!(next().written, NEW.len() as u64);
+    }
+
     #[test]
     fn extended_attributes_are_kept_or_not() {
         for keep in ["xattrs", "mode"] {
-            let place = Place::new();
+            let place = place();
             if xattr::set(&place.target, "user.gosync-test", b"a value").is_err() {
                 eprintln!("skipped: there are no extended attributes here");
                 return;
@@ -215,7 +231,7 @@ mod unix {
         ]
         .concat();
         for keep in ["mode", "xattrs"] {
-            let place = Place::new();
+            let place = place();
             if xattr::set(&place.target, "system.posix_acl_access", &list).is_err() {
                 eprintln!("skipped: there are no access control lists here");
                 return;
@@ -228,10 +244,10 @@ mod unix {
 
     #[test]
     fn a_link_is_followed_or_refused() {
-        let place = Place::new();
-        let link = place.folder.path().join("link");
+        let place = place();
+        let link = place.path("link");
         symlink("target", &link).expect("a link");
-        let through = Place { folder: place.folder, target: link };
+        let through = Place { target: link, ..place };
         let options = JobOptions { refuse_symlink: true, ..JobOptions::default() };
         let error = through.run(meanwhile(|| ()), options.clone()).expect_err("it is a link");
         assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
@@ -239,7 +255,7 @@ mod unix {
         assert_eq!(through.names(), ["link", "target"]);
         assert!(fs::symlink_metadata(&through.target).expect("the link").is_symlink());
         // What only leads there by its folder is no link.
-        let direct = Place { target: through.folder.path().join("target"), folder: through.folder };
+        let direct = Place { target: through.path("target"), ..through };
         direct.run(meanwhile(|| ()), options).expect("an update");
     }
 
@@ -249,7 +265,7 @@ mod unix {
             eprintln!("skipped: root may write anywhere");
             return;
         }
-        let place = Place::new();
+        let place = place();
         fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o555)).expect("a mode");
         let error = place.run(meanwhile(|| ()), JobOptions::default()).expect_err("it cannot be written");
         assert_eq!(error.kind(), ErrorKind::Permission, "{error}");

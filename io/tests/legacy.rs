@@ -1,23 +1,18 @@
 //! The format 0.2 through the public door: plan, update, verify and info work on it as on any index, and every byte is
 //! verified by the MD5 of its block.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use common::noise;
 use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
 use gosync_io::{
     ErrorKind, Format, Index, IndexOptions, Job, JobOptions, Observer, OpenOptions, Result, Source, VerifyOptions,
     index_bytes, index_file, open_index, save_index, verify_file,
 };
-
-fn noise(length: usize, mut state: u64) -> Vec<u8> {
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 fn options(block_size: u32) -> IndexOptions {
     IndexOptions { block_size, format: Format::Legacy, ..IndexOptions::default() }

@@ -1,81 +1,31 @@
 //! Updates that end before they are done, and what the next one makes of it: nothing is fetched twice, nothing is believed.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use gosync_io::source::{BlockingRead, BlockingSource, MemorySource};
-use gosync_io::{
-    Error, ErrorKind, Index, IndexOptions, Job, JobOptions, Observer, OnEvent, Result, Source, Statistics,
-};
+use common::{Place, failing, memory, noise};
+use gosync_io::source::{BlockingRead, BlockingSource};
+use gosync_io::{ErrorKind, Index, IndexOptions, Job, JobOptions, Result, Source, Statistics};
 
-const UNIT: u64 = 64 << 10;
+const UNIT: u64 = common::UNIT as u64;
 /// Bytes that a job here has in flight at most.
 const IN_FLIGHT: u64 = 8 * UNIT;
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 fn index_of(content: &[u8]) -> Arc<Index> {
     let options = IndexOptions { block_size: 1024, top_size: 256 << 10, ..IndexOptions::default() };
     Arc::new(gosync_io::index_bytes(content, &options).expect("an index"))
 }
 
-/// Gives so many bytes, then fails for good.
-struct Failing {
-    content: Vec<u8>,
-    left: AtomicU64,
-}
-
-impl BlockingRead for Failing {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let count = buffer.len().min(16 << 10);
-        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(count as u64));
-        taken.map_err(|_| Error::new(ErrorKind::Source, "the line is dead"))?;
-        let part = &self.content[offset as usize..][..count];
-        buffer[..count].copy_from_slice(part);
-        Ok(count)
-    }
-}
-
-fn failing(content: &[u8], after: u64) -> Arc<dyn Source> {
-    let source = Failing { content: content.to_vec(), left: AtomicU64::new(after) };
-    Arc::new(BlockingSource::new(source, 1).expect("a source"))
-}
-
-fn memory(content: &[u8]) -> Arc<dyn Source> {
-    Arc::new(MemorySource::new(content.to_vec()))
-}
-
-struct Place {
-    folder: tempfile::TempDir,
-    target: PathBuf,
-    events: Arc<Mutex<Vec<String>>>,
-}
-
 impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("target");
-        Place { folder, target, events: Arc::default() }
-    }
-
     fn job(&self, index: &Arc<Index>, source: Arc<dyn Source>) -> Job {
-        let events = Arc::clone(&self.events);
-        let told: OnEvent = Arc::new(move |event| events.lock().expect("the events").push(event.kind.to_owned()));
-        let observer = Observer { events: Some(told), ..Observer::default() };
         let options = JobOptions {
             max_bytes_in_flight: IN_FLIGHT,
             max_requests: 2,
             retries: Some(0),
-            observer,
+            observer: self.heard.observer(),
             ..JobOptions::default()
         };
         Job::new(Arc::clone(index), Some(source), &self.target, options).expect("a job")
@@ -93,23 +43,12 @@ impl Place {
         job.statistics().fetched
     }
 
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).expect("the folder").flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-
     /// The only partial file.
     fn part(&self) -> PathBuf {
         let names = self.names();
         let parts: Vec<_> = names.iter().filter(|name| name.ends_with(".gosync-part")).collect();
         assert_eq!(parts.len(), 1, "{names:?}");
-        self.folder.path().join(parts[0])
-    }
-
-    fn heard(&self, kind: &str) -> bool {
-        self.events.lock().expect("the events").iter().any(|event| event == kind)
+        self.path(parts[0])
     }
 }
 
@@ -121,7 +60,7 @@ fn is(path: &Path, content: &[u8]) -> bool {
 fn what_was_fetched_is_not_fetched_again() {
     let content = noise(5_000_003, 1);
     for old in [None, Some(noise(1000, 9)), Some(content[..2_000_000].to_vec())] {
-        let place = Place::new();
+        let place = Place::empty();
         if let Some(old) = &old {
             fs::write(&place.target, old).expect("an old version");
         }
@@ -130,7 +69,7 @@ fn what_was_fetched_is_not_fetched_again() {
             all += place.fail(&content, bytes);
             assert!(old.as_ref().map_or(!place.target.exists(), |old| is(&place.target, old)));
             assert!(place.part().exists(), "{round}");
-            assert_eq!(place.heard("resumed"), round > 0);
+            assert_eq!(place.heard.has("resumed"), round > 0);
         }
         let done = place.update(&content, memory(&content)).expect("an update");
         assert!(is(&place.target, &content));
@@ -138,14 +77,16 @@ fn what_was_fetched_is_not_fetched_again() {
         all += done.fetched;
         assert!(all <= missing + 3 * IN_FLIGHT, "{all} of {missing}");
         assert!(done.fetched < missing - 1_000_000, "{} of {missing}", done.fetched);
-        assert_eq!((done.fetched + done.from_seeds, done.written), (done.total, done.total));
+        assert_eq!(done.fetched + done.from_seeds, done.total);
+        // What was kept is at its place already.
+        assert_eq!(done.written, done.total - place.heard.numbers("resumed", "bytes").pop().expect("such an event"));
     }
 }
 
 #[test]
 fn what_was_kept_is_not_believed() {
     let content = noise(3_000_000, 2);
-    let place = Place::new();
+    let place = Place::empty();
     place.fail(&content, 1_500_000);
     let part = place.part();
     let mut bytes = fs::read(&part).expect("the partial file");
@@ -168,18 +109,35 @@ fn what_was_kept_is_not_believed() {
 fn zeros_take_the_place_of_what_was_kept() {
     let mut content = noise(2_000_000, 3);
     content[300_000..1_200_000].fill(0);
-    let place = Place::new();
+    let place = Place::empty();
     place.fail(&content, 100_000);
     fs::write(place.part(), noise(2_000_000, 4)).expect("something else");
     place.update(&content, memory(&content)).expect("an update");
     assert!(is(&place.target, &content));
 }
 
+/// A partial file has holes, and so zeros all over, which are gone where something is written.
+#[test]
+fn holes_of_what_was_kept_are_not_taken_for_zeros_elsewhere() {
+    let mut content = noise(5_000_000, 14);
+    // Each unit from some on has zeros; the others come first.
+    for start in (30 * UNIT as usize..4_900_000).step_by(UNIT as usize) {
+        content[start + 10_000..start + 40_000].fill(0);
+    }
+    let place = Place::empty();
+    let before = place.fail(&content, 1_000_000);
+    let done = place.update(&content, memory(&content)).expect("an update");
+    assert!(is(&place.target, &content));
+    assert!(done.fetched + before <= 5_000_000 + IN_FLIGHT, "{} and {before}", done.fetched);
+    assert_eq!(done.fetched + done.from_seeds, done.total, "some was fetched twice");
+    assert!(!place.heard.has("refetch") && !place.heard.has("wrong_seed"));
+}
+
 #[test]
 fn what_was_kept_serves_a_newer_version() {
     let first = noise(4_000_000, 5);
     let second = [&noise(777, 6)[..], &first, &noise(50_000, 7)].concat();
-    let place = Place::new();
+    let place = Place::empty();
     let before = place.fail(&first, 3_000_000);
     assert!(before > 2_000_000);
     let kept = place.part();
@@ -192,7 +150,7 @@ fn what_was_kept_serves_a_newer_version() {
 
 #[test]
 fn of_other_versions_only_the_newest_is_kept() {
-    let place = Place::new();
+    let place = Place::empty();
     let contents: Vec<Vec<u8>> = (0..4).map(|version| noise(1_000_000, 20 + version)).collect();
     for content in &contents {
         place.fail(content, 300_000);
@@ -208,7 +166,7 @@ fn of_other_versions_only_the_newest_is_kept() {
 #[test]
 fn what_was_kept_can_be_planned_with() {
     let content = noise(3_000_000, 10);
-    let place = Place::new();
+    let place = Place::empty();
     let fetched = place.fail(&content, 2_000_000);
     let plan = place.job(&index_of(&content), memory(&content)).plan().expect("a plan");
     assert!(plan.missing <= 3_000_000 - fetched + IN_FLIGHT, "{plan:?}");
@@ -229,7 +187,7 @@ impl<F: Fn() + Send + Sync + 'static> BlockingRead for Meanwhile<F> {
 #[test]
 fn one_update_of_a_target_at_a_time_whatever_the_version() {
     let (content, other) = (noise(300_000, 11), noise(300_000, 12));
-    let place = Arc::new(Place::new());
+    let place = Arc::new(Place::empty());
     fs::write(&place.target, b"old").expect("an old version");
     let second = Arc::clone(&place);
     let versions = [content.clone(), other];
@@ -252,10 +210,10 @@ fn one_update_of_a_target_at_a_time_whatever_the_version() {
 fn links_in_the_place_of_a_partial_file_are_not_followed() {
     let content = noise(500_000, 13);
     for hard in [true, false] {
-        let place = Place::new();
+        let place = Place::empty();
         place.fail(&content, 200_000);
         let part = place.part();
-        let victim = place.folder.path().join("victim");
+        let victim = place.path("victim");
         fs::write(&victim, b"precious").expect("a file");
         fs::remove_file(&part).expect("removed");
         if hard {

@@ -1,6 +1,8 @@
 //! Seeds and inputs that are no plain files: pipes, block devices, files with holes.
 #![cfg(unix)]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -9,24 +11,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::{index_of, noise};
 use gosync_io::source::{FileSource, MemorySource};
 use gosync_io::{
-    Cancel, ErrorKind, Index, IndexOptions, Job, JobOptions, Observer, Result, Source, VerifyOptions, index_bytes,
-    index_file, index_stream, verify_file,
+    Cancel, ErrorKind, IndexOptions, Job, JobOptions, Observer, Result, Source, VerifyOptions, index_file,
+    index_stream, verify_file,
 };
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn index_of(content: &[u8]) -> Arc<Index> {
-    Arc::new(index_bytes(content, &IndexOptions::default()).expect("an index"))
-}
 
 fn memory(content: &[u8]) -> Option<Arc<dyn Source>> {
     Some(Arc::new(MemorySource::new(content.to_vec())))

@@ -99,6 +99,7 @@ static void test_getters_of_nothing(void) {
 
 static void test_null_for_an_index(void) {
     uint8_t bytes[32] = {0};
+    const char *nothing = NULL;
     size_t written = 5;
     REFUSED(gosync_cancel_new(NULL, &error));
     LEAVES_NULL(gosync_index, gosync_index_build(NULL, NULL, &out, &error));
@@ -126,6 +127,9 @@ static void test_null_for_an_index(void) {
     LEAVES_NULL(gosync_verification, gosync_index_verify(NULL, in("file"), NULL, &out, &error));
     LEAVES_NULL(gosync_verification, gosync_index_verify(some_index, NULL, NULL, &out, &error));
     REFUSED(gosync_index_verify(some_index, in("file"), NULL, NULL, &error));
+    REFUSED(gosync_content_prune(NULL, NULL, 0, NULL, NULL, &error));
+    REFUSED(gosync_content_prune(in("folder"), NULL, 1, NULL, NULL, &error));
+    REFUSED(gosync_content_prune(in("folder"), &nothing, 1, NULL, NULL, &error));
     /* Without a place for the error, the status is all there is. */
     CHECK(gosync_index_save(NULL, NULL, NULL) == GOSYNC_E_ARGUMENT);
     CHECK(gosync_index_build(NULL, NULL, NULL, NULL) == GOSYNC_E_ARGUMENT);

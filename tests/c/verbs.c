@@ -384,6 +384,36 @@ static void test_tree(void) {
     free(damaged);
 }
 
+/* The same directory, with its contents in packs beside it. */
+static void test_packs(void) {
+    char packs[1024], saved[1024];
+    const char *indexes[] = {saved};
+    gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
+    gosync_index *index = NULL;
+    uint64_t count = 9, bytes = 9;
+    snprintf(packs, sizeof(packs), "%s-packs", folder);
+    snprintf(saved, sizeof(saved), "%s-packs.gosync", folder);
+    options.content = in("packs");
+    FAILS(GOSYNC_E_ARGUMENT, gosync_index_build(folder, &options, &index, &error));
+    options.content = packs;
+    options.previous = saved;
+    FAILS(GOSYNC_E_NOT_FOUND, gosync_index_build(folder, &options, &index, &error));
+    options.previous = NULL;
+    OK(gosync_index_build(folder, &options, &index, &error));
+    CHECK(strcmp(gosync_index_source(index), strrchr(packs, '/') + 1) == 0);
+    OK(gosync_index_save(index, saved, &error));
+    gosync_index_free(index);
+    options.previous = saved;
+    OK(gosync_index_build(folder, &options, &index, &error));
+    gosync_index_free(index);
+    OK(gosync_content_prune(packs, indexes, 1, &count, &bytes, &error));
+    CHECK(count == 0 && bytes == 0);
+    OK(gosync_content_prune(packs, NULL, 0, &count, &bytes, &error));
+    CHECK(count == 1 && bytes > 0);
+    OK(gosync_content_prune(packs, NULL, 0, NULL, NULL, &error));
+    remove(saved);
+}
+
 static void test_verify(void) {
     heard has = {0};
     gosync_observer observer = observer_of(&has);
@@ -414,6 +444,14 @@ static void test_verify(void) {
     write_file(in("damaged"), target, 1000);
     OK(gosync_index_verify(index, in("damaged"), NULL, &found, &error));
     CHECK(!gosync_verification_is_match(found) && gosync_verification_length(found) == 1000);
+    CHECK(!gosync_verification_unfinished(found));
+    gosync_verification_free(found);
+    /* Any file in the place of a journal says that an update in place was not finished. */
+    write_file(in("journal"), target, 10);
+    options.observer = NULL;
+    options.journal = in("journal");
+    OK(gosync_index_verify(index, in("damaged"), &options, &found, &error));
+    CHECK(gosync_verification_unfinished(found));
     gosync_verification_free(found);
     FAILS(GOSYNC_E_NOT_FOUND, gosync_index_verify(index, in("nothing"), NULL, &found, &error));
     CHECK(found == NULL);
@@ -524,6 +562,7 @@ int main(int argc, char **argv) {
     test_seed_and_named_source(old_length);
     test_verify();
     test_tree();
+    test_packs();
     test_errors();
     test_cancel();
     free(target);

@@ -100,6 +100,24 @@ fn a_disk_that_has_no_room_for_what_grows() {
     alone(disk.folder());
 }
 
+/// What an update that was killed had reserved is not needed once more.
+#[test]
+fn room_that_was_reserved_is_not_needed_twice() {
+    let Some(disk) = Mounted::in_memory(13 << 20) else { return };
+    let new = noise(12 * MIB, 5);
+    let published = Published::new(new[..6 * MIB].to_vec(), new.clone(), 3_000_000);
+    let target = disk.folder().join(TARGET);
+    fs::write(&target, &published.old).expect("the old version");
+    let mut killed = published.update(&target, &["timeout", "--signal=KILL", "0.8"], &["--in-place"]);
+    let said = Command::output(&mut killed).expect("a process");
+    assert!(!said.status.success(), "{said:?}");
+    assert!(disk.folder().join(format!(".{TARGET}.gosync-journal")).exists(), "killed too early: {said:?}");
+    let said = published.run(published.update(&target, &[], &["--in-place"]), 0, || {});
+    assert!(said.is_well, "{}", said.all);
+    assert!(fs::read(&target).expect("the target") == published.new, "another result");
+    alone(disk.folder());
+}
+
 #[test]
 fn a_block_device() {
     let (old, new) = shuffled(6 * MIB);

@@ -172,7 +172,13 @@ impl Index {
     pub fn verify(&self, path: &Path, options: &VerifyOptions) -> Result<Verification> {
         let path = text::c_path(path, "the target")?;
         let lent = options.observer.lend();
-        let options = gosync_verify_options { threads: options.threads, observer: lent.as_ptr(), ..Default::default() };
+        let journal = options.journal.as_deref().map(|path| text::c_path(path, "the journal")).transpose()?;
+        let options = gosync_verify_options {
+            threads: options.threads,
+            observer: lent.as_ptr(),
+            journal: journal.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
+            ..Default::default()
+        };
         // SAFETY: every pointer is valid during the call.
         let made =
             make(|out, error| unsafe { gosync_ffi::gosync_index_verify(self.0, path.as_ptr(), &options, out, error) });

@@ -1,5 +1,7 @@
 //! What a verification found.
 
+use std::path::PathBuf;
+
 use gosync_ffi::gosync_verification;
 
 use crate::{Observer, text};
@@ -9,6 +11,8 @@ use crate::{Observer, text};
 pub struct VerifyOptions {
     /// Worker threads.
     pub threads: u32,
+    /// Where the journal of an update in place is.
+    pub journal: Option<PathBuf>,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }

@@ -42,7 +42,7 @@ export interface Progress {
   readonly fetched: number;
   /** Bytes that arrived from the source and were not needed. */
   readonly wasted: number;
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   readonly written: number;
   /** Round trips to the source. */
   readonly requests: number;
@@ -243,6 +243,8 @@ export interface VerifyOptions extends OpenOptions {
   index: Index | Source;
   /** Worker threads. Without it, all cores. */
   threads?: number | undefined;
+  /** Where the journal is if an update of the file in place was not finished. Without it, beside the file. */
+  journal?: Path | undefined;
 }
 
 /** A run of the target that comes from one place. */
@@ -315,7 +317,7 @@ export interface Statistics {
   readonly fetched: number;
   /** Bytes that arrived from the source and were not needed. */
   readonly wasted: number;
-  /** Verified bytes written. */
+  /** Verified bytes that were written; what was at its place already is not among them. */
   readonly written: number;
   /** Round trips to the source. */
   readonly requests: number;

@@ -167,6 +167,8 @@ pub struct OpenInput {
 pub struct VerifyInput {
     /// Worker threads.
     pub threads: Option<u32>,
+    /// Where the journal of an update in place is.
+    pub journal: Option<String>,
 }
 
 /// A run of bytes.
@@ -402,7 +404,8 @@ pub fn verify_file<'env>(
     let (index, token) = (index.share(), cancel.token());
     start(env, &tell, move |channel| {
         let observer = channel.observer(&wants, token);
-        let options = VerifyOptions { threads: options.threads.unwrap_or_default(), observer };
+        let (threads, journal) = (options.threads.unwrap_or_default(), options.journal.map(PathBuf::from));
+        let options = VerifyOptions { threads, journal, observer };
         let found = index.verify(Path::new(&path), &options)?;
         Ok(Outcome { verification: Some(verification(&found)), ..Outcome::default() })
     })

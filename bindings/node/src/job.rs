@@ -135,7 +135,7 @@ pub struct StatisticsInfo {
     pub fetched: f64,
     /// Bytes that arrived and were not needed.
     pub wasted: f64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     pub written: f64,
     /// Round trips.
     pub requests: f64,

@@ -9,7 +9,7 @@ use napi::bindgen_prelude::{Function, Object, Uint8Array};
 use napi_derive::napi;
 
 use crate::channel::{Channel, Message, Signal};
-use crate::index::{IndexFacts, IndexHandle, VerificationInfo};
+use crate::index::{IndexFacts, IndexHandle, PrunedInfo, VerificationInfo};
 use crate::job::{PlanInfo, StatisticsInfo};
 use crate::value::{Failure, failure};
 

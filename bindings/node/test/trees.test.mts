@@ -1,12 +1,12 @@
 // Directories: described, compared and updated.
 
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { index, plan, update, verify } from 'gosync';
+import { index, plan, prune, update, verify } from 'gosync';
 
 import { failure } from './helpers.mjs';
 
@@ -88,4 +88,29 @@ test('a directory that differs is told entry by entry', async () => {
   assert.deepEqual((await described.verify(folder)).differences, []);
   assert.equal((await failure(update({ target: join(folder, 'a'), index: described }))).code, 'GOSYNC_ARGUMENT');
   await rm(folder, { recursive: true });
+});
+
+test('the contents of a directory are put into packs', async () => {
+  const file = (path: string, from: number): Entry => ({ path, kind: 'file', from, length: 5000 });
+  const folder = await make([file('a', 1), file('b', 2)]);
+  const site = await mkdtemp(join(tmpdir(), 'gosync-site-'));
+  const [content, saved] = [join(site, 'packs'), join(site, 'app.gosync')];
+  const described = await index(folder, { content });
+  assert.equal(described.source, 'packs');
+  await described.save(saved);
+  const [pack] = await readdir(content);
+  assert.match(pack ?? '', /^[0-9a-f]{64}\.pack$/);
+  await writeFile(join(folder, 'c'), 'new');
+  await (await index(folder, { content, previous: saved })).save(saved);
+  const packs = await readdir(content);
+  assert.ok(packs.length === 2 && packs.includes(pack ?? ''));
+  const copy = join(site, 'copy');
+  const done = await update({ target: copy, index: saved });
+  assert.ok(done.fetched > 0);
+  assert.equal(await readFile(join(copy, 'c'), 'utf8'), 'new');
+  assert.deepEqual(await prune(content, [saved]), { packs: 0, bytes: 0 });
+  assert.equal((await prune(content, [])).packs, 2);
+  assert.equal((await failure(prune(content, [join(site, 'none')]))).code, 'GOSYNC_NOT_FOUND');
+  await rm(folder, { recursive: true });
+  await rm(site, { recursive: true });
 });

@@ -151,6 +151,16 @@ test('verify finds what is wrong', async () => {
   assert.deepEqual(right, { isMatch: true, length, expectedLength: length, damaged: [], differences: [], unfinished: false });
 });
 
+test('verify knows of an update in place that was not finished, wherever its journal is', async () => {
+  const made = await versions();
+  const journal = made.at('journal');
+  await writeFile(journal, 'anything');
+  const given = { target: made.target, index: made.index };
+  assert.equal((await verify(given)).unfinished, false);
+  assert.equal((await verify({ ...given, journal })).unfinished, true);
+  assert.equal((await made.index.verify(made.target, { journal })).unfinished, true);
+});
+
 test('targets of every critical length', async () => {
   const at = await folder();
   const block = 2048;

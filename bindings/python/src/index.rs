@@ -48,11 +48,11 @@ impl Index {
 
     /// Compares the file or directory at `path` with the index. What differs is a finding, not an error.
     #[pyo3(signature = (path, **options))]
-    #[pyo3(text_signature = "($self, path, *, threads=0, progress=None, events=None, cancel=None)")]
+    #[pyo3(text_signature = "($self, path, *, threads=0, journal=None, progress=None, events=None, cancel=None)")]
     fn verify(&self, py: Python<'_>, path: PathBuf, options: Option<Bound<'_, PyDict>>) -> PyResult<Verification> {
         let keywords = Keywords::new(options);
         let (call, observer) = keywords.watch(py)?;
-        let options = VerifyOptions { threads: keywords.threads()?, observer };
+        let options = VerifyOptions { threads: keywords.threads()?, journal: keywords.optional("journal")?, observer };
         keywords.end("verify")?;
         let index = self.0.clone();
         call.run(py, move || index.verify(&path, &options)).map(Verification::from)

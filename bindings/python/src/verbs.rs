@@ -71,7 +71,7 @@ pub(crate) fn info(py: Python<'_>, index: Given, options: Option<Options<'_>>) -
 #[pyfunction]
 #[pyo3(signature = (target, *, index, **options))]
 #[pyo3(
-    text_signature = "(target, *, index, threads=0, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
+    text_signature = "(target, *, index, threads=0, journal=None, max_index_size=0, index_cache=None, expect=None, public_key=None, retries=None, connections=0, timeout=0, connect_timeout=0, first_byte_timeout=0, stall_timeout=0, user=None, bearer=None, headers=(), proxy=None, no_proxy=None, ca_file=None, rate_limit=0, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn verify(
     py: Python<'_>,
@@ -82,7 +82,7 @@ pub(crate) fn verify(
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
     let opening = keywords.open(observer.without_progress())?;
-    let options = VerifyOptions { threads: keywords.threads()?, observer };
+    let options = VerifyOptions { threads: keywords.threads()?, journal: keywords.optional("journal")?, observer };
     keywords.end("verify")?;
     let index = GivenIndex::new(py, index, opening.http.connections, &call)?;
     call.run(py, move || index.open(&opening)?.verify(&target, &options)).map(Verification::from)

@@ -28,7 +28,7 @@ pub(crate) struct Progress {
     fetched: u64,
     /// Bytes that arrived from the source and were not needed.
     wasted: u64,
-    /// Verified bytes written.
+    /// Verified bytes that were written; what was at its place already is not among them.
     written: u64,
     /// Round trips to the source.
     requests: u64,

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import gosync
 import pytest
+import zstandard
 from test_signatures import SECRET_KEY
 
 
@@ -138,3 +139,49 @@ def test_what_the_ancestor_wrote(reader: ModuleType, vectors: pathlib.Path) -> N
         content = inputs[path.name.split("-")[0]]
         reader.check_identities(index, content)
         assert reader.rebuild(index, [content], lambda offset, count, c=content: c[offset : offset + count]) == content
+
+
+def test_packs(reader: ModuleType, vectors: pathlib.Path) -> None:
+    for vector in json.loads((vectors / "packs.json").read_text()):
+        data = bytes.fromhex(vector["hex"])
+        if "error" in vector:
+            with pytest.raises(reader.Refused) as raised:
+                reader.read_packs(data, vector["length"])
+            assert str(raised.value).startswith(vector["error"] + ":"), vector["name"]
+            continue
+        packs = reader.read_packs(data, vector["length"])
+        assert packs.names == [pack["name"] for pack in vector["packs"]]
+        pieces = [piece for pack in vector["packs"] for piece in pack["pieces"]]
+        assert [[piece.size, piece.length, piece.compressed] for piece in packs.pieces] == pieces
+
+
+def test_a_directory_in_packs(reader: ModuleType, vectors: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    def lines(kind: int, count: int) -> bytes:
+        return b"".join(b"line %d of kind %d\n" % (i * i, kind) for i in range(count))
+
+    folder, site = tmp_path / "tree", tmp_path / "site"
+    site.mkdir()
+    folder.mkdir()
+    files = {"a": lines(1, 9000), "b": random.Random(1).randbytes(50_000), "c": lines(2, 50), "d": lines(2, 50)}
+    golden = vectors.parent / "golden" / "packs-1"
+    places = [(golden / "app.gosync", golden / "packs")]
+    for version in range(2):
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        previous = site / "0.gosync" if version > 0 else None
+        gosync.index(folder, content=site / "packs", previous=previous).save(site / f"{version}.gosync")
+        places.append((site / f"{version}.gosync", site / "packs"))
+        files["a"] = files["a"][:100_000] + b"put in" + files["a"][100_000:]
+    for path, packs in places:
+        index = reader.read(path.read_bytes())
+        content = reader.unpacked(index.packs, lambda name, packs=packs: (packs / name).read_bytes(), zstandard.decompress)
+        at = 0
+        for entry in reader.contents(index):
+            assert reader.blake3(content[at : at + entry.size]) == entry.root, entry.path
+            at += entry.size
+        assert at == len(content)
+    named = [set(reader.read(path.read_bytes()).packs.names) for path, _ in places[1:]]
+    assert named[0] < named[1]
+    assert gosync.prune(site / "packs", indexes=[site / "1.gosync"]) == (0, 0)
+    count, size = gosync.prune(site / "packs", indexes=[site / "0.gosync"])
+    assert (count, size > 0) == (1, True)

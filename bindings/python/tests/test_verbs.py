@@ -152,6 +152,15 @@ def test_verify_finds_what_is_damaged(files: Files) -> None:
     assert gosync.verify(pathlib.Path("new"), index=bytes(index))
 
 
+def test_verify_knows_of_an_update_in_place_wherever_its_journal_is(files: Files) -> None:
+    index = files.publish()
+    pathlib.Path("journal").write_bytes(b"anything")
+    assert not gosync.verify("target", index="new.gosync").unfinished
+    for journal in ("journal", pathlib.Path("journal")):
+        assert gosync.verify("target", index="new.gosync", journal=journal).unfinished
+        assert index.verify("target", journal=journal).unfinished
+
+
 def test_results_are_values(files: Files) -> None:
     index = files.publish()
     one, two = index.verify("new"), index.verify("new")

@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_source;
 mod fetching;
 mod interrupt;
+mod lint;
 mod main_job;
 mod output;
 mod server;

@@ -196,6 +196,15 @@ fn verify_tells_match_from_damage() {
     folder.write("short", &release.new[..1000]);
     let run = folder.gosync(["verify", "short", "--index", "new.gosync"]).expect_code(1);
     assert!(run.stdout.contains("expected"), "{}", run.stdout);
+
+    // Any file in the place of a journal says that an update in place was not finished.
+    assert!(!run.stdout.contains("unfinished"), "{}", run.stdout);
+    folder.write("journal", b"anything");
+    let verify = ["verify", "short", "--index", "new.gosync", "--journal", "journal"];
+    let run = folder.gosync(verify).expect_code(1);
+    assert!(run.stdout.contains("unfinished"), "{}", run.stdout);
+    folder.gosync(verify.into_iter().chain(["--repair"])).expect_code(0);
+    assert!(!folder.path("journal").exists());
 }
 
 #[test]

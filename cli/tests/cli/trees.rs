@@ -89,3 +89,44 @@ fn an_index_is_not_written_into_what_it_describes() {
     folder.gosync(["index", "app", "--exclude", "[z-a]"]).expect_code(2);
     folder.gosync(["verify", "app/main", "--index", "app"]).expect_code(3);
 }
+
+#[test]
+fn a_directory_is_published_in_packs() {
+    let folder = tree();
+    fs::create_dir(folder.path("site")).expect("a folder");
+    let publish = ["index", "app", "-o", "site/app.gosync", "--content", "site/packs", "--json"];
+    let run = folder.gosync(publish).expect_code(0);
+    assert_eq!(run.last()["source"].as_str(), Some("packs"));
+    let packs = || fs::read_dir(folder.path("site/packs")).expect("packs").count();
+    assert_eq!(packs(), 1);
+    folder.gosync(["update", "copy", "--index", "site/app.gosync"]).expect_code(0);
+    folder.gosync(["verify", "copy", "--index", "site/app.gosync"]).expect_code(0);
+    // What is replaced is the version before: a small pack more.
+    folder.write("app/more", b"something new");
+    folder.gosync(publish).expect_code(0);
+    assert_eq!(packs(), 2);
+    let server = Server::start();
+    server.publish("app.gosync", folder.read("site/app.gosync"), Habit::Good);
+    for pack in fs::read_dir(folder.path("site/packs")).expect("packs") {
+        let path = pack.expect("a pack").path();
+        let name = format!("packs/{}", path.file_name().expect("a name").to_str().expect("text"));
+        server.publish(&name, fs::read(&path).expect("a pack"), Habit::Good);
+    }
+    let run = folder.gosync(["update", "copy", "--index", &server.url("app.gosync"), "--json"]).expect_code(0);
+    assert!(run.last()["fetched"].as_u64().is_some_and(|fetched| fetched < 2000), "{}", run.stdout);
+    assert_eq!(folder.read("copy/more"), b"something new");
+    // Another version beside it keeps its packs; when it is gone, they go.
+    fs::copy(folder.path("site/app.gosync"), folder.path("site/kept.gosync")).expect("a copy");
+    folder.write("app/main", &noise(9, 300_000));
+    let mut with_prune = publish.to_vec();
+    with_prune.push("--prune");
+    let run = folder.gosync(&with_prune).expect_code(0);
+    assert_eq!((run.last()["pruned"].as_u64(), packs()), (Some(0), 3));
+    fs::remove_file(folder.path("site/kept.gosync")).expect("removed");
+    let run = folder.gosync(&with_prune).expect_code(0);
+    assert!(run.last()["pruned"].as_u64() >= Some(1), "{}", run.stdout);
+    folder.gosync(["update", "copy", "--index", "site/app.gosync"]).expect_code(0);
+    folder.gosync(["verify", "copy", "--index", "site/app.gosync"]).expect_code(0);
+    folder.gosync(["index", "app/main", "--content", "site/packs"]).expect_code(2);
+    folder.gosync(["index", "app", "--prune"]).expect_code(2);
+}

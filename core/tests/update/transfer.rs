@@ -210,6 +210,31 @@ fn finishing_with_bytes_missing_is_an_error() {
     assert!(error.to_string().contains("1 bytes missing"), "{error}");
 }
 
+/// Of an answer that brings everything from front to back, nobody can expect what came to be wanted behind it.
+#[test]
+fn what_is_wanted_after_it_has_been_passed_is_asked_for_again() {
+    let target = pattern(200_000);
+    let whole = vec![Piece { target: Range::new(0, 200_000), origin: Origin::Missing }];
+    let transfer = Transfer::new(index_of(&target, 1024), Limits::default(), Box::new(|| {}));
+    transfer.begin(whole, Strategy::Whole);
+    let request = transfer.next_request(1, Duration::ZERO).unwrap();
+    assert_eq!(request.supply(0, &target), Supply::Taken);
+    // The first unit turns out wrong for the first time.
+    let ready = transfer.take_ready().expect("a unit");
+    let range = Range::new(0, 65_536);
+    let pieces = vec![Piece { target: range, origin: Origin::Seed { seed: 0, offset: 0 } }];
+    transfer.check(ready.unit, pieces, &[0; 65_536]).expect("a first time");
+    transfer.settle(ready.fetched());
+    request.finish(Ok(()));
+    let step = transfer.step(Duration::ZERO, 0.5).expect("nobody's fault");
+    assert!(step.survived.is_empty() && !step.over, "{step:?}");
+    let request = transfer.next_request(2, Duration::ZERO).expect("it is asked for again");
+    assert_eq!(request.ranges().first().map(|range| range.offset), Some(0));
+    // What was wanted before it was asked is its fault.
+    request.finish(Ok(()));
+    assert_eq!(transfer.step(Duration::ZERO, 0.5).unwrap_err().kind(), ErrorKind::Source);
+}
+
 #[test]
 fn a_dropped_request_is_an_error() {
     let target = pattern(10_000);
@@ -308,4 +333,32 @@ fn a_batch_that_has_not_begun_is_fetched_up_to_the_bound() {
         fetch();
     }
     assert_eq!((placed, transfer.counters().fetched), (UNITS, target.len() as u64));
+}
+
+/// What is kept in memory by who took it is in flight, and does not keep the rest from coming.
+#[test]
+fn what_is_kept_counts_as_in_flight() {
+    const UNIT: u64 = 64 << 10;
+    let target = pattern(1 << 20);
+    let limits = Limits { max_bytes: 2 * UNIT, ..Limits::default() };
+    for kept in [UNIT, 2 * UNIT] {
+        let whole = vec![Piece { target: Range::new(0, 1 << 20), origin: Origin::Missing }];
+        let (transfer, mut requests) = (begun(index_of(&target, 1024), whole, limits), 0);
+        transfer.keep(kept);
+        let mut held = 0;
+        while !transfer.step(Duration::ZERO, 0.5).unwrap().over {
+            while let Some(request) = transfer.next_request(requests, Duration::ZERO) {
+                requests += 1;
+                held += request.ranges().iter().map(|range| range.length).sum::<u64>();
+                // A unit must come even if there is no room for it.
+                assert!(held <= UNIT, "{held} bytes in flight, and {kept} are kept");
+                crate::common::answer_from(&target, request);
+                transfer.step(Duration::ZERO, 0.5).unwrap();
+            }
+            let ready = transfer.take_ready().expect("nothing can be asked for, and nothing is to be written");
+            transfer.settle(ready.fetched());
+            held -= ready.fetched();
+        }
+        assert_eq!(transfer.counters().fetched, 1 << 20);
+    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use gosync_core::{Digest, Error, ErrorKind, Index, Range, Result};
 
 use crate::disk::{Disk, DiskFile};
-use crate::output::folder_of;
+use crate::output::{folder_of, no_room};
 use crate::seed::FileReader;
 
 /// Bytes of the header.
@@ -119,7 +119,7 @@ impl Journal {
 
     /// Takes room for it up to `end`, if it can be had.
     pub(crate) fn reserve(&self, end: u64) -> Result<()> {
-        self.file.allocate(0, end).map(drop).map_err(|cause| failed(cause, "reserve", &self.path).with("bytes", end))
+        self.file.allocate(0, end).map(drop).map_err(|cause| no_room(cause, &self.path, end))
     }
 
     pub(crate) fn write(&self, bytes: &[u8], at: u64) -> Result<()> {

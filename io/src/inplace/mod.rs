@@ -18,8 +18,8 @@ use gosync_core::{Error, ErrorKind, Index, Origin, Piece, ReadAt, Result};
 use self::journal::{About, Journal};
 use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
-use crate::output::{check_room, is_zero, room_behind};
-use crate::seed::{FileReader, Kind};
+use crate::output::{check_room, is_zero, no_room, room_behind, taken};
+use crate::seed::FileReader;
 
 /// Bytes that are copied to the journal in one go.
 const PIECE: usize = 1 << 20;
@@ -50,7 +50,12 @@ enum Last {
     Nothing,
     /// To be kept in memory when it comes.
     Wanted(u64),
-    Here(u64, Vec<u8>),
+    Here {
+        unit: u64,
+        bytes: Vec<u8>,
+        /// How many of them were fetched.
+        fetched: u64,
+    },
 }
 
 /// The target's bytes as they were when it was opened: at their place, or in the journal.
@@ -62,8 +67,7 @@ pub(crate) struct OldBytes {
 
 impl InPlace {
     /// Opens the file or block device at `path` to be changed, if it is not in use as far as can be told.
-    pub(crate) fn open(disk: &Disk, path: &Path, journal: &Path) -> Result<InPlace> {
-        let is_device = Kind::at(path, "target")? == Kind::BlockDevice;
+    pub(crate) fn open(disk: &Disk, path: &Path, journal: &Path, is_device: bool) -> Result<InPlace> {
         let mut options = OpenOptions::new();
         inuse::alone(&mut options, is_device);
         let file = disk.open(path, &mut options).map_err(|cause| inuse::cannot_open(cause, path))?;
@@ -97,7 +101,10 @@ impl InPlace {
             return Ok(());
         }
         if !self.is_device {
-            return check_room(self.file.file(), &self.path, room_behind(index, self.old.length()));
+            // An update that ended early may have reserved it.
+            let about = self.file.file().metadata().map_err(|cause| failed(cause, "look at", &self.path))?;
+            let spare = taken(&about).saturating_sub(about.len());
+            return check_room(&self.path, room_behind(index, self.old.length()).saturating_sub(spare));
         }
         let error = Error::new(ErrorKind::NoSpace, "the device is too small for the new version");
         Err(error.with("path", self.path.display()).with("length", length).with("room", self.old.length()))
@@ -125,15 +132,20 @@ impl InPlace {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Last::Wanted(unit);
     }
 
-    /// Whether the last unit is in memory.
-    pub(crate) fn has_last(&self) -> bool {
-        matches!(*self.last.lock().unwrap_or_else(PoisonError::into_inner), Last::Here(..))
+    /// Whether the last unit is in memory: how many of its bytes were fetched.
+    pub(crate) fn last(&self) -> Option<u64> {
+        match *self.last.lock().unwrap_or_else(PoisonError::into_inner) {
+            Last::Here { fetched, .. } => Some(fetched),
+            _ => None,
+        }
     }
 
     /// Makes the journal and takes all room that will be needed, `journal_end` bytes of it for the journal, so that a full
     /// disk is known while the target is what it was. From here on that is going to change.
     pub(crate) fn begin(&self, index: &Index, journal_end: u64) -> Result<()> {
         let was_there = journal::is_there(&self.journal_path)?;
+        let has = std::fs::metadata(&self.journal_path).map_or(0, |about| taken(&about));
+        check_room(&self.journal_path, journal_end.saturating_sub(has))?;
         let journal = Journal::begin(&self.disk, &self.journal_path, &About::new(index, self.old.length()))?;
         let reserved = journal.reserve(journal_end).and_then(|()| self.reserve(index.length()));
         let reader = reserved.and_then(|()| journal.reader());
@@ -160,7 +172,7 @@ impl InPlace {
         }
         let more = length - old;
         let reserved = self.file.allocate(old, more).map(drop);
-        reserved.map_err(|cause| failed(cause, "reserve room for", &self.path).with("bytes", more))
+        reserved.map_err(|cause| no_room(cause, &self.path, more))
     }
 
     /// Gives back what was reserved.
@@ -219,7 +231,9 @@ impl InPlace {
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             if let Last::Wanted(unit) = *last {
-                *last = Last::Here(unit, verified.bytes().to_vec());
+                let fetched = pieces.iter().filter(|piece| piece.origin == Origin::Missing);
+                let fetched = fetched.map(|piece| piece.target.length).sum();
+                *last = Last::Here { unit, bytes: verified.bytes().to_vec(), fetched };
                 return Ok((0, 0));
             }
         }
@@ -246,7 +260,7 @@ impl InPlace {
     /// Writes the last unit, which is in memory.
     pub(crate) fn write_last(&self, index: &Index) -> Result<u64> {
         let last = std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner));
-        let Last::Here(unit, bytes) = last else {
+        let Last::Here { unit, bytes, .. } = last else {
             return Err(Error::new(ErrorKind::Internal, "the last unit was to be written before it was there"));
         };
         let verified = Verified::check(index, unit, &bytes)

@@ -7,7 +7,8 @@
 use gosync_core::assemble::Verified;
 use gosync_core::index::{Blocks, UNIT};
 use gosync_core::matching::Found;
-use gosync_core::{Index, Range, ReadAt, Result};
+use gosync_core::ranges::RangeSet;
+use gosync_core::{Index, Origin, Piece, Range, ReadAt, Result};
 use rayon::prelude::*;
 
 use super::Shared;
@@ -21,16 +22,16 @@ const SAMPLE: u64 = 16;
 const LEAST: u64 = 4;
 
 /// Notes in `output` what it has already, and says so as found: in the target if it is a clone of that, otherwise in the
-/// seed `own_part`.
+/// seed `own_part`; and how many bytes that is.
 pub(super) fn adopt(
     shared: &Shared,
     index: &Index,
     output: &mut Output,
     own_part: u32,
     pool: &rayon::ThreadPool,
-) -> Result<Found> {
+) -> Result<(Found, u64)> {
     let mut found = Found::new(index);
-    let Some(reader) = output.begun()? else { return Ok(found) };
+    let Some(reader) = output.begun()? else { return Ok((found, 0)) };
     let section = section(index);
     let count = index.length().div_ceil(section);
     if output.is_clone() && count > SAMPLE {
@@ -40,15 +41,12 @@ pub(super) fn adopt(
         let right: u64 = sample.iter().map(|range| range.length).sum();
         if right < SAMPLE * section / LEAST {
             output.clear(index)?;
-            return Ok(found);
+            return Ok((found, 0));
         }
     }
     let note = |verified: &Verified<'_>| {
         let bytes = output.adopt(verified);
-        shared.meter.update(|progress| {
-            progress.from_seeds += bytes;
-            progress.written += bytes;
-        });
+        shared.meter.update(|progress| progress.from_seeds += bytes);
     };
     let starts = (0..count).map(|at| at * section).collect();
     let right = pool.install(|| look(shared, index, &reader, starts, section, &note))?;
@@ -60,7 +58,7 @@ pub(super) fn adopt(
         false => ("resumed", "an earlier update left a partial file, which is gone on with"),
     };
     shared.observer.event(Level::Info, kind, text, &[("bytes", &bytes), ("total", &index.length())]);
-    Ok(found)
+    Ok((found, bytes))
 }
 
 /// Bytes of a section: whole top blocks.
@@ -109,5 +107,104 @@ fn check(index: &Index, top: u64, bytes: &[u8], right: &mut dyn FnMut(&Verified<
     }
     for (unit, bytes) in index.top_units(top).zip(bytes.chunks(UNIT as usize)) {
         whole(index.units(), unit, bytes);
+    }
+}
+
+/// The cover, with what it takes from the output itself, the seed `own`, only where that is there still when its turn comes:
+/// at its own place, or where the output is right already. Everything else may have been written to by then; above all
+/// zeros, which are all over an output that has holes. Where its own place has the same bytes, they are taken from there.
+pub(super) fn lasting(cover: Vec<Piece>, own: u32, output: &dyn ReadAt) -> Vec<Piece> {
+    let from_own = |piece: &Piece| match piece.origin {
+        Origin::Seed { seed, offset } if seed == own => Some(Range::new(offset, piece.target.length)),
+        _ => None,
+    };
+    let mut stays = RangeSet::new();
+    let at_home = cover.iter().filter_map(|piece| from_own(piece).filter(|range| *range == piece.target));
+    at_home.for_each(|range| stays.insert(range));
+    let is_there = |target: Range, from: Range| {
+        let read = |range: Range| {
+            let mut bytes = vec![0; range.length as usize];
+            output.read_at(range.offset, &mut bytes).is_ok_and(|read| read == bytes.len()).then_some(bytes)
+        };
+        read(target).is_some_and(|bytes| read(from) == Some(bytes))
+    };
+    let mut lasting: Vec<Piece> = Vec::with_capacity(cover.len());
+    let mut add = |piece: Piece| match lasting.last_mut() {
+        Some(last) if follows(last, &piece) => last.target.length += piece.target.length,
+        _ => lasting.push(piece),
+    };
+    for piece in cover {
+        let Some(mut from) = from_own(&piece).filter(|range| *range != piece.target && !stays.contains(*range)) else {
+            add(piece);
+            continue;
+        };
+        let mut target = piece.target;
+        // Unit by unit of where it lies now: each is written as a whole.
+        while from.length > 0 {
+            let length = from.length.min(UNIT - from.offset % UNIT);
+            let (now, at) = (Range::new(from.offset, length), Range::new(target.offset, length));
+            let origin = match () {
+                () if stays.contains(now) => Origin::Seed { seed: own, offset: now.offset },
+                () if is_there(at, now) => Origin::Seed { seed: own, offset: at.offset },
+                () => Origin::Missing,
+            };
+            add(Piece { target: at, origin });
+            (from, target) =
+                (Range::new(now.end(), from.length - length), Range::new(at.end(), target.length - length));
+        }
+    }
+    lasting
+}
+
+/// Whether a piece goes on where the one before it ends, here as in the target.
+fn follows(before: &Piece, piece: &Piece) -> bool {
+    match (before.origin, piece.origin) {
+        (Origin::Missing, Origin::Missing) => true,
+        (Origin::Seed { seed, offset }, Origin::Seed { seed: same, offset: next }) => {
+            seed == same && offset.checked_add(before.target.length) == Some(next)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(offset: u64, length: u64, origin: Option<(u32, u64)>) -> Piece {
+        let origin = origin.map_or(Origin::Missing, |(seed, offset)| Origin::Seed { seed, offset });
+        Piece { target: Range::new(offset, length), origin }
+    }
+
+    #[test]
+    fn what_will_have_been_overwritten_is_not_taken() {
+        const OWN: u32 = 3;
+        // Right, then a hole that reads as zeros, then something that is wrong where it is.
+        let output: Vec<u8> =
+            (0..6 * UNIT).map(|at| if at < UNIT { 1 } else { u8::from(at >= 5 * UNIT) * 2 }).collect();
+        let cover = vec![
+            piece(0, UNIT, Some((OWN, 0))),
+            // From what is right; zeros from elsewhere, where zeros are; from another seed.
+            piece(UNIT, 1000, Some((OWN, 5))),
+            piece(UNIT + 1000, 1000, Some((OWN, 3 * UNIT))),
+            piece(UNIT + 2000, 1000, Some((0, 3 * UNIT))),
+            piece(UNIT + 3000, UNIT - 3000, None),
+            // What is to be overwritten, in part by what it is to be overwritten with.
+            piece(2 * UNIT, 1000, Some((OWN, 5 * UNIT))),
+            piece(2 * UNIT + 1000, 3 * UNIT - 1000, None),
+            piece(5 * UNIT, 1000, Some((OWN, UNIT - 400))),
+            piece(5 * UNIT + 1000, UNIT - 1000, Some((OWN, 5 * UNIT + 1000))),
+        ];
+        let expected = vec![
+            piece(0, UNIT, Some((OWN, 0))),
+            piece(UNIT, 1000, Some((OWN, 5))),
+            piece(UNIT + 1000, 1000, Some((OWN, UNIT + 1000))),
+            piece(UNIT + 2000, 1000, Some((0, 3 * UNIT))),
+            piece(UNIT + 3000, 4 * UNIT - 3000, None),
+            piece(5 * UNIT, 400, Some((OWN, UNIT - 400))),
+            piece(5 * UNIT + 400, 600, None),
+            piece(5 * UNIT + 1000, UNIT - 1000, Some((OWN, 5 * UNIT + 1000))),
+        ];
+        assert_eq!(lasting(cover, OWN, &output), expected);
     }
 }

@@ -48,6 +48,8 @@ struct Shared {
     disk: Disk,
     /// Bytes of a batch of an update in place.
     batch: u64,
+    /// Whether a regular file at the target is taken for a block device.
+    as_device: bool,
     meter: Meter,
     state: Mutex<State>,
     /// Whether `run` was called.
@@ -99,10 +101,20 @@ impl Job {
         let meter = Meter::new(&observer);
         let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
         let state = Mutex::new(State { statistics, ..State::default() });
-        let started = AtomicBool::new(false);
-        let disk = Disk::system();
-        let batch = inplace::BATCH;
-        let shared = Shared { index, source, target, options, observer, disk, batch, meter, state, started, abandoned };
+        let shared = Shared {
+            index,
+            source,
+            target,
+            options,
+            observer,
+            disk: Disk::system(),
+            batch: inplace::BATCH,
+            as_device: false,
+            meter,
+            state,
+            started: AtomicBool::new(false),
+            abandoned,
+        };
         Ok(Job { shared: Arc::new(shared) })
     }
 
@@ -116,6 +128,12 @@ impl Job {
     #[cfg(test)]
     pub(crate) fn set_batch(&mut self, batch: u64) {
         Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").batch = batch;
+    }
+
+    /// Has the job take the target for a block device, before anything else is done with it.
+    #[cfg(test)]
+    pub(crate) fn set_as_device(&mut self) {
+        Arc::get_mut(&mut self.shared).expect("nothing is done with it yet").as_device = true;
     }
 
     /// Adds a file that may help: an old version, a damaged one, a partial download. It must be readable now. It may be
@@ -276,10 +294,14 @@ impl Shared {
         crate::output::real_target(&self.target, self.options.refuse_symlink, expected)
     }
 
+    /// Whether the target is a block device.
+    fn is_device(&self) -> bool {
+        self.as_device || Kind::at(&self.target, "target").is_ok_and(|kind| kind == Kind::BlockDevice)
+    }
+
     /// The target, if it is there to be a seed.
     fn old_target(&self) -> Option<&Path> {
-        let is_device = || Kind::at(&self.target, "target").is_ok_and(|kind| kind == Kind::BlockDevice);
-        let is_there = self.target.is_file() || self.options.in_place && is_device();
+        let is_there = self.target.is_file() || self.options.in_place && self.is_device();
         (!self.options.ignore_target && is_there).then_some(&*self.target)
     }
 }

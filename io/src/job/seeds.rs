@@ -10,7 +10,7 @@ use gosync_core::{Error, ErrorKind, Index, ReadAt, Result};
 use super::{Added, Shared, inplace};
 use crate::output::names;
 use crate::report::{Level, Observer};
-use crate::seed::{FileReader, Kind};
+use crate::seed::{FileReader, Kind, Start};
 use crate::tree::Files;
 use crate::{open, spool, verbs};
 
@@ -97,6 +97,8 @@ pub(super) struct Seeds {
     has_target: bool,
     /// The number of the partial file of this version.
     pub(super) own_part: u32,
+    /// Whether that is what will be written to.
+    is_output: bool,
     /// The paths of the partial files that are among them.
     pub(super) parts: Vec<PathBuf>,
     /// The number of the journal that an unfinished update in place left.
@@ -122,6 +124,7 @@ impl Seeds {
         readers.append(&mut added(shared, index, has_target)?);
         let own_part = readers.len() as u32;
         let target = shared.real_target()?;
+        let is_output = !(shared.options.in_place && target.exists());
         let own = names::part(&target, index)?;
         // One that cannot be read is none.
         let open = |path: &Path| FileReader::open(path, "partial file").ok();
@@ -143,7 +146,7 @@ impl Seeds {
             readers.len() as u32 - 1
         });
         let searched = readers.len();
-        Ok(Seeds { readers, has_target, own_part, parts, journal, searched })
+        Ok(Seeds { readers, has_target, own_part, is_output, parts, journal, searched })
     }
 
     /// For the update of a directory, which is read by `own`: that, and the seeds that were added. Whoever asks adds what
@@ -153,12 +156,18 @@ impl Seeds {
         let mut readers = vec![own];
         readers.append(&mut added(shared, index, has_target)?);
         let (own_part, searched) = (readers.len() as u32, readers.len());
-        Ok(Seeds { readers, has_target, own_part, parts: Vec::new(), journal: None, searched })
+        Ok(Seeds { readers, has_target, own_part, is_output: false, parts: Vec::new(), journal: None, searched })
     }
 
     /// Those that are looked through.
     pub(super) fn searched(&self) -> &[Arc<dyn ReadAt>] {
         self.readers.get(..self.searched).unwrap_or(&self.readers)
+    }
+
+    /// The seed that is written to while it is one: its number, and its bytes.
+    pub(super) fn output(&self) -> Option<(u32, &dyn ReadAt)> {
+        let reader = self.readers.get(self.own_part as usize)?;
+        (self.is_output && reader.length() > 0).then_some((self.own_part, &**reader))
     }
 
     /// The target is read by `reader` from here on.
@@ -175,6 +184,9 @@ impl Seeds {
     /// Whether the target is the new version already.
     pub(super) fn are_up_to_date(&self, shared: &Shared, index: &Index) -> Result<bool> {
         match self.readers.first() {
+            Some(target) if self.has_target && shared.is_device() => {
+                verbs::is_target(&Start::new(Arc::clone(target), index.length()), index, &shared.observer)
+            }
             Some(target) if self.has_target => verbs::is_target(&**target, index, &shared.observer),
             _ => Ok(false),
         }

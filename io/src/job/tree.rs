@@ -182,11 +182,10 @@ fn place(shared: &Shared, index: &Arc<Index>, looked: &mut Looked, stage: &Stage
     let source = work::source(shared, index);
     let limits = work::limits(shared, index);
     let cover = std::mem::take(&mut looked.cover);
-    let task = Task { shared, index, seeds: &looked.seeds, output: stage, source: &source, limits };
+    let task = Task { shared, index, seeds: &looked.seeds, output: stage, source: &source, limits, there };
     let placed = placing::place(task, |site| {
         let plan = Plan::new(index, cover, &site.way(), limits.max_gap);
         work::tell(shared, &plan);
-        site.is_there(there);
         site.begin(plan)
     });
     if let Ok(source) = &source {

@@ -139,13 +139,14 @@ fn attempt(shared: &Shared, index: &Arc<Index>, goal: &Goal) -> Result<()> {
     let mut output = Output::open(&shared.disk, &goal.target, index, shared.options.keep, shared.old_target())?;
     let kept: Vec<&Path> = seeds.parts.iter().map(PathBuf::as_path).chain([output.path()]).collect();
     names::remove_parts(&shared.disk, &goal.target, &kept);
-    let begun = adopting::adopt(shared, index, &mut output, seeds.own_part, &pool)?;
+    let (begun, there) = adopting::adopt(shared, index, &mut output, seeds.own_part, &pool)?;
     output.reserve(index)?;
     let source = source(shared, index);
-    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits: limits(shared, index) };
+    let limits = limits(shared, index);
+    let task = Task { shared, index, seeds: &seeds, output: &output, source: &source, limits, there };
     let placed = placing::place(task, |site| {
         let cover = Searching { shared, index, seeds: &seeds, place: Some((&output, site)) }.cover(&pool, begun)?;
-        let plan = Plan::new(index, cover, &site.way(), limits(shared, index).max_gap);
+        let plan = Plan::new(index, cover, &site.way(), limits.max_gap);
         tell(shared, &plan);
         site.begin(plan)
     });
@@ -366,7 +367,11 @@ impl Searching<'_> {
 
     /// The same, of what was found.
     pub(super) fn join(&self, pool: &rayon::ThreadPool, found: &Found) -> Vec<Piece> {
-        pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()))
+        let cover = pool.install(|| matching::join_seams(self.index, &self.readers(), found.cover()));
+        match self.seeds.output() {
+            Some((own, output)) => adopting::lasting(cover, own, output),
+            None => cover,
+        }
     }
 
     fn readers(&self) -> Vec<&dyn ReadAt> {
@@ -410,7 +415,8 @@ impl Observe for Watcher<'_> {
     fn scanned(&self, bytes: u64) -> Result<()> {
         let scanned = self.scanned.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let (shared, work) = (self.search.shared, self.work);
-        shared.meter.update(|progress| progress.fraction = verbs::share(scanned + progress.written, work));
+        let done = scanned + self.search.place.map_or(0, |(_, site)| site.there());
+        shared.meter.update(|progress| progress.fraction = verbs::share(done + progress.written, work));
         shared.observer.cancel.check()
     }
 

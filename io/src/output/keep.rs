@@ -90,6 +90,18 @@ pub(super) fn apply(keep: Keep, old: &Path, new: &DiskFile) -> io::Result<Vec<&'
     Ok(lost)
 }
 
+/// Who will own what takes the place of the file at `old`, if its owner is kept.
+#[cfg(unix)]
+pub(super) fn owner_of(keep: Keep, old: &Path) -> Option<u32> {
+    let about = keep.owner.then(|| fs::metadata(old).ok()).flatten();
+    about.map(|about| std::os::unix::fs::MetadataExt::uid(&about))
+}
+
+#[cfg(not(unix))]
+pub(super) fn owner_of(_: Keep, _: &Path) -> Option<u32> {
+    None
+}
+
 fn times(about: &Metadata, file: &fs::File) -> io::Result<()> {
     file.set_times(fs::FileTimes::new().set_modified(about.modified()?).set_accessed(about.accessed()?))
 }

@@ -76,7 +76,7 @@ fn try_lock(disk: &Disk, path: &Path) -> io::Result<Tried> {
     use std::fs::TryLockError;
     use std::os::unix::fs::MetadataExt;
     let file = open(disk, path)?;
-    match file.try_lock() {
+    match disk.lock(&file, path) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Tried::Held),
         // ENOLCK, ENOSYS, EOPNOTSUPP: this file system cannot.

@@ -1,13 +1,14 @@
 //! Room for the new version, before anything is fetched for it: whether there is enough, and taking it, so that nobody else
 //! does. What the index shows to be zeros stays a hole and needs none.
 
-use std::fs::File;
+use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 
 use gosync_core::index::Blocks;
 use gosync_core::{Error, ErrorKind, Index, Range, Result};
 
-use super::Output;
+use super::{Output, folder_of};
 
 impl Output {
     /// Takes the room that is lacking still. `NO_SPACE`, with the bytes `needed` and `available`, if that is too much.
@@ -16,7 +17,7 @@ impl Output {
         let lacking_bytes: u64 = lacking.iter().map(|range| range.length).sum();
         // A partial file may have been given its room already.
         let needed = lacking_bytes.saturating_sub(spare(self, index));
-        check_room(self.file.file(), &self.target, needed)?;
+        check_room(&self.target, needed)?;
         // A clone's room is taken piece by piece, as it comes to differ.
         if self.is_clone || !is_cheap(self) {
             return Ok(());
@@ -25,14 +26,7 @@ impl Output {
             match self.file.allocate(range.offset, range.length) {
                 Ok(true) => self.is_blank = false,
                 Ok(false) => break,
-                Err(cause) => {
-                    let known = Error::from_io(cause, "cannot reserve the new file", self.target.display());
-                    return Err(if known.kind() == ErrorKind::NoSpace {
-                        full(self.file.file(), &self.target, needed).caused_by(known)
-                    } else {
-                        known
-                    });
-                }
+                Err(cause) => return Err(failed(cause, &self.target, needed)),
             }
         }
         Ok(())
@@ -57,16 +51,29 @@ impl Output {
     }
 }
 
-/// `NO_SPACE` if `needed` bytes are more than the file system of `file`, which is for the target at `path`, has left.
-pub(crate) fn check_room(file: &File, path: &Path, needed: u64) -> Result<()> {
-    let is_too_much = available(file).is_some_and(|available| needed > available);
-    if is_too_much { Err(full(file, path, needed)) } else { Ok(()) }
+/// `NO_SPACE` if `needed` bytes are more than the file system of the target has left.
+pub(crate) fn check_room(target: &Path, needed: u64) -> Result<()> {
+    let is_too_much = available(target).is_some_and(|available| needed > available);
+    if is_too_much { Err(full(target, needed)) } else { Ok(()) }
 }
 
-fn full(file: &File, path: &Path, needed: u64) -> Error {
+/// The error for room that could not be taken, where `needed` bytes were.
+pub(crate) fn failed(cause: io::Error, target: &Path, needed: u64) -> Error {
+    let known = Error::from_io(cause, "cannot reserve room", target.display());
+    if known.kind() == ErrorKind::NoSpace { full(target, needed).caused_by(known) } else { known }
+}
+
+fn full(target: &Path, needed: u64) -> Error {
     let error = Error::new(ErrorKind::NoSpace, "there is not enough room for the new version");
-    let error = error.with("path", path.display()).with("needed", needed);
-    available(file).map_or(error.clone(), |available| error.with("available", available))
+    let error = error.with("path", target.display()).with("needed", needed);
+    available(target).map_or(error.clone(), |available| error.with("available", available))
+}
+
+/// Bytes that this user may still take of the target's file system.
+fn available(target: &Path) -> Option<u64> {
+    let about = fs4::statvfs(folder_of(target)).ok()?;
+    // Some network file systems do not know, and say that there is nothing at all.
+    (about.total_space() > 0).then(|| about.available_space())
 }
 
 /// Bytes behind `start` that are not known to be zeros, by top blocks.
@@ -96,32 +103,28 @@ impl Zeros {
     }
 }
 
-/// Bytes that the file has of the disk beyond what is right in it.
-#[cfg(unix)]
+/// Bytes of the disk that the file has beyond what is right in it.
 fn spare(output: &Output, index: &Index) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    const BLOCK: u64 = 512;
-    let taken = output.file.file().metadata().map_or(0, |about| about.blocks().saturating_mul(BLOCK));
+    // What a clone shares has to be taken once more when it is written to.
+    if output.is_clone {
+        return 0;
+    }
+    let taken = output.file.file().metadata().map_or(0, |about| taken(&about));
     let right = (0..index.unit_count()).filter(|unit| output.has(*unit)).map(|unit| index.unit_range(unit).length);
     taken.saturating_sub(right.sum())
 }
 
-#[cfg(not(unix))]
-fn spare(_: &Output, _: &Index) -> u64 {
-    0
-}
-
-/// Bytes that this user may still take of the file system.
+/// Bytes of the disk that a file has.
 #[cfg(unix)]
-fn available(file: &File) -> Option<u64> {
-    let about = rustix::fs::fstatvfs(file).ok()?;
-    // Some network file systems do not know, and say that there is nothing at all.
-    (about.f_blocks > 0).then(|| about.f_bavail.saturating_mul(about.f_frsize))
+pub(crate) fn taken(about: &Metadata) -> u64 {
+    const BLOCK: u64 = 512;
+    std::os::unix::fs::MetadataExt::blocks(about).saturating_mul(BLOCK)
 }
 
+/// Bytes of the disk that a file has: on Windows a length is given with its room.
 #[cfg(not(unix))]
-fn available(_: &File) -> Option<u64> {
-    None
+pub(crate) fn taken(about: &Metadata) -> u64 {
+    about.len()
 }
 
 /// Whether taking room is a note in the file system's books. In memory it is the writing itself.
@@ -134,4 +137,22 @@ fn is_cheap(output: &Output) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn is_cheap(_: &Output) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_system_tells_how_much_room_there_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("target");
+        check_room(&target, 1).expect("a byte");
+        let error = check_room(&target, u64::MAX).expect_err("too much");
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        let fact = |name| error.context().iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string());
+        assert_eq!(fact("needed"), Some(u64::MAX.to_string()));
+        let available = fact("available").and_then(|text| text.parse::<u64>().ok());
+        assert!(available.is_some_and(|available| available > 0), "{available:?}");
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gosync_core::listing::Places;
 use gosync_core::{Error, Range, ReadAt, Result};
 
+use super::ignored::Ignored;
 use super::walk;
 use super::{Folder, payload};
 use crate::output::names;
@@ -74,6 +75,16 @@ impl Files {
         Ok(files)
     }
 
+    /// The regular files in the directory at `path` that its index would describe.
+    pub(crate) fn describable(path: &Path, exclude: &[String], block_size: u32, observer: &Observer) -> Result<Files> {
+        let folder = Folder::open(path.to_owned(), "directory")?;
+        let mut files = Files::of(folder, [], block_size, 0, observer)?;
+        let found = walk::walk(&files.folder, Some(Ignored::new(exclude)?), &observer.cancel)?.found;
+        let lengths = found.iter().filter_map(|entry| Some((&*entry.path, entry.length()?)));
+        files.add(lengths.filter(|(_, length)| *length > 0), block_size)?;
+        Ok(files)
+    }
+
     /// These files in a directory, with their lengths; none is empty.
     pub(crate) fn of<'a>(
         folder: Folder<'static>,
@@ -103,6 +114,11 @@ impl Files {
 
     pub(crate) fn folder(&self) -> &Folder<'static> {
         &self.folder
+    }
+
+    /// The files in their order: the path of each, and its place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Range)> {
+        self.files.iter().enumerate().map(|(number, file)| (self.path(number), file.place))
     }
 
     fn path(&self, number: usize) -> &str {

@@ -248,10 +248,7 @@ impl<'a> Stage<'a> {
         }
         let there: u64 = left.map_or(0, |_| self.wanted.iter().map(|wanted| self.taken(wanted)).sum());
         let needed = self.wanted.iter().fold(0u64, |needed, wanted| needed.saturating_add(wanted.size));
-        let path = self.folders.stage.path();
-        if let Ok(folder) = std::fs::File::open(path) {
-            check_room(&folder, path, needed.saturating_sub(there))?;
-        }
+        check_room(self.folders.stage.path(), needed.saturating_sub(there))?;
         for at in (0..self.wanted.len()).filter(|at| self.wanted[*at].size == 0) {
             self.file(at)?;
         }
@@ -346,7 +343,7 @@ impl<'a> Stage<'a> {
                 }
             }
             match new.open(&name) {
-                Ok(file) if is_ours(file.file())? => {
+                Ok(file) if is_ours(file.file(), None)? => {
                     if file.file().metadata()?.len() != wanted.size {
                         file.set_length(wanted.size)?;
                     }

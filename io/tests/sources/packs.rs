@@ -313,3 +313,18 @@ fn packs_are_for_directories_and_not_inside_them() {
     assert_eq!(kind(folder.path(), folder.path()), ErrorKind::Argument);
     assert!(!folder.path().join("packs").exists());
 }
+
+#[test]
+fn what_was_written_once_is_still_read() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/packs-1");
+    let path = golden.join("app.gosync");
+    let index = open_index(path.to_str().expect("text"), &OpenOptions::default()).expect("an index");
+    assert_eq!((index.packs().map(|packs| packs.count()), index.source()), (Some(2), Some("packs")));
+    assert_eq!(index.encode(), std::fs::read(path).expect("the file"));
+    let place = open_source(golden.join("packs").to_str().expect("text"), &OpenOptions::default()).expect("a place");
+    let source = of_tree(&index, place).expect("a source");
+    let taker = Taker::new();
+    taker.get(&*source, &[(0, TO_END)]).expect("an answer");
+    let payload = taker.content(index.length() as usize);
+    assert_eq!(gosync_io::Digest::of(&payload), index.listing().expect("a tree").payload_root());
+}

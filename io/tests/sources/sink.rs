@@ -126,6 +126,15 @@ impl Taker {
         self.lock().supplies.get(&id).copied().unwrap_or(0)
     }
 
+    /// What has arrived, put together; zeros where nothing did.
+    pub(crate) fn content(&self, length: usize) -> Vec<u8> {
+        let mut content = vec![0; length];
+        for (offset, bytes) in &self.lock().pieces {
+            content[*offset as usize..*offset as usize + bytes.len()].copy_from_slice(bytes);
+        }
+        content
+    }
+
     /// Whether all that arrived is `content`, and covers `ranges`.
     pub(crate) fn check(&self, content: &[u8], ranges: &[(u64, u64)]) {
         let state = self.lock();

@@ -14,8 +14,6 @@ use crate::server::Server;
 const KILLS: u64 = 8;
 /// Of an answer that brings everything to the end, the server sends a few pieces more before it sees that nobody reads on.
 const ON_ITS_WAY: u64 = 64 * 1024;
-/// In place, the last unit is held in memory beside what is in flight until it is its turn.
-const HELD: u64 = 64 * 1024;
 /// What a kill may be late beside the time that an update takes.
 const START: Duration = Duration::from_millis(150);
 /// For how long a run may be refused because another is still at the target.
@@ -134,8 +132,7 @@ impl<'a> Round<'a> {
     /// came while another was under way.
     fn most(&self) -> u64 {
         let is_whole = self.shape.versions.iter().any(|version| version.is_whole);
-        let held = if self.mode == Mode::InPlace { HELD } else { 0 };
-        let caught = IN_FLIGHT + held + if is_whole { ON_ITS_WAY } else { 0 };
+        let caught = IN_FLIGHT + if is_whole { ON_ITS_WAY } else { 0 };
         self.missing() + (self.kills.len() + self.current) as u64 * caught
     }
 

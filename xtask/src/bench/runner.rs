@@ -12,7 +12,7 @@ use super::room::obstacle;
 use super::tools::{Action, Tool};
 use super::{MIB, disk, kernels, recall, writes};
 use crate::demo::digest;
-use crate::sh::{Result, fail, sh};
+use crate::sh::{Result, Sh, fail, sh};
 
 /// Seconds: a program whose first run took longer is not run again.
 const PATIENCE: f64 = 10.0;
@@ -187,18 +187,24 @@ impl Bench<'_> {
 }
 
 impl Turn<'_> {
-    fn run(&self) -> Result<Run> {
+    /// Puts everything as it is before a run: the command of it.
+    fn prepare(&self) -> Result<Sh> {
         let Turn { place, tool, action, .. } = self;
         let is_beside = self.is_beside && *action == Action::Update;
         place.prepare(if is_beside { Tool::Cp } else { *tool }, *action)?;
+        match tool {
+            Tool::Local if is_beside => Ok(place.update_beside()),
+            Tool::Cp if is_beside => Ok(place.copy_durably()),
+            _ => place.command(*tool, *action),
+        }
+    }
+
+    fn run(&self) -> Result<Run> {
+        let Turn { place, tool, action, .. } = self;
+        let command = self.prepare()?;
         if *action == Action::Update {
             place.warm(self.length)?;
         }
-        let command = match tool {
-            Tool::Local if is_beside => place.update_beside(),
-            Tool::Cp if is_beside => place.copy_durably(),
-            _ => place.command(*tool, *action)?,
-        };
         place.server.take_counts();
         let usage = measure::run(command, &place.log())?;
         let sent = place.server.take_counts();
@@ -232,12 +238,11 @@ impl Turn<'_> {
     }
 
     /// Adds what gosync writes and syncs in an update, as the system sees it in one more run.
-    fn watch_writes(&self, point: &mut Value, changed: impl Fn(u64) -> Option<u64>) -> Result<()> {
+    pub(super) fn watch_writes(&self, point: &mut Value, changed: impl Fn(u64) -> Option<u64>) -> Result<()> {
         if self.action != Action::Update || !matches!(self.tool, Tool::Local | Tool::InPlace) {
             return Ok(());
         }
-        self.place.prepare(self.tool, self.action)?;
-        let Some(writes) = writes::watch(self.place.command(self.tool, self.action)?, &self.place.log())? else {
+        let Some(writes) = writes::watch(self.prepare()?, &self.place.log())? else {
             return Ok(());
         };
         point["syncs"] = json!(writes.syncs);

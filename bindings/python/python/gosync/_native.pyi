@@ -72,7 +72,7 @@ class Progress:
         """Bytes that arrived from the source and were not needed."""
     @property
     def written(self) -> int:
-        """Verified bytes written."""
+        """Verified bytes that were written; what was at its place already is not among them."""
     @property
     def requests(self) -> int:
         """Round trips to the source."""
@@ -119,7 +119,7 @@ class Statistics:
         """Bytes that arrived from the source and were not needed."""
     @property
     def written(self) -> int:
-        """Verified bytes written."""
+        """Verified bytes that were written; what was at its place already is not among them."""
     @property
     def requests(self) -> int:
         """Round trips to the source."""
@@ -328,9 +328,13 @@ class Index:
         self,
         path: _Path,
         *,
-        threads: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
+        threads: int = 0, journal: _Path | None = None, progress: _OnProgress = None, events: _OnEvent = None,
+        cancel: Cancel | None = None,
     ) -> Verification:
-        """Compares the file or directory at `path` with the index. What differs is a finding, not an error."""
+        """Compares the file or directory at `path` with the index. What differs is a finding, not an error.
+
+        `journal`: where the journal is if an update of the file in place was not finished [beside it, by its name].
+        """
     @property
     def kind(self) -> Literal["file", "tree"]:
         """What it describes: `file`, or `tree` for a directory."""
@@ -494,14 +498,17 @@ def update(
     """
 
 def verify(
-    target: _Path, *, index: Index | _Content, threads: int = 0, max_index_size: int = 0, index_cache: _Path | None = None,
-    expect: str | None = None, public_key: str | None = None, retries: int | None = None, connections: int = 0,
-    timeout: float = 0, connect_timeout: float = 0, first_byte_timeout: float = 0, stall_timeout: float = 0,
-    user: str | None = None, bearer: str | None = None, headers: Iterable[str] = (), proxy: str | None = None,
-    no_proxy: str | None = None, ca_file: _Path | None = None, rate_limit: int = 0, progress: _OnProgress = None,
-    events: _OnEvent = None, cancel: Cancel | None = None,
+    target: _Path, *, index: Index | _Content, threads: int = 0, journal: _Path | None = None, max_index_size: int = 0,
+    index_cache: _Path | None = None, expect: str | None = None, public_key: str | None = None,
+    retries: int | None = None, connections: int = 0, timeout: float = 0, connect_timeout: float = 0,
+    first_byte_timeout: float = 0, stall_timeout: float = 0, user: str | None = None, bearer: str | None = None,
+    headers: Iterable[str] = (), proxy: str | None = None, no_proxy: str | None = None, ca_file: _Path | None = None,
+    rate_limit: int = 0, progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Verification:
-    """Compares the file at `target` with an index. A file that differs is a finding, not an error."""
+    """Compares the file at `target` with an index. A file that differs is a finding, not an error.
+
+    `journal`: where the journal is if an update of the file in place was not finished [beside it, by its name].
+    """
 
 def info(
     index: Index | _Content, *, max_index_size: int = 0, index_cache: _Path | None = None, expect: str | None = None,

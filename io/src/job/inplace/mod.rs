@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +22,7 @@ use super::work::{self, Searching};
 use crate::inplace::{InPlace, journal};
 use crate::output::names;
 use crate::report::{Level, Phase};
-use crate::seed::{FileReader, Kind};
+use crate::seed::{FileReader, Start};
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
@@ -44,7 +44,7 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let target = shared.real_target()?;
-    if is_device(&target) {
+    if shared.is_device() {
         let text = "a block device is updated with a journal elsewhere, which must be named";
         return Err(Error::new(ErrorKind::Argument, text).with("option", "journal"));
     }
@@ -54,11 +54,7 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
 /// What is locked: the target; of a device the journal, since hardly anybody may write where devices are.
 pub(super) fn locked(shared: &Shared) -> Result<PathBuf> {
     let target = shared.real_target()?;
-    if is_device(&target) { journal_path(shared) } else { Ok(target) }
-}
-
-fn is_device(target: &Path) -> bool {
-    Kind::at(target, "target").is_ok_and(|kind| kind == Kind::BlockDevice)
+    if shared.is_device() { journal_path(shared) } else { Ok(target) }
 }
 
 /// The journal that an unfinished update left, as a seed: as much of it as one has at most.
@@ -67,10 +63,8 @@ pub(super) fn left_journal(shared: &Shared, target_length: u64) -> Result<Option
     if !journal::is_there(&path)? {
         return Ok(None);
     }
-    let bytes = FileReader::open(&path, "journal")?;
-    let most = journal::room(target_length).end();
-    let length = bytes.length().min(most);
-    Ok(Some(Arc::new(Start { bytes: Arc::new(bytes), length })))
+    let bytes = Arc::new(FileReader::open(&path, "journal")?);
+    Ok(Some(Arc::new(Start::new(bytes, journal::room(target_length).end()))))
 }
 
 /// The target is what the index says: if it was unfinished, it no longer is.
@@ -118,14 +112,14 @@ pub(super) fn attempt(shared: &Shared, index: &Arc<Index>) -> Result<()> {
 
 fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> Result<()> {
     let (target, journal) = (shared.real_target()?, journal_path(shared)?);
-    let place = InPlace::open(&shared.disk, &target, &journal)?;
+    let place = InPlace::open(&shared.disk, &target, &journal, shared.is_device())?;
     place.check_length(index)?;
     let was_there = journal::is_there(&journal)?;
     let mut seeds = Seeds::open(shared, index)?;
     seeds.set_target(place.old());
     work::begin(shared, index, seeds.bytes());
     let pool = verbs::pool(shared.options.threads)?;
-    let start = Arc::new(Start { bytes: place.old(), length: index.length() });
+    let start = Arc::new(Start::new(place.old(), index.length()));
     if place.may_be(index.length())
         && !shared.options.ignore_target
         && pool.install(|| verbs::is_target(&*start, index, &shared.observer))?
@@ -158,11 +152,11 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
     let mut open = shared.options.open.clone();
     open.observer = shared.observer.clone();
     parts::with_values_of(index, tops, &open)?;
-    let task = Task { shared, index, seeds: &seeds, output: &place, source: &source, limits };
+    let task = Task { shared, index, seeds: &seeds, output: &place, source: &source, limits, there: kept };
     let max_bytes = limits.max_bytes;
     let placed = placing::place(task, |site| {
         let mut work = InBatches { shared, index, place: &place, site, journal: seeds.journal, max_bytes, in_order };
-        work.place_all(plan, unchanged, kept)
+        work.place_all(plan, unchanged)
     });
     if let Ok(source) = &source {
         shared.add_reason(source.link().reason);
@@ -179,7 +173,7 @@ fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadP
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     place.set_length(index)?;
-    let content = Start { bytes: Arc::new(place.now()?), length: index.length() };
+    let content = Start::new(Arc::new(place.now()?), index.length());
     pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
     place.finish()?;
     names::remove_parts(&shared.disk, &shared.real_target()?, &[]);
@@ -223,10 +217,10 @@ struct InBatches<'a, 'b> {
 type Wanted = (usize, Vec<u64>);
 
 impl InBatches<'_, '_> {
-    fn place_all(&mut self, plan: Plan, unchanged: Vec<bool>, kept: u64) -> Result<()> {
+    fn place_all(&mut self, plan: Plan, unchanged: Vec<bool>) -> Result<()> {
         let (index, site) = (self.index, self.site);
         let cover = plan.pieces;
-        site.begin_batches(cover.clone(), false, kept);
+        site.begin_batches(cover.clone(), false);
         let held = index.unit_count().checked_sub(1).filter(|last| unchanged.get(*last as usize) != Some(&true));
         self.prove_length(held)?;
         if site.way().is_whole {
@@ -247,7 +241,7 @@ impl InBatches<'_, '_> {
             in_order,
         });
         self.tell(&order);
-        site.begin_batches(order.cover, in_order, kept);
+        site.begin_batches(order.cover, in_order);
         self.shared.observer.cancel.check()?;
         self.place.begin(index, order.journal_end)?;
         self.place_batches(&order.batches, held, in_order && plan.missing > 0, plan.missing + order.lost > 0)?;
@@ -282,12 +276,15 @@ impl InBatches<'_, '_> {
         };
         self.place.want_last(last);
         let mut units = vec![last];
-        while !self.place.has_last() {
+        loop {
             self.place_batch(&units)?;
+            if let Some(fetched) = self.place.last() {
+                self.site.keep(fetched);
+                return Ok(());
+            }
             // Whoever gave it wrong may have been the first of several.
             units = self.site.take_late();
         }
-        Ok(())
     }
 
     fn place_batches(&self, batches: &[Batch], held: Option<u64>, all: bool, fetches: bool) -> Result<()> {
@@ -318,6 +315,7 @@ impl InBatches<'_, '_> {
             self.site.open(&now[..done], whole);
             if held.is_some_and(|held| batch.units.contains(&(held as u32))) {
                 let written = self.place.write_last(self.index)?;
+                self.site.keep(0);
                 self.shared.meter.update(|progress| progress.written += written);
             }
             let next = batches.get(number + 1);
@@ -373,22 +371,5 @@ impl InBatches<'_, '_> {
             self.overwrite()?;
             self.place_batch(&late)?;
         }
-    }
-}
-
-/// The beginning of a target, which may be longer, as a device is.
-struct Start<R> {
-    bytes: Arc<R>,
-    length: u64,
-}
-
-impl<R: ReadAt> ReadAt for Start<R> {
-    fn length(&self) -> u64 {
-        self.length
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let most = self.length.saturating_sub(offset).min(buffer.len() as u64) as usize;
-        self.bytes.read_at(offset, &mut buffer[..most])
     }
 }

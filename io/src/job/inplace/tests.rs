@@ -2,53 +2,19 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gosync_core::{Error, ErrorKind, Index, Link, Request, Result, Source, Supply};
+use gosync_core::{ErrorKind, Link, Request, Result, Source, Supply};
 
-use crate::source::{BlockingRead, BlockingSource, MemorySource};
-use crate::{IndexOptions, Job, JobOptions, Observer, Statistics};
-
-const UNIT: usize = 64 << 10;
-
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn index_of(content: &[u8]) -> Arc<Index> {
-    Arc::new(crate::index_bytes(content, &IndexOptions::default()).expect("an index"))
-}
-
-struct Place {
-    _folder: tempfile::TempDir,
-    target: PathBuf,
-    /// Kinds of events, and the batches that were ordered.
-    events: Arc<Mutex<Vec<(String, u64)>>>,
-}
+use crate::source::{BlockingRead, BlockingSource};
+use crate::tests::common::{Place, UNIT, failing, index_of, memory, noise};
+use crate::{Job, JobOptions, Statistics};
 
 impl Place {
-    fn new(old: &[u8]) -> Place {
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("target");
-        fs::write(&target, old).expect("a target");
-        Place { _folder: folder, target, events: Arc::default() }
-    }
-
     fn job(&self, new: &[u8], source: Arc<dyn Source>, options: JobOptions) -> Job {
-        let events = Arc::clone(&self.events);
-        let listener = move |event: &crate::Event| {
-            let batches = event.fields.iter().find(|(key, _)| *key == "batches");
-            let batches = batches.and_then(|(_, count)| count.parse().ok()).unwrap_or_default();
-            events.lock().expect("the events").push((event.kind.to_owned(), batches));
-        };
-        let observer = Observer { events: Some(Arc::new(listener)), ..Observer::default() };
+        let observer = self.heard.observer();
         let options = JobOptions { in_place: true, max_bytes_in_flight: 512 << 10, observer, ..options };
         let mut job = Job::new(index_of(new), Some(source), &self.target, options).expect("a job");
         job.set_batch(256 << 10);
@@ -57,12 +23,13 @@ impl Place {
 
     fn update(&self, new: &[u8], source: Arc<dyn Source>) -> Result<Statistics> {
         let statistics = self.job(new, source, JobOptions::default()).run()?;
-        assert!(fs::read(&self.target).expect("the target") == new, "the target is another");
+        assert!(self.read() == new, "the target is another");
         Ok(statistics)
     }
 
+    /// The most that were ordered.
     fn batches(&self) -> u64 {
-        self.events.lock().expect("the events").iter().map(|(_, batches)| *batches).max().unwrap_or_default()
+        self.heard.numbers("ordered", "batches").into_iter().max().unwrap_or_default()
     }
 }
 
@@ -81,7 +48,7 @@ fn many_batches_with_something_to_fetch_in_each() {
     let old = noise(150 * UNIT, 1);
     let new = shifted(&old);
     let place = Place::new(&old);
-    let statistics = place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect("an update");
+    let statistics = place.update(&new, memory(&new)).expect("an update");
     assert!(place.batches() > 20, "{} batches", place.batches());
     assert!(statistics.fetched < 20 * 6000, "{} bytes", statistics.fetched);
 }
@@ -109,6 +76,8 @@ impl Source for Stream {
                 }
                 sent.fetch_add(piece.len() as u64, Ordering::AcqRel);
             }
+            // By now more may be wanted, which this answer has passed.
+            std::thread::sleep(Duration::from_millis(100));
             request.finish(Ok(()));
         });
     }
@@ -142,8 +111,8 @@ fn a_source_without_ranges_proves_the_length_first() {
     let sent = Arc::new(AtomicU64::new(0));
     let source = Stream { content: new.clone(), known: AtomicBool::new(true), sent: Arc::clone(&sent) };
     Place::new(&old).update(&new, Arc::new(source)).expect("an update");
-    // Once for the end, once for all; but on a slow machine answers may be given up, and send on until they hear of that.
-    assert!(sent.load(Ordering::Acquire) <= 8 * new.len() as u64, "{} bytes", sent.load(Ordering::Acquire));
+    // Once for the end, once for all.
+    assert!(sent.load(Ordering::Acquire) <= 2 * new.len() as u64, "{} bytes", sent.load(Ordering::Acquire));
 }
 
 /// Gives wrong bytes for a while, after the end has been proven.
@@ -170,27 +139,8 @@ fn units_that_were_wrong_come_last() {
     let liar = Liar { content: new.clone(), answers: AtomicU64::new(0) };
     let place = Place::new(&old);
     let statistics = place.update(&new, Arc::new(BlockingSource::new(liar, 2).expect("a source"))).expect("an update");
-    let events = place.events.lock().expect("the events");
-    assert!(events.iter().any(|(kind, _)| kind == "refetch"));
-    assert!(events.iter().any(|(kind, _)| kind == "wrong_source"));
+    assert!(place.heard.has("refetch") && place.heard.has("wrong_source"));
     assert!(statistics.fetched < 20 * 6000 + 10 * UNIT as u64, "{} bytes", statistics.fetched);
-}
-
-/// Fails for good after so many bytes.
-struct Failing {
-    content: Vec<u8>,
-    left: AtomicU64,
-}
-
-impl BlockingRead for Failing {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let count = buffer.len().min(self.content.len() - offset as usize).min(4096);
-        let less = |left: u64| left.checked_sub(count as u64);
-        let taken = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
-        taken.map_err(|_| Error::new(ErrorKind::Source, "the line is dead"))?;
-        buffer[..count].copy_from_slice(&self.content[offset as usize..][..count]);
-        Ok(count)
-    }
 }
 
 #[test]
@@ -200,9 +150,7 @@ fn failures_in_any_batch_are_gone_on_with() {
     let place = Place::new(&old);
     let (mut fetched, mut tries) = (0, 0);
     loop {
-        let failing = Failing { content: new.clone(), left: AtomicU64::new(30_000) };
-        let source = Arc::new(BlockingSource::new(failing, 1).expect("a source"));
-        let job = place.job(&new, source, JobOptions { retries: Some(0), ..JobOptions::default() });
+        let job = place.job(&new, failing(&new, 30_000), JobOptions { retries: Some(0), ..JobOptions::default() });
         let outcome = job.run();
         fetched += job.statistics().fetched;
         tries += 1;
@@ -213,9 +161,44 @@ fn failures_in_any_batch_are_gone_on_with() {
         assert!(tries < 40, "it does not come to its end");
     }
     assert!(tries > 1);
-    assert!(fs::read(&place.target).expect("the target") == new);
+    assert!(place.read() == new);
     // What was missing, and what was in flight at each failure.
     assert!(fetched <= 20 * 6000 + tries * 30_000, "{fetched} bytes in {tries} tries");
+}
+
+/// A regular file that is taken for a device: its length stays, and so does what lies behind the new version. (Where there are
+/// loop devices, `io/tests/inplace.rs` has the same with one.)
+#[test]
+fn what_is_opened_as_a_device_keeps_its_length() {
+    let old = noise(100 * UNIT, 7);
+    let new = shifted(&old[..80 * UNIT]);
+    let place = Place::new(&old);
+    let journals = tempfile::tempdir().expect("a folder");
+    let journal = journals.path().join("journal");
+    let job = |new: &[u8], bytes: u64, journal: Option<PathBuf>| {
+        let mut job =
+            place.job(new, failing(new, bytes), JobOptions { retries: Some(0), journal, ..JobOptions::default() });
+        job.set_as_device();
+        job
+    };
+    let run = |new: &[u8], bytes: u64, journal: Option<PathBuf>| job(new, bytes, journal).run();
+    let content = || place.read();
+    let left = || fs::read_dir(journals.path()).expect("the folder").count();
+    let error = run(&new, u64::MAX, None).expect_err("there is no place for the journal");
+    assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+    let error = run(&noise(101 * UNIT, 8), u64::MAX, Some(journal.clone())).expect_err("it is too long");
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    assert!(content() == old && left() == 0);
+    // A failure on the way, which the next one goes on from.
+    let error = run(&new, 40_000, Some(journal.clone())).expect_err("the line is dead");
+    assert_eq!(error.kind(), ErrorKind::Source, "{error}");
+    assert!(journal.exists() && content().len() == old.len() && content() != old);
+    let statistics = run(&new, u64::MAX, Some(journal.clone())).expect("an update");
+    assert!(statistics.fetched < 12 * 6000, "{} bytes", statistics.fetched);
+    assert!(content()[..new.len()] == new && content()[new.len()..] == old[new.len()..]);
+    assert_eq!(left(), 0);
+    assert!(job(&new, 0, Some(journal.clone())).plan().expect("a plan").up_to_date);
+    assert!(run(&new, 0, Some(journal.clone())).expect("nothing to do").up_to_date);
 }
 
 #[cfg(target_os = "linux")]
@@ -241,11 +224,11 @@ mod refusals {
             }
         };
         let new = noise(3 * UNIT, 6);
-        let error = place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect_err("it runs");
+        let error = place.update(&new, memory(&new)).expect_err("it runs");
         assert_eq!(error.kind(), ErrorKind::State, "{error}");
         assert!(error.message().contains("running"), "{error}");
-        assert!(fs::read(&place.target).expect("it") == program);
+        assert!(place.read() == program);
         running.kill().and_then(|()| running.wait()).expect("it ends");
-        place.update(&new, Arc::new(MemorySource::new(new.clone()))).expect("an update");
+        place.update(&new, memory(&new)).expect("an update");
     }
 }

@@ -9,9 +9,7 @@ use crate::report::Phase;
 
 impl Site<'_> {
     /// As [`Site::begin`], where units are placed batch by batch. `all`: each will be wanted before the first batch begins.
-    /// So many bytes are `there` already.
-    pub(in crate::job) fn begin_batches(&self, cover: Vec<Piece>, all: bool, there: u64) {
-        self.is_there(there);
+    pub(in crate::job) fn begin_batches(&self, cover: Vec<Piece>, all: bool) {
         self.task.shared.meter.update(|progress| progress.phase = Phase::Transferring);
         self.transfer.begin_batches(cover, all);
     }
@@ -31,6 +29,11 @@ impl Site<'_> {
         self.placing.store(units.len() as u64, Ordering::Release);
         self.transfer.open(units.iter().copied());
         self.copy(whole);
+    }
+
+    /// So many fetched bytes of a unit that was placed are in memory still.
+    pub(in crate::job) fn keep(&self, bytes: u64) {
+        self.transfer.keep(bytes);
     }
 
     /// Waits until the batch is placed; `idle` is called once all of it has arrived.

@@ -43,6 +43,8 @@ pub(super) struct Task<'a> {
     /// Where missing bytes come from; an error matters only if there are any.
     pub(super) source: &'a Result<Arc<dyn Source>>,
     pub(super) limits: Limits,
+    /// Bytes that are at their place already.
+    pub(super) there: u64,
 }
 
 /// Where verified units go.
@@ -70,7 +72,7 @@ pub(super) fn place(task: Task<'_>, lead: impl FnOnce(&Site<'_>) -> Result<()>) 
     let bell = Arc::new(Bell::default());
     let ring = Arc::clone(&bell);
     let transfer = Transfer::new(Arc::clone(task.index), task.limits, Box::new(move || ring.ring()));
-    let before = task.shared.meter.get();
+    let (before, there) = (task.shared.meter.get(), AtomicU64::new(task.there));
     let site = Site {
         task,
         transfer,
@@ -80,7 +82,7 @@ pub(super) fn place(task: Task<'_>, lead: impl FnOnce(&Site<'_>) -> Result<()>) 
         copying: AtomicU64::new(0),
         placing: AtomicU64::new(0),
         is_led: AtomicBool::new(false),
-        there: AtomicU64::new(0),
+        there,
         ahead: Mutex::default(),
         over: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -167,7 +169,7 @@ pub(super) struct Site<'a> {
     placing: AtomicU64,
     /// Whether all is known that is to be done.
     is_led: AtomicBool,
-    /// Bytes that were at their place already.
+    /// Bytes that turned out to be at their place already.
     there: AtomicU64,
     ahead: Mutex<Ahead>,
     over: AtomicBool,
@@ -245,9 +247,9 @@ impl Site<'_> {
         Ok(if advice == Advice::Enough { Flow::Enough } else { Flow::On })
     }
 
-    /// So many bytes are at their place already.
-    pub(super) fn is_there(&self, bytes: u64) {
-        self.there.store(bytes, Ordering::Relaxed);
+    /// Bytes that were at their place already, as far as that is known.
+    pub(super) fn there(&self) -> u64 {
+        self.there.load(Ordering::Relaxed)
     }
 
     /// A unit has been found and written.

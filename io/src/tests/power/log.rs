@@ -79,7 +79,7 @@ impl Watch for Recorder {
     }
 
     fn after(&self, op: &Op<'_>) {
-        if matches!(op, Op::Allocate { .. } | Op::SetMetadata { .. }) {
+        if matches!(op, Op::Allocate { .. } | Op::SetMetadata { .. } | Op::Lock { .. }) {
             return;
         }
         let mut log = self.lock();
@@ -110,7 +110,7 @@ fn kept(op: &Op<'_>) -> io::Result<Option<Change>> {
         Op::RemoveFolder { path } => Change::RemoveFolder { path: owned(path) },
         Op::Link { path, target } => Change::Link { path: owned(path), target: target.to_owned() },
         Op::SyncAll => Change::SyncAll,
-        Op::Allocate { .. } | Op::SetMetadata { .. } => return Ok(None),
+        Op::Allocate { .. } | Op::SetMetadata { .. } | Op::Lock { .. } => return Ok(None),
     }))
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::source::MemorySource;
+use crate::tests::common;
 use crate::{Index, IndexOptions, Job, JobOptions, Level, Observer, OnEvent, Result, index_bytes};
 use cut::{Chance, Files, Temper, cut};
 use log::Recorder;
@@ -32,12 +33,7 @@ pub(super) fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn noise(length: usize, chance: &mut Chance) -> Vec<u8> {
-    let mut state = chance.below(usize::MAX) as u64 | 1;
-    let step = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..length).map(step).collect()
+    common::noise(length, chance.below(usize::MAX) as u64 | 1)
 }
 
 /// An old version, if there is one, and what becomes of it.
