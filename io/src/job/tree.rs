@@ -45,6 +45,7 @@ impl Place for Stage<'_> {
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
+    system_names::check_by_rule(listing_of(index)?)?;
     let target = shared.real_target()?;
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
@@ -88,6 +89,7 @@ fn attempt_once(
     goal: &Goal,
     doubted: &BTreeSet<usize>,
 ) -> Result<BTreeSet<usize>> {
+    system_names::check_by_rule(listing_of(index)?)?;
     let (around, pool) = (Around::of(&goal.target)?, verbs::pool(shared.options.threads)?);
     if let Some(path) = switch::unfinished(&around) {
         goal.lock.as_ref().map_err(Clone::clone)?;
