@@ -86,6 +86,9 @@ static void test_getters_of_nothing(void) {
     CHECK(gosync_plan_strategy(NULL) == NULL && gosync_plan_rate(NULL) == 0 && !(gosync_plan_time_ms(NULL) > 0));
     CHECK(!(gosync_plan_round_trip_ms(NULL) > 0) && !(gosync_plan_time_whole_ms(NULL) > 0));
     CHECK(!gosync_plan_up_to_date(NULL) && gosync_plan_reason(NULL) == NULL && gosync_plan_piece_count(NULL) == 0);
+    CHECK(gosync_plan_change_count(NULL) == 0 && gosync_plan_change_path(NULL, 0) == NULL);
+    CHECK(gosync_plan_change_what(NULL, 0) == NULL && gosync_plan_change_from(NULL, 0) == NULL);
+    CHECK(gosync_plan_change_size(NULL, 0) == 0 && gosync_plan_change_path(plan, 0) == NULL);
     CHECK(strcmp(gosync_status_name(-1), "UNKNOWN") == 0 && !gosync_status_retryable(-1));
     CHECK(strcmp(gosync_phase_name(99), "unknown") == 0 && strcmp(gosync_level_name(99), "unknown") == 0);
     gosync_error_free(NULL);

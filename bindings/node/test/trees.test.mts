@@ -79,7 +79,15 @@ test('a directory that differs is told entry by entry', async () => {
   ]);
   // The source has the payload: each content once, and both files have the same one.
   const source = Uint8Array.from({ length: 5000 }, (_, i) => (i + 1) % 251);
-  assert.ok((await plan({ target: folder, index: described, source })).missing > 0);
+  const planned = await plan({ target: folder, index: described, source });
+  assert.ok(planned.missing > 0);
+  assert.deepEqual(
+    planned.changes.map(({ path, what, from, size }) => [path, what, from ?? null, size]),
+    [
+      ['a', 'changed', null, 5000],
+      ['b', 'added', null, 5000],
+    ],
+  );
   const done = await update({ target: folder, index: described, source });
   assert.ok(done.fetched > 0 && done.fetched <= described.blockSize && !done.upToDate);
   assert.equal((await update({ target: folder, index: described, quick: true })).upToDate, true);

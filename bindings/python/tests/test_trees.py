@@ -57,7 +57,13 @@ def test_a_directory_that_differs() -> None:
     # The source has the payload: each content once, and both files have the same one.
     payload = bytes(at % 251 for at in range(1, 5001))
     assert index.length == len(payload)
-    assert gosync.plan(folder, index=index, source=payload).missing > 0
+    plan = gosync.plan(folder, index=index, source=payload)
+    assert plan.missing > 0
+    assert [(entry.path, entry.what, entry.from_, entry.size) for entry in plan.changes] == [
+        ("a", "changed", None, 5000),
+        ("b", "added", None, 5000),
+    ]
+    assert "added" in repr(plan.changes[1]) and plan.changes[0] != plan.changes[1]
     done = gosync.update(folder, index=index, source=payload)
     assert 0 < done.fetched <= index.block_size and not done.up_to_date
     assert gosync.verify(folder, index=index) and (folder / "c.log").exists()

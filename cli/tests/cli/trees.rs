@@ -78,6 +78,40 @@ fn a_directory_is_updated_from_a_seed() {
 }
 
 #[test]
+fn a_plan_lists_what_changes_and_an_update_keeps_what_is_the_users() {
+    let folder = tree();
+    folder.gosync(["index", "app", "-q", "-o", "app.gosync"]).expect_code(0);
+    folder.gosync(["update", "copy", "--index", "app.gosync", "--seed", "app"]).expect_code(0);
+    fs::create_dir(folder.path("app/moved")).expect("a folder");
+    fs::rename(folder.path("app/lib/again"), folder.path("app/moved/again")).expect("renamed");
+    folder.write("app/main", b"the next version");
+    folder.gosync(["index", "app", "-q", "-o", "app.gosync"]).expect_code(0);
+    folder.write("copy/main", b"edited");
+    let arguments = ["copy", "--index", "app.gosync", "--seed", "app"];
+    let run = folder.gosync([&["plan", "--json"], &arguments[..]].concat()).expect_code(0);
+    let changes: Vec<_> = run.last()["changes"].as_array().expect("a list").clone();
+    let text = |at: usize, key: &str| changes[at][key].as_str().map(str::to_owned);
+    let list: Vec<_> = (0..changes.len()).map(|at| (text(at, "path"), text(at, "what"), text(at, "from"))).collect();
+    let entry = |path: &str, what: &str, from: Option<&str>| {
+        (Some(path.to_owned()), Some(what.to_owned()), from.map(str::to_owned))
+    };
+    let right = [
+        entry("main", "kept", None),
+        entry("main", "changed", None),
+        entry("moved/", "added", None),
+        entry("moved/again", "renamed", Some("lib/again")),
+    ];
+    assert_eq!(list, right);
+    assert_eq!(changes[0]["size"].as_u64(), Some(6));
+    let run = folder.gosync([&["plan"], &arguments[..]].concat()).expect_code(0);
+    assert!(run.stdout.contains("moved/again (was lib/again)") && run.stdout.contains("1 entry"), "{}", run.stdout);
+    folder.gosync([&["update"], &arguments[..]].concat()).expect_code(0);
+    assert_eq!(folder.read("copy/main"), b"the next version");
+    assert_eq!(folder.read("copy.gosync-kept/main"), b"edited");
+    folder.gosync(["verify", "copy", "--index", "app.gosync"]).expect_code(0);
+}
+
+#[test]
 fn an_index_is_not_written_into_what_it_describes() {
     let folder = tree();
     for output in ["app/x.gosync", "app/lib/deep/x.gosync"] {

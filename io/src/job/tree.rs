@@ -45,6 +45,7 @@ impl Place for Stage<'_> {
 
 /// What an update would do.
 pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
+    system_names::check_by_rule(listing_of(index)?)?;
     let target = shared.real_target()?;
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
@@ -88,11 +89,11 @@ fn attempt_once(
     goal: &Goal,
     doubted: &BTreeSet<usize>,
 ) -> Result<BTreeSet<usize>> {
+    system_names::check_by_rule(listing_of(index)?)?;
     let (around, pool) = (Around::of(&goal.target)?, verbs::pool(shared.options.threads)?);
     if let Some(path) = switch::unfinished(&around) {
         goal.lock.as_ref().map_err(Clone::clone)?;
-        let stage = around.open_stage(&shared.disk, &path)?;
-        switching(shared, goal, &around, |switch| switch.finish(&stage))?;
+        switching(shared, goal, &around, |switch| switch.finish(&path))?;
     }
     let before = Before::look(shared, index, &goal.target, &around)?;
     let looked = Looked::look(shared, index, &before, &around, &pool, doubted)?;
@@ -103,14 +104,44 @@ fn attempt_once(
     let path = around.stage(looked.root);
     remove_stages(shared, goal, &around, &[Some(&*path), looked.other.as_deref()]);
     let folders = Folders::open(&shared.disk, &around, &path)?;
-    let done = with_stage(shared, index, goal, &around, before, looked, &folders);
-    if !folders.is_kept() {
-        let _ = switching(shared, goal, &around, |switch| switch.remove_stage(folders.stage()));
+    let staged = with_stage(shared, index, goal, &around, before, looked, &folders);
+    let is_kept = folders.is_kept();
+    // Windows removes only what nobody holds open.
+    drop(folders);
+    match staged {
+        Ok(Staged::Committed) => finish(shared, goal, &around, &path).map(|()| BTreeSet::new()),
+        staged => {
+            if !is_kept {
+                let _ = switching(shared, goal, &around, |switch| switch.remove_stage(&path));
+            }
+            staged.map(|staged| if let Staged::Late(late) = staged { late } else { BTreeSet::new() })
+        }
     }
-    done
 }
 
-/// The rest, with a stage.
+/// What came of what was done in a stage.
+enum Staged {
+    /// Nothing had to be done.
+    Nothing,
+    /// These contents turned out not to be where they were.
+    Late(BTreeSet<usize>),
+    /// It is written down what is to be done, and there is no way back.
+    Committed,
+}
+
+/// Does what is written down.
+fn finish(shared: &Shared, goal: &Goal, around: &Around, stage: &Path) -> Result<()> {
+    switching(shared, goal, around, |switch| switch.finish(stage))?;
+    remove_stages(shared, goal, around, &[]);
+    let target = shared.target.display();
+    shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
+    shared
+        .meter
+        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    Ok(())
+}
+
+/// The rest, with a stage, up to the point from which there is no way back.
 fn with_stage(
     shared: &Shared,
     index: &Arc<Index>,
@@ -119,12 +150,12 @@ fn with_stage(
     before: Before,
     mut looked: Looked,
     folders: &Folders,
-) -> Result<BTreeSet<usize>> {
+) -> Result<Staged> {
     let listing = listing_of(index)?;
     let here = system_names::check(listing, folders.stage(), before.folder())?;
     let changes = looked.changes(shared, &before, here)?;
     if before.is_there() && changes.is_empty() {
-        return settle(shared, goal, around, &before, &looked);
+        return settle(shared, goal, around, &before, &looked).map(|_| Staged::Nothing);
     }
     switching(shared, goal, around, |switch| switch.check(folders.stage(), listing, &changes))?;
     let stage = Stage::new(folders, looked.draft(index, &changes)?);
@@ -133,7 +164,7 @@ fn with_stage(
     let mut late = stage.take_late();
     late.extend(looked.changed(&before));
     if !late.is_empty() {
-        return Ok(late);
+        return Ok(Staged::Late(late));
     }
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
@@ -141,17 +172,8 @@ fn with_stage(
     let times = looked.times(&before, &stage);
     // Windows replaces only what nobody holds open.
     drop((stage, looked, before));
-    switching(shared, goal, around, |switch| {
-        switch.commit(folders.stage(), listing, &changes, times)?;
-        switch.finish(folders.stage())
-    })?;
-    remove_stages(shared, goal, around, &[]);
-    let target = shared.target.display();
-    shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
-    shared
-        .meter
-        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
-    Ok(BTreeSet::new())
+    switching(shared, goal, around, |switch| switch.commit(folders.stage(), listing, &changes, times))?;
+    Ok(Staged::Committed)
 }
 
 /// Puts everything that is to be new into the stage.
@@ -210,8 +232,7 @@ fn settle(shared: &Shared, goal: &Goal, around: &Around, before: &Before, looked
 fn remove_stages(shared: &Shared, goal: &Goal, around: &Around, kept: &[Option<&Path>]) {
     for path in around.stages().iter().filter(|path| !kept.contains(&Some(path.as_path()))) {
         // What cannot be removed now may be the next time.
-        let stage = around.open_stage(&shared.disk, path);
-        let _ = stage.and_then(|stage| switching(shared, goal, around, |switch| switch.remove_stage(&stage)));
+        let _ = switching(shared, goal, around, |switch| switch.remove_stage(path));
     }
 }
 
@@ -305,9 +326,19 @@ impl Looked {
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
+        let known = if shared.options.quick { before.known(listing) } else { Vec::new() };
+        if doubted.is_empty() && is_all(listing, &known) {
+            // Nothing is looked through, and of the index nothing more is needed.
+            let seeds = Seeds::alone(Arc::clone(&view) as Arc<dyn ReadAt>);
+            work::begin(shared, index, 0);
+            let target = Range::new(0, index.length());
+            let cover = vec![Piece { target, origin: Origin::Seed { seed: 0, offset: 0 } }];
+            let verdict = Verdict::unchanged(listing, &contents);
+            let (right, listing) = (vec![Right::Old; index.unit_count() as usize], listing.clone());
+            return Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict });
+        }
         let seeds = seeds(shared, index, &view, other.as_deref(), left.clone())?;
         work::begin(shared, index, seeds.bytes());
-        let known = if shared.options.quick { before.known(listing) } else { Vec::new() };
         let is_known = |entry: u32| known.get(entry as usize) == Some(&true);
         let mut begun = Found::new(index);
         let mut right = vec![Right::No; index.unit_count() as usize];
@@ -426,6 +457,12 @@ impl Looked {
         }
         times
     }
+}
+
+/// Whether all files of `listing` are known.
+fn is_all(listing: &Listing, known: &[bool]) -> bool {
+    let is_file = |entry: &gosync_core::listing::Entry<'_>| matches!(entry.kind, EntryKind::File { .. });
+    !known.is_empty() && listing.entries().zip(known).all(|(entry, known)| *known || !is_file(&entry))
 }
 
 /// The seeds: the directory itself, those that were added, the newest stage of another version, and last what an earlier

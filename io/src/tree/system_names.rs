@@ -46,15 +46,7 @@ impl Here {
 /// Refuses a tree whose names cannot all be written (`FORMAT`), and says what the file system is like. It is tried in
 /// `stage`; the target is looked at, if it is there.
 pub(crate) fn check(listing: &Listing, stage: &DiskFolder, target: Option<&Folder<'_>>) -> Result<Here> {
-    for entry in listing.entries() {
-        let name = name_of(&entry.path);
-        if name.len() == entry.path.len() && is_ours(name) {
-            return Err(refused("is one that gosync gives to what it keeps itself", &entry.path));
-        }
-        if let Some(fault) = portable_fault(name).filter(|_| cfg!(windows)) {
-            return Err(refused(&format!("{fault}, which this system does not take"), &entry.path));
-        }
-    }
+    check_by_rule(listing)?;
     let failed = |cause| Error::from_io(cause, "cannot try names", stage.path().display());
     let probe = Probe::make(stage).map_err(failed)?;
     let folds = probe.folds().map_err(failed)? || target.is_some_and(|target| looks_folding(&target.dir));
@@ -65,6 +57,20 @@ pub(crate) fn check(listing: &Listing, stage: &DiskFolder, target: Option<&Folde
         check_clashes(listing)?;
     }
     Ok(Here { folds, has_modes })
+}
+
+/// As `check`, of those names of which it is known without a try.
+pub(crate) fn check_by_rule(listing: &Listing) -> Result<()> {
+    for entry in listing.entries() {
+        let name = name_of(&entry.path);
+        if name.len() == entry.path.len() && is_ours(name) {
+            return Err(refused("is one that gosync gives to what it keeps itself", &entry.path));
+        }
+        if let Some(fault) = portable_fault(name).filter(|_| cfg!(windows)) {
+            return Err(refused(&format!("{fault}, which this system does not take"), &entry.path));
+        }
+    }
+    Ok(())
 }
 
 fn name_of(path: &str) -> &str {

@@ -302,7 +302,7 @@ impl Scene {
         let (around, target, observer, cancel) = (self.around(), self.target(), self.observer(), Cancel::new());
         let how = Replacing { timeout: Duration::ZERO, move_aside: false, cancel: &cancel, waiting: &|_| () };
         let switch = Switch { disk, around: &around, target: &target, how: &how, observer: &observer };
-        switch.finish(&around.open_stage(disk, stage)?)
+        switch.finish(stage)
     }
 
     /// Finishes what was begun, if anything was.

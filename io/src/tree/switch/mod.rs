@@ -142,32 +142,40 @@ impl Switch<'_> {
 
     /// Does what is written down in `stage`, writes the record, and removes the stage. Each entry that comes to its place or
     /// goes is told in an event, and so is each that is kept.
-    pub(crate) fn finish(&self, stage: &DiskFolder) -> Result<()> {
-        let failed = |cause, what: &str| {
-            Error::from_io(cause, &format!("cannot {what} the stage of an update"), stage.path().display())
-        };
+    pub(crate) fn finish(&self, path: &Path) -> Result<()> {
+        let stage = self.around.open_stage(self.disk, path)?;
+        let failed =
+            |cause, what: &str| Error::from_io(cause, &format!("cannot {what} the stage of an update"), path.display());
         let bytes = read_below(stage.dir(), SWITCH, LARGEST).map_err(|cause| failed(cause, "read"))?;
         let Some(steps) = bytes.as_deref().and_then(Steps::decode) else {
             // It was complete when it got its name: somebody else has changed it, or the disk.
             let text = "what an update had begun cannot be read any more; it is looked for what is left to do";
-            self.observer.event(Level::Warning, "switch_damaged", text, &[("path", &stage.path().display())]);
+            self.observer.event(Level::Warning, "switch_damaged", text, &[("path", &path.display())]);
             return stage.remove(SWITCH).and_then(|()| stage.sync()).map_err(|cause| failed(cause, "change"));
         };
-        Doing::new(self, stage, &steps)?.all()?;
+        Doing::new(self, &stage, &steps)?.all()?;
         steps.record.write(self.disk, self.around)?;
-        self.remove_stage(stage)
+        drop(stage);
+        self.remove_stage(path)
     }
 
-    /// Removes a stage with all that is in it.
-    pub(crate) fn remove_stage(&self, stage: &DiskFolder) -> Result<()> {
-        let failed = |cause| Error::from_io(cause, "cannot remove the stage of an update", stage.path().display());
+    /// Removes a stage with all that is in it. Windows does so only where nobody, the caller among them, has it open.
+    pub(crate) fn remove_stage(&self, path: &Path) -> Result<()> {
+        let failed = |cause| Error::from_io(cause, "cannot remove the stage of an update", path.display());
+        let stage = self.around.open_stage(self.disk, path)?;
+        // First of all: what is left of a stage without it is of no consequence.
+        match stage.remove(SWITCH) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
+            _ => stage.sync().map_err(failed)?,
+        }
+        let emptied = descent::empty(&stage);
+        drop(stage);
         let folder = self.disk.folder(self.around.folder()).map_err(failed)?;
-        let name = stage.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let emptied = descent::empty(stage).and_then(|()| folder.remove_folder(name));
-        match emptied {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match emptied.and_then(|()| folder.remove_folder(name)) {
             // A program that was moved aside still runs from there: the next update removes it.
-            Err(cause) if crate::output::is_held(&cause) && stage.look(SWITCH).is_ok_and(|there| there.is_none()) => {}
-            emptied => emptied.map_err(failed)?,
+            Err(cause) if crate::output::is_held(&cause) => {}
+            removed => removed.map_err(failed)?,
         }
         folder.sync().map_err(failed)
     }
