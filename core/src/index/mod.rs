@@ -281,19 +281,6 @@ impl Index {
         }
     }
 
-    /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
-    pub fn read_size(&self) -> u64 {
-        match self.read.load(Ordering::Relaxed) {
-            0 => self.encoded_size(),
-            read => read,
-        }
-    }
-
-    /// Counts bytes that were read.
-    pub fn count_read(&self, bytes: u64) {
-        self.read.fetch_add(bytes, Ordering::Relaxed);
-    }
-
     /// Where the content is, as the publisher wrote it: a name relative to the index, or a URL. Not to be trusted.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()

@@ -1,6 +1,8 @@
 //! An index that was read in part: what its beginning says, where the groups are that have not been read, and taking
 //! them one by one, each checked against its parent. Leaves asking for bytes to others.
 
+use std::sync::atomic::Ordering;
+
 use super::container::fault;
 use super::tree::{self, ChainingValue};
 use super::{Index, PADDING, Proof, UNIT, decode, group_check};
@@ -32,6 +34,19 @@ pub enum Front {
 }
 
 impl Index {
+    /// Bytes of the encoded index that were read so far: all of them, unless it was read in part.
+    pub fn read_size(&self) -> u64 {
+        match self.read.load(Ordering::Relaxed) {
+            0 => self.encoded_size(),
+            read => read,
+        }
+    }
+
+    /// Counts bytes that were read.
+    pub fn count_read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Reads what `bytes`, the beginning of an encoded index, say of it. At most `limit` bytes are ever needed; an index
     /// that claims more is an error.
     pub fn decode_front(bytes: &[u8], limit: u64) -> Result<Front> {

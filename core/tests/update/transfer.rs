@@ -117,7 +117,7 @@ fn parts_are_fetched_before_the_cover_is_known() {
     // All but the last, of which one turns out to be in a seed, and a block that is in the seed anyhow.
     missing().take(999).for_each(|part| transfer.want_part(part));
     transfer.want_part(Range::new(4096, 100));
-    let ready = |transfer: &Transfer| std::iter::from_fn(|| transfer.take_ready()).map(|ready| ready.unit).count();
+    let ready = |transfer: &Transfer| std::iter::from_fn(|| transfer.take_ready()).count();
     let mut ids = 0..;
     let mut answer = |transfer: &Arc<Transfer>| {
         let asked = std::iter::from_fn(|| transfer.next_request(ids.next().unwrap(), Duration::ZERO));
