@@ -51,7 +51,8 @@
 #define GOSYNC_INDEX_OPTIONS_INIT \
     { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 0 }
 #define GOSYNC_OPEN_OPTIONS_INIT \
-    { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL }
+    { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, \
+      NULL, 0.0, 0 }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0, NULL, NULL }
 #define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }
@@ -338,6 +339,15 @@ typedef struct {
     // text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
     // look at it. NULL: signatures are not looked at.
     const char *public_key;
+    // What an index is opened for, by its path, as far as that is known: a target that may be a directory which an earlier
+    // update installed. If the index describes what is there, little more than its root is read. NULL: not known.
+    const char *target;
+    // Decide with this round trip, in milliseconds, instead of the measured one, how much of an index is asked for at once.
+    // 0: as measured. A job takes its own.
+    double assume_rtt_ms;
+    // Decide with this rate, in bytes per second, instead of the measured one, how much of an index is asked for at once.
+    // 0: as measured. A job takes its own.
+    uint64_t assume_rate;
 } gosync_open_options;
 
 // How to verify a file or a directory. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.

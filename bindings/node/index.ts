@@ -147,7 +147,7 @@ export async function verify(options: VerifyOptions): Promise<Verification> {
     threads: input.count32(given.threads, 'threads'),
     journal: input.maybe(given.journal, 'journal', input.path),
   });
-  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
+  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }, { target }));
   const outcome = await call(watch, [], (cancel, tell, wants) => native.verifyFile(handle, target, how, cancel, wants, tell));
   return there(outcome.verification);
 }
@@ -168,8 +168,9 @@ export async function info(index: Index | Source, options?: OpenOptions): Promis
   return Index.open(index, options);
 }
 
-async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch): Promise<Index> {
-  const how = input.open(options);
+/** `known` is what the call knows besides that of what the index is opened for. */
+async function openIndex(from: Index | Source, options: OpenOptions, watch: Watch, known: Known = {}): Promise<Index> {
+  const how = { ...input.open(options), ...known };
   if (from instanceof Index) {
     if (how.expect !== undefined || how.publicKey !== undefined) {
       await call({}, [], (_, tell) => native.checkIndex(Index.handle(from), how, tell));
@@ -182,6 +183,8 @@ async function openIndex(from: Index | Source, options: OpenOptions, watch: Watc
   return Index.from(outcome);
 }
 
+type Known = Pick<native.OpenInput, 'target' | 'assumeRtt' | 'assumeRate'>;
+
 async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promise<native.Outcome> {
   const given = input.options(options, 'options');
   const watch = input.watch(given);
@@ -189,7 +192,9 @@ async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promi
   const own: OwnSource[] = [];
   const source = given.source === undefined ? {} : sourceInput(input.source(given.source, 'source'), own);
   const mirrors = input.list(given.mirrors, 'mirrors', 'sources', input.source).map((mirror) => sourceInput(mirror, own));
-  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }));
+  const { target, assumeRtt, assumeRate } = how;
+  const known = input.defined({ target, assumeRtt, assumeRate });
+  const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }, known));
   return call(watch, own, (cancel, tell, wants) => verb(handle, source, mirrors, how, cancel, wants, tell));
 }
 

@@ -233,6 +233,12 @@ export interface OpenInput {
   caFile?: string
   /** Bytes per second that are read at most. */
   rateLimit?: number
+  /** What an index is opened for. */
+  target?: string
+  /** Milliseconds of a round trip to decide with. */
+  assumeRtt?: number
+  /** Bytes per second to decide with. */
+  assumeRate?: number
 }
 
 /** What came of a call: a failure, or the members that this call gives. */

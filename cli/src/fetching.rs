@@ -1,7 +1,7 @@
 //! The options of everything that is fetched: how servers are talked to, and with which credentials.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -77,8 +77,8 @@ pub(crate) struct OpenArgs {
 }
 
 impl OpenArgs {
-    /// How the library is to open an index or a source. Reads the files that hold secrets.
-    pub(crate) fn options(&self, observer: &Observer) -> Result<OpenOptions> {
+    /// How the library is to open an index of `target`, or a source. Reads the files that hold secrets.
+    pub(crate) fn options(&self, target: Option<&Path>, observer: &Observer) -> Result<OpenOptions> {
         let mut headers = Vec::new();
         for header in &self.header {
             headers.extend(header.lines()?);
@@ -88,6 +88,9 @@ impl OpenArgs {
             index_cache: self.index_cache.clone(),
             expect: self.expect,
             retries: self.retries,
+            target: target.map(Path::to_owned),
+            assume_rtt: Duration::ZERO,
+            assume_rate: 0,
             public_key: self.public_key.as_ref().map(|key| key.text()?.parse()).transpose()?,
             http: HttpOptions {
                 connections: self.connections,

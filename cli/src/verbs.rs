@@ -227,7 +227,8 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
 
 /// The job that `plan` looks at and `update` runs.
 fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<Index>, Job)> {
-    let open = args.open.options(observer)?;
+    let open = args.open.options(Some(args.target()), observer)?;
+    let open = OpenOptions { assume_rtt: args.assume_rtt, assume_rate: args.assume_rate, ..open };
     let index = Arc::new(open_index(&args.index, &open)?);
     let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
     let mirrors = args.mirror.iter().map(|location| open_source(location, &open)).collect::<Result<Vec<_>>>()?;
@@ -238,7 +239,7 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
-    let open = args.open.options(observer)?;
+    let open = args.open.options(Some(&args.target), observer)?;
     let index = Arc::new(open_index(&args.index, &open)?);
     let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(args, observer))?;
     let target = args.target.to_string_lossy();
@@ -309,7 +310,7 @@ fn differences(mut outcome: Outcome, found: &Verification) -> Outcome {
 }
 
 fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
-    let options = args.open.options(observer)?;
+    let options = args.open.options(None, observer)?;
     let index = open_index(&args.index, &options)?;
     let origin = index.origin().map(gosync_io::without_secrets);
     let outcome = Outcome::new("info")

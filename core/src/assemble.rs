@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Blocks, Index};
 use crate::plan::{Origin, Piece};
+use crate::ranges::RangeSet;
 use crate::source::Range;
 use crate::weak;
 use xxhash_rust::xxh3::xxh3_64;
@@ -158,6 +159,9 @@ pub struct Assembler {
     index: Arc<Index>,
     cover: Vec<Piece>,
     early: BTreeSet<u64>,
+    /// Units of which parts are fetched before there is a cover, and what has come of them by then.
+    in_parts: BTreeSet<u64>,
+    waiting: Vec<(u64, Box<[u8]>)>,
     partial: HashMap<u64, ReadyUnit>,
     suspects: HashMap<u64, Suspect>,
     copies: u32,
@@ -168,14 +172,37 @@ impl Assembler {
     /// For the target of `index`, of which all is missing until there is a cover.
     pub fn new(index: Arc<Index>) -> Self {
         let whole = Piece { target: Range::new(0, index.length()), origin: Origin::Missing };
-        let (cover, early) = (vec![whole], BTreeSet::new());
-        Assembler { index, cover, early, partial: HashMap::new(), suspects: HashMap::new(), copies: 1, held: 0 }
+        Assembler {
+            index,
+            cover: vec![whole],
+            early: BTreeSet::new(),
+            in_parts: BTreeSet::new(),
+            waiting: Vec::new(),
+            partial: HashMap::new(),
+            suspects: HashMap::new(),
+            copies: 1,
+            held: 0,
+        }
     }
 
-    /// The target is covered exactly by `cover`; units in `early` come whole even so.
-    pub fn set_cover(&mut self, cover: Vec<Piece>, early: &BTreeSet<u64>) {
-        self.cover = cover;
+    /// A part of the target is fetched before there is a cover: what comes of its units waits for that.
+    pub fn expect(&mut self, part: Range) {
+        let size = self.index.unit_size();
+        self.in_parts.extend(part.offset / size..part.end().div_ceil(size));
+    }
+
+    /// The target is covered exactly by `cover`; units in `early` come whole even so, and so do `parts`. Returns the units
+    /// that are complete by what has come of these.
+    pub fn set_cover(&mut self, cover: Vec<Piece>, early: &BTreeSet<u64>, parts: &RangeSet) -> Vec<ReadyUnit> {
+        self.cover = if parts.is_empty() { cover } else { with_missing(&cover, parts) };
         self.early.clone_from(early);
+        self.in_parts.clear();
+        let mut ready = Vec::new();
+        for (offset, bytes) in std::mem::take(&mut self.waiting) {
+            self.held -= bytes.len() as u64;
+            ready.extend(self.supply(offset, &bytes));
+        }
+        ready
     }
 
     /// From how many places the content can be asked for: so many, and one more, may send a unit wrong.
@@ -224,6 +251,11 @@ impl Assembler {
     }
 
     fn fill(&mut self, unit: u64, offset: u64, data: &[u8]) -> Option<ReadyUnit> {
+        if self.in_parts.contains(&unit) {
+            self.held += data.len() as u64;
+            self.waiting.push((offset, data.into()));
+            return None;
+        }
         if !self.partial.contains_key(&unit) {
             let entry = if self.suspects.contains_key(&unit) || self.early.contains(&unit) {
                 let whole = Piece { target: self.index.unit_range(unit), origin: Origin::Missing };
@@ -327,6 +359,19 @@ fn looks_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
                 index.cut_weak(a, b) == index.weak(block) && index.hint_of(bytes) == index.hint(block)
             },
         )
+}
+
+/// An ascending, exact `cover`, but what is in `parts` is missing in it.
+fn with_missing(cover: &[Piece], parts: &RangeSet) -> Vec<Piece> {
+    let (mut pieces, mut at) = (Vec::with_capacity(cover.len()), 0);
+    for part in parts.iter() {
+        pieces.extend(cover_of(cover, Range::new(at, part.offset - at)));
+        pieces.push(Piece { target: part, origin: Origin::Missing });
+        at = part.end();
+    }
+    let end = cover.last().map_or(at, |last| last.target.end());
+    pieces.extend(cover_of(cover, Range::new(at, end.saturating_sub(at))));
+    pieces
 }
 
 /// The parts of an ascending, exact `cover` that lie in `range`.

@@ -136,9 +136,9 @@ impl Schedule {
         self.open.values_mut().filter(|open| open.whole).for_each(|open| open.late.insert(range));
     }
 
-    /// What need not be fetched any more, unless it was asked for already. How many bytes.
-    pub fn unwant(&mut self, range: Range) -> u64 {
-        self.todo.remove(range).iter().map(|range| range.length).sum()
+    /// What need not be fetched any more, unless it was asked for already. What of it was not.
+    pub fn unwant(&mut self, range: Range) -> Vec<Range> {
+        self.todo.remove(range)
     }
 
     /// Whether all of `range` is still to be asked for.

@@ -10,6 +10,7 @@ use crate::cost::Way;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::plan::{Origin, Piece, Strategy};
+use crate::ranges::RangeSet;
 use crate::schedule::{Limits, Outcome, Schedule};
 use crate::source::{Range, Request, Sink, Supply};
 
@@ -54,6 +55,8 @@ struct Inner {
     begun: bool,
     /// Units that were wanted, whole, before the cover was known.
     ahead: BTreeSet<u64>,
+    /// Parts of other units that were.
+    parts: RangeSet,
     assembler: Assembler,
     max_bytes: u64,
     ready: VecDeque<ReadyUnit>,
@@ -93,6 +96,25 @@ impl Batches {
 }
 
 impl Inner {
+    /// The units and the parts that were wanted ahead, as far as they have been asked for. The others are not wanted any more.
+    fn asked_ahead(&mut self) -> (BTreeSet<u64>, RangeSet) {
+        let mut whole = std::mem::take(&mut self.ahead);
+        whole.retain(|unit| {
+            let range = self.index.unit_range(*unit);
+            let is_asked = !self.schedule.is_todo(range);
+            if !is_asked {
+                self.schedule.unwant(range);
+            }
+            is_asked
+        });
+        let mut parts = std::mem::take(&mut self.parts);
+        for part in parts.clone().iter() {
+            let unasked = self.schedule.unwant(part);
+            unasked.into_iter().for_each(|range| drop(parts.remove(range)));
+        }
+        (whole, parts)
+    }
+
     /// Bytes that wait for their batch.
     fn parked(&self) -> u64 {
         self.batches.as_ref().map_or(0, Batches::parked_bytes)
@@ -146,6 +168,7 @@ impl Transfer {
                 index,
                 begun: false,
                 ahead: BTreeSet::new(),
+                parts: RangeSet::new(),
                 max_bytes: limits.max_bytes,
                 ready: VecDeque::new(),
                 unsettled: 0,
@@ -170,9 +193,21 @@ impl Transfer {
     /// meanwhile, and that would cost more than the bytes.
     pub fn want_ahead(&self, unit: u64) {
         let mut inner = self.lock();
-        if !inner.begun && inner.ahead.insert(unit) {
-            let range = inner.index.unit_range(unit);
+        let range = inner.index.unit_range(unit);
+        if !inner.begun && !inner.parts.touches(range) && inner.ahead.insert(unit) {
             inner.schedule.want(range);
+        }
+    }
+
+    /// Wants a part of the target of which it is known, before all is, that no seed has it.
+    pub fn want_part(&self, part: Range) {
+        let mut inner = self.lock();
+        let size = inner.index.unit_size();
+        let is_whole = inner.ahead.range(part.offset / size..part.end().div_ceil(size)).next().is_some();
+        if !inner.begun && !is_whole && part.end() <= inner.index.length() {
+            inner.parts.insert(part);
+            inner.assembler.expect(part);
+            inner.schedule.want(part);
         }
     }
 
@@ -185,30 +220,26 @@ impl Transfer {
         }
     }
 
-    /// The cover is known: from now on what is missing in it is wanted, asked for by `strategy`; units that were asked
-    /// for ahead stay as they are. Returns those: they come whole, whatever the cover says.
+    /// The cover is known: from now on what is missing in it is wanted, asked for by `strategy`; what was asked for ahead
+    /// stays as it is. Returns the units that have any of that: it comes, whatever the cover says.
     pub fn begin(&self, cover: Vec<Piece>, strategy: Strategy) -> BTreeSet<u64> {
         let early = {
             let mut inner = self.lock();
             let inner = &mut *inner;
             inner.begun = true;
-            let early: BTreeSet<u64> = std::mem::take(&mut inner.ahead)
-                .into_iter()
-                .filter(|unit| {
-                    let range = inner.index.unit_range(*unit);
-                    let is_asked = !inner.schedule.is_todo(range);
-                    if !is_asked {
-                        inner.schedule.unwant(range);
-                    }
-                    is_asked
-                })
-                .collect();
-            for piece in cover.iter().filter(|piece| piece.origin == Origin::Missing) {
-                want_without(&mut inner.schedule, piece.target, &early, inner.index.unit_size());
-            }
+            let (whole, parts) = inner.asked_ahead();
+            let mut wanted = RangeSet::new();
+            let missing = cover.iter().filter(|piece| piece.origin == Origin::Missing);
+            missing.for_each(|piece| wanted.insert(piece.target));
+            let asked = whole.iter().map(|unit| inner.index.unit_range(*unit)).chain(parts.iter());
+            asked.for_each(|range| drop(wanted.remove(range)));
+            wanted.iter().for_each(|range| inner.schedule.want(range));
             inner.schedule.set_strategy(strategy);
-            inner.assembler.set_cover(cover, &early);
-            early
+            let ready = inner.assembler.set_cover(cover, &whole, &parts);
+            ready.into_iter().for_each(|unit| inner.complete(unit));
+            let size = inner.index.unit_size();
+            let in_parts = parts.iter().flat_map(|part| part.offset / size..part.end().div_ceil(size));
+            in_parts.chain(whole).collect()
         };
         (self.notify)();
         early
@@ -221,7 +252,7 @@ impl Transfer {
         let mut inner = self.lock();
         inner.begun = true;
         inner.batches = Some(Batches { all, ..Batches::default() });
-        inner.assembler.set_cover(cover, &BTreeSet::new());
+        inner.assembler.set_cover(cover, &BTreeSet::new(), &RangeSet::new());
     }
 
     /// Wants what is missing of these units, which are not to be placed yet: up to `most` bytes. How many units that are,
@@ -405,21 +436,6 @@ impl Transfer {
     pub fn in_flight(&self) -> (usize, u64) {
         let inner = self.lock();
         (inner.schedule.open_count(), inner.schedule.asked() + inner.held())
-    }
-}
-
-/// Wants `range`, but for the units of `unit_size` in `except`.
-fn want_without(schedule: &mut Schedule, range: Range, except: &BTreeSet<u64>, unit_size: u64) {
-    let (mut from, end) = (range.offset, range.end());
-    for unit in except.range(from / unit_size..end.div_ceil(unit_size)) {
-        let start = unit * unit_size;
-        if start > from {
-            schedule.want(Range::new(from, start - from));
-        }
-        from = from.max(start + unit_size);
-    }
-    if from < end {
-        schedule.want(Range::new(from, end - from));
     }
 }
 

@@ -36,7 +36,7 @@ impl Observe for Output {
         Ok(())
     }
 
-    fn passed(&self, found: &Found, _seed: u32, _bytes: u64) -> Result<Flow> {
+    fn passed(&self, found: &mut Found, _seed: u32, _bytes: u64) -> Result<Flow> {
         let mut output = self.0.lock().unwrap();
         output.2 = (0..output.0.len() as u64 / UNIT).filter(|unit| found.has_none(*unit)).count() as u64;
         Ok(Flow::On)
@@ -90,7 +90,7 @@ fn search(target: &[u8], seeds: &[&[u8]], block_size: u32, top_size: u32) -> Out
             read += place.length as usize;
         }
     }
-    matching::find_beside(&index, &readers, &output, &mut found).unwrap();
+    matching::find_beside(&index, &readers, &output, &mut found, 0..index.unit_count()).unwrap();
     matching::find_units(&index, &readers, &output, &mut found).unwrap();
     for unit in (0..index.unit_count()).filter(|unit| found.has_none(*unit)) {
         if let Some(place) = index.blocks_place(unit) {
@@ -265,7 +265,7 @@ fn a_seed_that_cannot_be_read_is_left_out() {
     let readers: [&dyn ReadAt; 2] = [&Broken, &target];
     let (mut found, _) = matching::find_tops(&index, &readers, &quiet, Found::new(&index)).unwrap();
     assert_eq!(found.missing_blocks(), 0, "the other seed has everything");
-    matching::find_beside(&index, &readers[..1], &quiet, &mut found).unwrap();
+    matching::find_beside(&index, &readers[..1], &quiet, &mut found, 0..index.unit_count()).unwrap();
     matching::find_units(&index, &readers[..1], &quiet, &mut found).unwrap();
     assert!(*quiet.0.lock().unwrap() > 0);
 }

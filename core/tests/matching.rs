@@ -25,7 +25,7 @@ impl Observe for Counts {
         self.scanned.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
-    fn passed(&self, _: &Found, _: u32, bytes: u64) -> Result<Flow> {
+    fn passed(&self, _: &mut Found, _: u32, bytes: u64) -> Result<Flow> {
         assert!(
             self.passed.swap(bytes, Ordering::Relaxed) < bytes,
             "the same bytes of the only seed were passed twice"

@@ -138,6 +138,15 @@ pub struct gosync_open_options {
     /// text of a .pub file. One that is not signed, or not by the holder of this key, is GOSYNC_E_MISMATCH. Sources do not
     /// look at it. NULL: signatures are not looked at.
     pub public_key: *const c_char,
+    /// What an index is opened for, by its path, as far as that is known: a target that may be a directory which an earlier
+    /// update installed. If the index describes what is there, little more than its root is read. NULL: not known.
+    pub target: *const c_char,
+    /// Decide with this round trip, in milliseconds, instead of the measured one, how much of an index is asked for at once.
+    /// 0: as measured. A job takes its own.
+    pub assume_rtt_ms: f64,
+    /// Decide with this rate, in bytes per second, instead of the measured one, how much of an index is asked for at once.
+    /// 0: as measured. A job takes its own.
+    pub assume_rate: u64,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -247,6 +256,9 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
             index_cache: optional_path(options.index_cache, "options.index_cache")?,
             expect: optional_text(options.expect, "options.expect")?.map(str::parse).transpose()?,
             public_key: optional_text(options.public_key, "options.public_key")?.map(str::parse).transpose()?,
+            target: optional_path(options.target, "options.target")?,
+            assume_rtt: round_trip(options.assume_rtt_ms)?,
+            assume_rate: options.assume_rate,
             retries: retries(options.retries)?,
             http: http_options(&options)?,
             observer,

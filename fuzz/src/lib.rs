@@ -36,8 +36,8 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
 const PREAMBLE: usize = 40;
 const LINE: usize = 16;
-/// The section with the listing of a tree.
-const LISTING: u16 = 24;
+/// The first section behind the levels: from there on all have a check again.
+const LISTING_INDEX: u16 = 24;
 
 /// A minisign key whose secret half was thrown away.
 const PUBLIC_KEY: &str = "RWQxcXKvZ86DfuXaqje8FtKORwtvS6z4VOWohREMTN/qkJzi+RcniXJr";
@@ -111,7 +111,7 @@ pub(crate) fn with_right_checks(input: &[u8]) -> Vec<u8> {
         let Some(end) = usize::try_from(length).ok().and_then(|length| content.checked_add(length)) else { break };
         let Some(section) = bytes.get(content..end) else { break };
         let kind = u16::from_le_bytes([bytes[line], bytes[line + 1]]);
-        if kind < 16 || kind == LISTING {
+        if kind < 16 || kind >= LISTING_INDEX {
             let check = blake3::hash(section);
             bytes[line + 4..line + 8].copy_from_slice(&check.as_bytes()[..4]);
         }

@@ -13,7 +13,7 @@ use crate::options::{HttpOptions, OpenOptions};
 use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
 use crate::source::{FileSource, FolderSource, HttpSource, MirrorSource, of_tree};
-use crate::trust;
+use crate::{tree, trust};
 
 /// The largest index that is read, unless the caller says otherwise.
 const MAX_INDEX_SIZE: u64 = 1 << 30;
@@ -53,7 +53,10 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
             source.prove_ranges();
             read_cached(&source, url, path, options)
         }
-        None => parts::open(&source, options),
+        None => {
+            let known = options.target.as_deref().and_then(tree::known_listing);
+            parts::open(&source, known.as_deref(), options)
+        }
     };
     listener.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut index = index?;

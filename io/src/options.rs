@@ -79,6 +79,15 @@ pub struct OpenOptions {
     pub public_key: Option<PublicKey>,
     /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
     pub retries: Option<u32>,
+    /// What the index is opened for, as far as that is known: a target that may be a directory which an earlier update
+    /// installed. If the index describes what is there, little more than its root is read. `None`: not known.
+    pub target: Option<PathBuf>,
+    /// Decide with this round trip, instead of the measured one, how much of an index is asked for at once. Zero: as measured;
+    /// a job takes its own.
+    pub assume_rtt: Duration,
+    /// Decide with this rate, in bytes per second, instead of the measured one, how much of an index is asked for at once.
+    /// 0: as measured; a job takes its own.
+    pub assume_rate: u64,
     /// How to talk to HTTP servers.
     pub http: HttpOptions,
     /// Who watches, and may cancel.

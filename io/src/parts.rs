@@ -1,9 +1,11 @@
-//! An index at a URL, read in part: its beginning when it is opened, groups of it when they are needed. Every group is
-//! checked against its parent as it comes; one of another version says that the index must be opened anew.
+//! An index at a URL, read in part: its beginning when it is opened (and of a tree the listing, which is `tree/listing`),
+//! groups of it when they are needed. Every group is checked against its parent as it comes; one of another version says that the index must be opened anew.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::thread::{Scope, ScopedJoinHandle};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Scope;
 
 use gosync_core::index::Front;
 use gosync_core::matching::Found;
@@ -14,6 +16,13 @@ use crate::gather::{Gathered, gather};
 use crate::open::max_index_size;
 use crate::options::OpenOptions;
 use crate::source::HttpSource;
+use crate::tree::read_listing;
+
+/// Bytes of an index that are asked for first: what a new connection brings in two round trips (10 segments, then 20), and
+/// the top of an index of less than 1 GiB. What is longer is asked for then, and arrives in the third.
+const HEAD: u64 = 40 << 10;
+/// As many where the root is likely to be all that is needed.
+const ROOT: u64 = 2 << 10;
 
 /// What arrives in a round trip, where nothing is known of the way: 100 Mbit/s at 84 ms. It does not count as more where it
 /// is, because a round trip to a busy machine seems long.
@@ -24,11 +33,17 @@ const SHARE: u64 = 4;
 /// So large a part of a round trip is not asked for before it is known how much of it is needed.
 const LOOK: u64 = 2;
 
-/// What arrives in a round trip.
-fn round(source: &dyn Source) -> u64 {
+/// What arrives in a round trip. What the caller assumes of the way comes first, and counts as it is.
+fn round(source: &dyn Source, options: &OpenOptions) -> u64 {
+    let (rtt, rate) = (options.assume_rtt, options.assume_rate);
+    let is_assumed = !rtt.is_zero() && rate > 0;
     let link = source.link();
-    match (link.round_trip, link.rate) {
-        (Some(round_trip), Some(rate)) => ((rate as f64 * round_trip.as_secs_f64()) as u64).min(LITTLE),
+    let round_trip = if rtt.is_zero() { link.round_trip } else { Some(rtt) };
+    match (round_trip, if rate > 0 { Some(rate) } else { link.rate }) {
+        (Some(round_trip), Some(rate)) => {
+            let bytes = (rate as f64 * round_trip.as_secs_f64()) as u64;
+            if is_assumed { bytes } else { bytes.min(LITTLE) }
+        }
         _ => LITTLE,
     }
 }
@@ -41,12 +56,16 @@ fn is_read_at_once(round_trip: u64, rest: u64) -> bool {
     rest <= round_trip && !(round_trip / SHARE + 1..=round_trip / LOOK).contains(&rest)
 }
 
-/// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less.
-pub(crate) fn open(http: &Arc<HttpSource>, options: &OpenOptions) -> Result<Index> {
+/// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less. Of a tree, whose
+/// listing is needed before anything else, that too, as far as it is not what `known` has: an older listing.
+pub(crate) fn open(http: &Arc<HttpSource>, known: Option<&[u8]>, options: &OpenOptions) -> Result<Index> {
     let limit = max_index_size(options);
     let source = Arc::clone(http) as Arc<dyn Source>;
-    let round_trip = round(&**http);
-    http.read_head(move |rest| is_read_at_once(round_trip, rest));
+    let round_trip = round(&**http, options);
+    // Whoever has the listing of the last version most likely needs nothing but the root.
+    let is_little = known.is_some();
+    let head = if is_little { ROOT } else { HEAD };
+    http.read_head(head, move |rest| !is_little && is_read_at_once(round_trip, rest));
     let mut bytes = collect(&source, limit, options)?;
     let mut read = bytes.len() as u64;
     // Without a length there is no telling whether more follows; then it was asked for until it ended.
@@ -68,38 +87,74 @@ pub(crate) fn open(http: &Arc<HttpSource>, options: &OpenOptions) -> Result<Inde
     let mut index = loop {
         let have = bytes.len() as u64;
         if have >= total {
-            break Index::decode_vec(bytes)?;
+            break Index::decode_vec(std::mem::take(&mut bytes))?;
         }
-        let front = Index::decode_front(&bytes, limit)?;
+        let beginning = Index::decode_beginning(&bytes, limit)?;
         if total > limit {
             return Err(crate::collect::too_large(limit));
         }
-        if total - have <= round(&*source) / SHARE {
+        if let Front::Read(index) = &beginning
+            && known.is_some_and(|known| index.supply_listing(known).is_ok())
+        {
+            break (**index).clone();
+        }
+        if total - have <= round(&*source, options) / SHARE {
             if let Some(all) = rest(&mut bytes, total)? {
                 break Index::decode(all.all())?;
             }
             continue;
         }
-        match front {
-            Front::Read(index) => break *index,
-            Front::Needs(needed) if needed > total => {
-                return Err(Error::new(
-                    ErrorKind::Format,
-                    format!("the index is cut off: {total} bytes present, {needed} needed"),
-                ));
-            }
-            Front::Needs(needed) => {
-                if let Some(all) = rest(&mut bytes, needed)? {
-                    break Index::decode(all.all())?;
-                }
-            }
+        let needed = match (beginning, Index::decode_front(&bytes, limit)?) {
+            (_, Front::Read(index)) => break *index,
+            // What is lacking of the top comes with the listing.
+            (Front::Read(index), _) if index.kind() == "tree" => break *index,
+            (_, Front::Needs(needed)) => needed,
+        };
+        if needed > total {
+            let text = format!("the index is cut off: {total} bytes present, {needed} needed");
+            return Err(Error::new(ErrorKind::Format, text));
+        }
+        if let Some(all) = rest(&mut bytes, needed)? {
+            break Index::decode(all.all())?;
         }
     };
     index.count_read(read);
     if !index.is_whole() {
         index.set_origin_source(Some(Arc::clone(&source)));
+        read_listing(&index, &bytes, known, options)?;
     }
     Ok(index)
+}
+
+/// Reads ranges of an encoded index from where it came from.
+pub(crate) fn fetch(
+    index: &Index,
+    ranges: impl IntoIterator<Item = Range> + Clone,
+    options: &OpenOptions,
+) -> Result<Gathered> {
+    let source = index.origin_source().ok_or_else(|| {
+        let text = "parts of the index are needed that were not read, and where it came from is gone";
+        Error::new(ErrorKind::State, text)
+    })?;
+    let end = ranges.clone().into_iter().map(|range| range.end()).max().unwrap_or(0);
+    let gathered = match gather(source, ranges, end, options) {
+        Err(error) if error.kind() == ErrorKind::SourceChanged => all(source, options)?,
+        gathered => gathered?,
+    };
+    index.count_read(gathered.bytes);
+    Ok(gathered)
+}
+
+/// Reads the top, if it is not here.
+pub(crate) fn with_top(index: &Index, options: &OpenOptions) -> Result<()> {
+    let Some(top) = index.top_place() else { return Ok(()) };
+    index.supply_top(fetch(index, [top], options)?.get(top)).map_err(other_version)
+}
+
+/// Reads what says in which packs the contents of a tree are, if it is not here.
+pub(crate) fn with_packs(index: &Index, options: &OpenOptions) -> Result<()> {
+    let Some(packs) = index.packs_place() else { return Ok(()) };
+    index.supply_packs(fetch(index, [packs], options)?.get(packs)).map_err(other_version)
 }
 
 /// What of an index is needed next.
@@ -130,11 +185,11 @@ impl Wanted {
     }
 
     /// These, and what lies below them too if that is worth the round trip that it saves.
-    fn with_blocks(mut self, index: &Index) -> Wanted {
+    fn with_blocks(mut self, index: &Index, options: &OpenOptions) -> Wanted {
         let Some(source) = index.origin_source() else { return self };
         let units: Vec<u64> = self.tops.iter().flat_map(|top| index.top_units(*top)).collect();
         let bytes: u64 = units.iter().filter_map(|unit| index.blocks_place(*unit)).map(|place| place.length).sum();
-        if bytes <= round(&**source) / SHARE {
+        if bytes <= round(&**source, options) / SHARE {
             self.units = units;
         }
         self
@@ -145,23 +200,12 @@ impl Wanted {
         if self.is_empty() {
             return Ok(());
         }
-        let source = index.origin_source().ok_or_else(|| {
-            Error::new(
-                ErrorKind::State,
-                "parts of the index are needed that were not read, and where it came from is gone",
-            )
-        })?;
         let values = self.tops.iter().filter_map(|top| Some((*top, index.values_place(*top)?)));
         let values: Vec<(u64, Range)> = values.collect();
         let blocks = self.units.iter().filter_map(|unit| Some((*unit, index.blocks_place(*unit)?)));
         let blocks: Vec<(u64, Range)> = blocks.collect();
         let ranges = values.iter().chain(&blocks).map(|(_, range)| *range);
-        let end = ranges.clone().map(|range| range.end()).max().unwrap_or(0);
-        let gathered = match gather(source, ranges, end, options) {
-            Err(error) if error.kind() == ErrorKind::SourceChanged => all(source, options)?,
-            gathered => gathered?,
-        };
-        index.count_read(gathered.bytes);
+        let gathered = fetch(index, ranges, options)?;
         for (top, place) in values {
             index.supply_values(top, gathered.get(place)).map_err(other_version)?;
         }
@@ -180,7 +224,9 @@ pub(crate) struct Reading<'scope, 'env> {
     /// What has been asked for.
     tops: HashSet<u64>,
     units: HashSet<u64>,
-    under_way: Vec<ScopedJoinHandle<'scope, Result<()>>>,
+    /// What is read, and how each of it ends.
+    under_way: usize,
+    ends: (Sender<Result<()>>, Receiver<Result<()>>),
 }
 
 impl<'scope, 'env> Reading<'scope, 'env> {
@@ -188,7 +234,8 @@ impl<'scope, 'env> Reading<'scope, 'env> {
     pub(crate) fn new(scope: &'scope Scope<'scope, 'env>, index: &'env Index, options: &OpenOptions) -> Self {
         let mut options = options.clone();
         options.observer.cancel = options.observer.cancel.child();
-        Reading { scope, index, options, tops: HashSet::new(), units: HashSet::new(), under_way: Vec::new() }
+        let (tops, units, ends) = (HashSet::new(), HashSet::new(), mpsc::channel());
+        Reading { scope, index, options, tops, units, under_way: 0, ends }
     }
 
     /// Begins to read what has not been asked for yet. `deep`: of tops, also what lies below their units, if that is worth
@@ -196,25 +243,54 @@ impl<'scope, 'env> Reading<'scope, 'env> {
     pub(crate) fn begin(&mut self, mut wanted: Wanted, deep: bool) -> Result<()> {
         wanted.tops.retain(|top| self.tops.insert(*top));
         if deep {
-            wanted = wanted.with_blocks(self.index);
+            wanted = wanted.with_blocks(self.index, &self.options);
         }
         wanted.units.retain(|unit| self.units.insert(*unit));
         if wanted.is_empty() {
             return Ok(());
         }
-        let (index, options) = (self.index, self.options.clone());
-        let builder = std::thread::Builder::new().name("gosync-index".into());
-        let reading = builder
-            .spawn_scoped(self.scope, move || wanted.read(index, &options))
+        let (index, options, end) = (self.index, self.options.clone(), self.ends.0.clone());
+        let read = move || {
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| wanted.read(index, &options)));
+            let defect = |_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked"));
+            let _ = end.send(outcome.unwrap_or_else(defect));
+        };
+        std::thread::Builder::new()
+            .name("gosync-index".into())
+            .spawn_scoped(self.scope, read)
             .map_err(|cause| Error::new(ErrorKind::Io, "cannot start a thread").caused_by(cause))?;
-        self.under_way.push(reading);
+        self.under_way += 1;
         Ok(())
+    }
+
+    /// What has come by now. Whether anything has.
+    pub(crate) fn look(&mut self) -> Result<bool> {
+        let mut has_come = false;
+        while let Ok(end) = self.ends.1.try_recv() {
+            self.under_way -= 1;
+            end?;
+            has_come = true;
+        }
+        Ok(has_come)
+    }
+
+    /// Waits until more of it is here. Whether anything was under way.
+    pub(crate) fn wait(&mut self) -> Result<bool> {
+        if self.under_way == 0 {
+            return Ok(false);
+        }
+        // It never ends: one sender is here.
+        if let Ok(end) = self.ends.1.recv() {
+            self.under_way -= 1;
+            end?;
+        }
+        Ok(true)
     }
 
     /// Waits until everything is here.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        let panicked = |_| Err(Error::new(ErrorKind::Internal, "a worker thread panicked"));
-        self.under_way.drain(..).try_for_each(|reading| reading.join().unwrap_or_else(panicked))
+        while self.wait()? {}
+        Ok(())
     }
 }
 
@@ -230,8 +306,8 @@ fn all(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Gathered> {
     Ok(Gathered::of(collect(source, max_index_size(options), options)?))
 }
 
-/// A group that does not belong to its parent: most likely the index was replaced meanwhile.
-fn other_version(error: Error) -> Error {
+/// A part that does not belong to its parent: most likely the index was replaced meanwhile.
+pub(crate) fn other_version(error: Error) -> Error {
     let mut changed = Error::new(ErrorKind::SourceChanged, error.message().to_owned());
     for (key, value) in error.context() {
         changed = changed.with(key, value);
@@ -241,16 +317,40 @@ fn other_version(error: Error) -> Error {
 
 /// Reads the chaining values of units below these top blocks, as far as they are not here.
 pub(crate) fn with_values_of(index: &Index, tops: impl Iterator<Item = u64>, options: &OpenOptions) -> Result<()> {
+    with_top(index, options)?;
     Wanted::values(index, tops, None).read(index, options)
 }
 
 /// Reads the chaining values that are not here: whoever compares a whole file needs them all.
 pub(crate) fn with_values(index: &Index, options: &OpenOptions) -> Result<()> {
+    with_top(index, options)?;
     Wanted::values(index, 0..index.top_count(), None).read(index, options)
+}
+
+/// Reads what is said of the blocks of these units, as far as it is not here.
+pub(crate) fn with_blocks_of(
+    index: &Index,
+    units: impl Iterator<Item = u64> + Clone,
+    options: &OpenOptions,
+) -> Result<()> {
+    if index.is_whole() || units.clone().next().is_none() {
+        return Ok(());
+    }
+    with_top(index, options)?;
+    let tops: BTreeSet<u64> = units.clone().map(|unit| unit * index.unit_size() / index.top_size()).collect();
+    let units: BTreeSet<u64> = units.collect();
+    let mut wanted = Wanted::values(index, tops, None);
+    wanted.units = Wanted::blocks(index, units, None).units;
+    wanted.read(index, options)
 }
 
 /// Reads all that is not here.
 pub(crate) fn complete(index: &Index, options: &OpenOptions) -> Result<()> {
+    with_top(index, options)?;
+    with_packs(index, options)?;
+    if let (Some(about), _) = index.listing_places() {
+        index.supply_listing_index(fetch(index, [about], options)?.get(about)).map_err(other_version)?;
+    }
     let mut wanted = Wanted::values(index, 0..index.top_count(), None);
     wanted.units = Wanted::blocks(index, 0..index.unit_count(), None).units;
     wanted.read(index, options)

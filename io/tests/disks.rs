@@ -234,3 +234,37 @@ fn a_partial_file_needs_only_what_it_lacks() {
         assert_eq!(disk.names(), ["target"], "{kind}");
     }
 }
+
+#[test]
+fn a_directory_that_has_no_room_is_known_before_anything_is_fetched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let contents: Vec<Vec<u8>> = (0..8).map(|number| noise(3 * MIB, 20 + number)).collect();
+    for (number, content) in contents.iter().enumerate() {
+        fs::write(folder.path().join(number.to_string()), content).expect("a file");
+    }
+    let index = Arc::new(gosync_io::index_file(folder.path(), &gosync_io::IndexOptions::default()).expect("an index"));
+    // Each content begins at a whole block as it is.
+    let payload = contents.concat();
+    assert_eq!(index.length(), payload.len() as u64);
+    for kind in ["tmpfs", "ext4"] {
+        let Some(disk) = Mounted::new(kind, 40 << 20) else { continue };
+        let target = disk.path("target");
+        fs::create_dir(&target).expect("a folder");
+        fs::write(target.join("0"), &contents[0]).expect("a file");
+        fs::write(target.join("large"), noise(17 * MIB, 30)).expect("a file");
+        let asked = Arc::new(AtomicU64::new(0));
+        let error = update(&index, source(&payload, &asked), &target).0.expect_err("there is no room");
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{kind}: {error}");
+        assert_eq!(
+            error.context().iter().find(|(key, _)| *key == "needed").map(|(_, value)| &**value),
+            Some("22020096")
+        );
+        assert_eq!((asked.load(Ordering::Relaxed), disk.names()), (0, vec![String::from("target")]), "{kind}");
+        fs::remove_file(target.join("large")).expect("removed");
+        update(&index, source(&payload, &asked), &target).0.expect("an update");
+        for (number, content) in contents.iter().enumerate() {
+            assert!(fs::read(target.join(number.to_string())).expect("a file") == *content, "{kind}: {number}");
+        }
+        assert_eq!(disk.names(), [".target.gosync-installed", "target"], "{kind}");
+    }
+}

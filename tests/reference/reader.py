@@ -231,7 +231,7 @@ class Index:
 
 UNIT = 65536
 KNOWN = {1: True, 2: True, 3: False, 4: False, 5: False}
-TREE, PACKS, LISTING = 6, 7, 24
+TREE, PACKS, LISTING_INDEX, LISTING = 6, 7, 24, 25
 
 
 def read(data: bytes) -> Index:
@@ -245,25 +245,27 @@ def read(data: bytes) -> Index:
     source = text(sections.pop(3)) if 3 in sections else None
     name, version = read_publisher(sections.pop(4)) if 4 in sections else (None, None)
     signature = text(sections.pop(5), "\t\n\r") if 5 in sections else None
-    tree = (sections.pop(TREE, None), sections.pop(LISTING, None)) if is_tree else None
+    of_tree = [sections.pop(kind, None) for kind in (TREE, LISTING_INDEX, LISTING)] if is_tree else None
     packs = sections.pop(PACKS, None) if is_tree else None
     must((data[16] & 1 == 1) == (packs is not None), "FORMAT", "packs without the feature, or the other way round")
     must(list(sections) == [16 + i for i in range(len(levels))], "FORMAT", "other levels than LEVELS says")
     must(levels[-1].count(length) < 1 << 32, "LIMIT", "too many blocks")
     index = Index(length, root, source, levels, name, version, signature)
     fill(index, list(sections.values()))
-    if tree is not None:
-        about, listing = tree
-        must(about is not None and listing is not None, "FORMAT", "a tree without its sections")
-        assert about is not None and listing is not None
-        read_tree(index, about, listing)
+    if of_tree is not None:
+        head, about, listing = of_tree
+        must(None not in of_tree, "FORMAT", "a tree without its sections")
+        assert head is not None and about is not None and listing is not None
+        read_tree(index, head, about, listing)
         if packs is not None:
             index.packs = read_packs(packs, sum(entry.size for entry in contents(index)))
     return index
 
 
-def read_tree(index: Index, about: bytes, listing: bytes) -> None:
-    """The sections TREE and LISTING of an index whose levels are those of the payload."""
+def read_tree(index: Index, head: bytes, about: bytes, listing: bytes) -> None:
+    """The sections TREE, LISTING INDEX and LISTING of an index whose levels are those of the payload."""
+    must(len(head) == 40, "FORMAT", "TREE has not 40 bytes")
+    must(head == len(listing).to_bytes(8, "little") + blake3(listing), "FORMAT", "the root of another listing")
     must(about[10:11] == b"\x01", "FORMAT", "the index of the listing is none of a file")
     described = read(about)
     must(described.length == len(listing), "FORMAT", "the index of another listing")
@@ -427,7 +429,7 @@ def read_container(data: bytes) -> tuple[bool, dict[int, bytes]]:
         must(at + length <= len(data), "FORMAT", "cut off")
         section, at = data[at : at + length], at + length
         is_level = 16 <= kind <= 18
-        is_of_tree = is_tree and kind in (TREE, PACKS, LISTING)
+        is_of_tree = is_tree and kind in (TREE, PACKS, LISTING_INDEX, LISTING)
         must(check == (bytes(4) if is_level else blake3(section)[:4]), "FORMAT", "damaged section")
         if is_level or is_of_tree or kind in KNOWN:
             must(flags == (1 if is_level or is_of_tree or KNOWN[kind] else 0), "FORMAT", "a wrong critical flag")

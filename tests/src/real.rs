@@ -91,7 +91,7 @@ pub struct Answered {
     pub server: String,
     /// The protocol, for instance `HTTP/2.0`.
     pub protocol: String,
-    /// The request's path.
+    /// The request's path, as it was sent.
     pub path: String,
     /// The answer's status.
     pub status: u16,
@@ -173,7 +173,7 @@ fn configuration(site: &Path, folder: &Path, [http, https, proxy]: [u16; 3]) -> 
          sendfile on; tcp_nopush on; default_type application/octet-stream; root {site};\n\
          client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;\n\
          uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
-         log_format answers '$server_name $server_protocol $uri $status $body_bytes_sent $connection';\n\
+         log_format answers '$server_name $server_protocol $request_uri $status $body_bytes_sent $connection';\n\
          access_log {folder}/access.log answers;\n\
          proxy_cache_path {folder}/cache keys_zone=slices:1m;\n\
          server {{ server_name http; listen 127.0.0.1:{http}; }}\n\

@@ -20,6 +20,12 @@ pub struct OpenOptions {
     pub expect: Option<String>,
     /// Whose signature an index must have: a minisign public key.
     pub public_key: Option<String>,
+    /// What an index is opened for, if that is known.
+    pub target: Option<PathBuf>,
+    /// Decide with this round trip; zero: as measured.
+    pub assume_rtt_ms: f64,
+    /// Decide with this rate, in bytes per second; zero: as measured.
+    pub assume_rate: u64,
     /// Temporary failures in a row that are survived; `None` is the default.
     pub retries: Option<u32>,
     /// How to talk to HTTP servers.
@@ -87,6 +93,7 @@ impl OpenOptions {
         let index_cache = keep(self.index_cache.as_deref().map(|path| text::c_path(path, "the index cache")))?;
         let expect = keep(self.expect.as_deref().map(|root| text::c_text(root, "the expected root")))?;
         let public_key = keep(self.public_key.as_deref().map(|key| text::c_text(key, "the public key")))?;
+        let target = keep(self.target.as_deref().map(|path| text::c_path(path, "the target")))?;
         let ca_file = keep(http.ca_file.as_deref().map(|path| text::c_path(path, "the CA file")))?;
         let user = keep(http.user.as_deref().map(|user| text::c_text(user, "the user")))?;
         let bearer = keep(http.bearer.as_deref().map(|bearer| text::c_text(bearer, "the bearer token")))?;
@@ -116,6 +123,9 @@ impl OpenOptions {
             rate_limit: http.rate_limit,
             expect,
             public_key,
+            target,
+            assume_rtt_ms: self.assume_rtt_ms,
+            assume_rate: self.assume_rate,
             ..Default::default()
         };
         Ok(ForC { options, _texts: texts, _headers: headers, _lent: lent })

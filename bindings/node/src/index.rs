@@ -160,6 +160,12 @@ pub struct OpenInput {
     pub ca_file: Option<String>,
     /// Bytes per second that are read at most.
     pub rate_limit: Option<f64>,
+    /// What an index is opened for.
+    pub target: Option<String>,
+    /// Milliseconds of a round trip to decide with.
+    pub assume_rtt: Option<f64>,
+    /// Bytes per second to decide with.
+    pub assume_rate: Option<f64>,
 }
 
 /// How to verify.
@@ -248,6 +254,9 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
         expect: input.expect,
         public_key: input.public_key,
         retries: input.retries,
+        target: input.target.map(PathBuf::from),
+        assume_rtt_ms: input.assume_rtt.unwrap_or_default(),
+        assume_rate: input.assume_rate.map(whole).unwrap_or_default(),
         http: HttpOptions {
             connections: input.connections.unwrap_or_default(),
             timeout_ms: input.timeout.unwrap_or_default(),

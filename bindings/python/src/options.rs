@@ -1,7 +1,7 @@
 //! The keyword arguments that several calls share: each is taken by its name, and what nobody took is refused.
 //! What they mean is said in `_native.pyi`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gosync_binding::{HttpOptions, JobOptions, Observer, OpenOptions};
 use pyo3::exceptions::PyTypeError;
@@ -67,6 +67,9 @@ impl<'py> Keywords<'py> {
             expect: self.optional("expect")?,
             public_key: self.optional("public_key")?,
             retries: self.optional::<Whole<u32>>("retries")?.map(|retries| retries.0),
+            target: None,
+            assume_rtt_ms: 0.0,
+            assume_rate: 0,
             http: HttpOptions {
                 connections: self.number("connections")?,
                 timeout_ms: self.milliseconds("timeout")?,
@@ -85,10 +88,15 @@ impl<'py> Keywords<'py> {
         })
     }
 
-    /// How an update is planned and run. `timeout` and `retries` are for the job and for opening what it needs, whose
+    /// How an update of `target` is planned and run. `timeout` and `retries` are for the job and for opening what it needs, whose
     /// progress is a step of the call and not the call's from 0 to 1.
-    pub(crate) fn job(&self, observer: Observer) -> PyResult<JobOptions> {
-        let open = self.open(observer.without_progress())?;
+    pub(crate) fn job(&self, target: &Path, observer: Observer) -> PyResult<JobOptions> {
+        let open = OpenOptions {
+            target: Some(target.to_owned()),
+            assume_rtt_ms: self.take::<Milliseconds>("assume_rtt")?.map_or(0.0, |time| time.0),
+            assume_rate: self.number("assume_rate")?,
+            ..self.open(observer.without_progress())?
+        };
         Ok(JobOptions {
             threads: self.threads()?,
             max_requests: self.number("max_requests")?,
@@ -96,8 +104,8 @@ impl<'py> Keywords<'py> {
             retries: open.retries,
             timeout_ms: open.http.timeout_ms,
             max_gap: self.number("max_gap")?,
-            assume_rtt_ms: self.take::<Milliseconds>("assume_rtt")?.map_or(0.0, |time| time.0),
-            assume_rate: self.number("assume_rate")?,
+            assume_rtt_ms: open.assume_rtt_ms,
+            assume_rate: open.assume_rate,
             ignore_target: self.take("ignore_target")?.unwrap_or(false),
             allow_any_source: self.take("allow_any_source")?.unwrap_or(false),
             thorough: self.take("thorough")?.unwrap_or(false),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gosync_binding::{IndexOptions, Job, JobOptions, VerifyOptions};
+use gosync_binding::{IndexOptions, Job, JobOptions, OpenOptions, VerifyOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -81,7 +81,7 @@ pub(crate) fn verify(
 ) -> PyResult<Verification> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
-    let opening = keywords.open(observer.without_progress())?;
+    let opening = OpenOptions { target: Some(target.clone()), ..keywords.open(observer.without_progress())? };
     let options = VerifyOptions { threads: keywords.threads()?, journal: keywords.optional("journal")?, observer };
     keywords.end("verify")?;
     let index = GivenIndex::new(py, index, opening.http.connections, &call)?;
@@ -139,7 +139,7 @@ impl Task {
         let source = keywords.take::<Option<Given>>("source")?.flatten();
         let mirrors = keywords.take::<Sources>("mirrors")?.map(|mirrors| mirrors.0).unwrap_or_default();
         let seeds = keywords.take::<Paths>("seeds")?.map(|seeds| seeds.0).unwrap_or_default();
-        let options = keywords.job(observer)?;
+        let options = keywords.job(&target, observer)?;
         keywords.end(function)?;
         let parallel = options.open.as_ref().map_or(0, |open| open.http.connections);
         let open = |given| -> PyResult<Opening> {

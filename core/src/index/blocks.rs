@@ -56,7 +56,7 @@ impl<'a> Blocks<'a> {
         }
         let size = level.identity();
         let bytes = if self.is_top || self.index.layout.is_top_units() {
-            self.index.top_identities.get(block as usize * size..)?
+            self.index.top.get()?.identities.get(block as usize * size..)?
         } else {
             let full = self.index.layout.top_units();
             let (group, slot) = (block as usize / full, block as usize % full);

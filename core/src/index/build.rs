@@ -1,7 +1,7 @@
 //! Builds an index: reads the content once, in segments that threads take in turn from front to back,
 //! so that memory is a segment for each thread and the index itself. Leaves opening files to others.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,7 +10,9 @@ use super::groups::Groups;
 use super::layout::{Layout, Level};
 use super::signature::field_fault;
 use super::tree::{self, ChainingValue};
-use super::{BuildOptions, Format, Index, PADDING, Proof, UNIT, cut_weak, legacy, reserve, source_fault, upper_hint};
+use super::{
+    BuildOptions, Format, Index, PADDING, Proof, Top, UNIT, cut_weak, legacy, reserve, source_fault, upper_hint,
+};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::ReadAt;
@@ -77,8 +79,7 @@ pub(super) fn build(
         layout,
         proof: Proof::Root,
         root,
-        tops,
-        top_identities,
+        top: OnceLock::from(Top { values: tops, identities: top_identities }),
         values: Groups::Whole(values),
         unit_identities: Groups::Whole(unit_identities),
         identities: Groups::Whole(identities),

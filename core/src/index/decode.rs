@@ -1,11 +1,12 @@
 //! Reads an index from bytes that nobody vouches for: every size is compared with the bytes present before
 //! anything is allocated, and whatever can be checked without content is checked here.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::container::{self, Kind, Section, fault};
 use super::encode::{
-    DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, LISTING, MOST_LEVELS, PACKS, PUBLISHER, SIGNATURE, SOURCE, TREE,
+    DESCRIPTOR, FILE, FILE_SIZE, FIRST_LEVEL, LEVELS, LISTING, LISTING_INDEX, MOST_LEVELS, PACKS, PUBLISHER, SIGNATURE,
+    SOURCE, TREE,
 };
 use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
@@ -13,9 +14,10 @@ use super::of_tree::Tree;
 use super::partial::{Front, Places};
 use super::signature::{field_fault, signature_fault};
 use super::tree::{self, ChainingValue};
-use super::{Index, PADDING, Proof, group_check, legacy, reserve, source_fault};
+use super::{Index, PADDING, Proof, Top, group_check, legacy, reserve, source_fault};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::Range;
 
 /// See [`Index::decode_vec`].
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
@@ -24,14 +26,13 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Index> {
     }
     let (kind, sections) = container::read(&bytes)?;
     let (mut index, levels) = read(kind, &sections)?;
-    let is_packed = container::is_packed(&bytes)?;
-    if is_packed != levels.tree.is_some_and(|tree| tree.packs.is_some()) {
-        return Err(fault("the index has packs and does not say so, or the other way round"));
+    check_packed(&bytes, &levels)?;
+    index.supply_top(levels.top.data)?;
+    if let Some(OfTree { about, packs, listing }) = levels.tree {
+        index.supply_listing_index(about.data)?;
+        index.supply_listing(listing.data)?;
+        packs.iter().try_for_each(|packs| index.supply_packs(packs.data))?;
     }
-    index.tree = levels
-        .tree
-        .map(|tree| Tree::read(&index, tree.about.data, tree.listing.data, tree.packs.map(|packs| packs.data)))
-        .transpose()?;
     let (units, blocks) = (levels.units.map(|section| section.data), levels.blocks);
     if let Some(units) = units {
         let (values, identities) = read_units(&index, units)?;
@@ -52,6 +53,33 @@ pub(super) fn decode_file(bytes: Vec<u8>) -> Result<Index> {
 
 /// See [`Index::decode_front`].
 pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
+    let index = match beginning(bytes, limit)? {
+        Front::Read(index) if !index.has_top() => index,
+        other => return Ok(other),
+    };
+    let slice = |place: Range| bytes.get(place.offset as usize..usize::try_from(place.end()).ok()?);
+    match index.top_place().map(|place| (place.end(), slice(place))) {
+        Some((_, Some(top))) => index.supply_top(top)?,
+        Some((end, None)) => return Ok(Front::Needs(end)),
+        None => {}
+    }
+    // What came along.
+    for top in 0..index.top_count() {
+        match index.values_place(top).map(slice) {
+            Some(Some(group)) => index.supply_values(top, group)?,
+            Some(None) => break,
+            None => {}
+        }
+    }
+    for unit in 0..index.unit_count() {
+        let Some(group) = index.blocks_place(unit).and_then(slice) else { break };
+        index.supply_blocks(unit, group)?;
+    }
+    Ok(Front::Read(index))
+}
+
+/// See [`Index::decode_beginning`].
+pub(super) fn beginning(bytes: &[u8], limit: u64) -> Result<Front> {
     if legacy::is_legacy(bytes) {
         return legacy::front(bytes, limit);
     }
@@ -66,46 +94,34 @@ pub(super) fn front(bytes: &[u8], limit: u64) -> Result<Front> {
             format!("the index is larger than the {limit} bytes that are allowed"),
         ));
     }
-    if kind == Kind::Tree {
-        // The listing is behind everything else, and is needed first.
-        return if total > bytes.len() as u64 {
-            Ok(Front::Needs(total))
-        } else {
-            Ok(Front::Read(Box::new(decode(bytes.to_vec())?)))
-        };
-    }
-    // What does not come before the top is left for later.
-    let top = sections.iter().position(|section| section.entry.id == FIRST_LEVEL);
-    let front = &sections[..top.map_or(sections.len(), |top| top + 1)];
-    if let Some(last) = front.last().filter(|last| !last.is_there) {
+    // What comes behind that is left for later.
+    let is_later = |section: &Section<'_>| [PACKS, FIRST_LEVEL].contains(&section.entry.id);
+    let later = sections.iter().position(is_later).unwrap_or(sections.len());
+    if let Some(last) = sections[..later].last().filter(|last| !last.is_there) {
         return Ok(Front::Needs(last.start + last.entry.length));
     }
     let (mut index, levels) = read(kind, &sections)?;
-    let places = Places { units: levels.units.map(|section| section.start), blocks: levels.blocks.start };
+    check_packed(bytes, &levels)?;
+    let places = Places {
+        top: levels.top.start,
+        units: levels.units.map(|section| section.start),
+        blocks: levels.blocks.start,
+        about: levels.tree.map(|tree| tree.about.start),
+        packs: levels.tree.and_then(|tree| Some(tree.packs?.start)),
+        listing: levels.tree.map(|tree| tree.listing.start),
+    };
     if levels.units.is_some() {
-        index.values = Groups::none(reserve(index.top_count())?, index.top_count());
-        index.unit_identities = Groups::none(reserve(index.top_count())?, index.top_count());
+        index.values = Groups::none(index.top_count());
+        index.unit_identities = Groups::none(index.top_count());
     }
-    index.identities = Groups::none(reserve(index.unit_count())?, index.unit_count());
+    index.identities = Groups::none(index.unit_count());
     index.places = Some(places);
-    // What came along.
-    let slice = |place: crate::source::Range| bytes.get(place.offset as usize..usize::try_from(place.end()).ok()?);
-    for top in 0..index.top_count() {
-        match index.values_place(top).map(slice) {
-            Some(Some(group)) => index.supply_values(top, group)?,
-            Some(None) => break,
-            None => {}
-        }
-    }
-    for unit in 0..index.unit_count() {
-        let Some(group) = index.blocks_place(unit).and_then(slice) else { break };
-        index.supply_blocks(unit, group)?;
-    }
     Ok(Front::Read(Box::new(index)))
 }
 
-/// The sections of the levels below the top.
-struct Below<'a> {
+/// The sections of the levels, and of the listing.
+struct Levels<'a> {
+    top: Section<'a>,
     units: Option<Section<'a>>,
     blocks: Section<'a>,
     tree: Option<OfTree<'a>>,
@@ -113,14 +129,22 @@ struct Below<'a> {
 
 /// The sections of a tree.
 #[derive(Clone, Copy)]
-struct OfTree<'a> {
-    about: Section<'a>,
-    packs: Option<Section<'a>>,
-    listing: Section<'a>,
+pub(super) struct OfTree<'a> {
+    pub(super) about: Section<'a>,
+    pub(super) packs: Option<Section<'a>>,
+    pub(super) listing: Section<'a>,
 }
 
-/// The index down to its top, and where the rest of it is.
-fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> {
+/// Whether an index that has packs says so, and only such a one.
+fn check_packed(bytes: &[u8], levels: &Levels<'_>) -> Result<()> {
+    if container::is_packed(bytes)? == levels.tree.is_some_and(|tree| tree.packs.is_some()) {
+        return Ok(());
+    }
+    Err(fault("the index has packs and does not say so, or the other way round"))
+}
+
+/// What the index says before its levels, and where these are.
+fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Levels<'a>)> {
     let sections = known_sections(kind, sections)?;
     let mut sections = sections.iter().peekable();
     let mut take = |id| sections.next_if(|section| section.entry.id == id).copied();
@@ -131,7 +155,11 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
     let source = take(SOURCE).map(|section| read_text(section.data, source_fault)).transpose()?;
     let (name, version) = take(PUBLISHER).map(|section| read_publisher(section.data)).transpose()?.unwrap_or_default();
     let signature = take(SIGNATURE).map(|section| read_text(section.data, signature_fault)).transpose()?;
-    let (about, packs) = (take(TREE), take(PACKS));
+    let head = match kind {
+        Kind::File => None,
+        Kind::Tree => Some(read_file(take(TREE).ok_or_else(missing(TREE))?.data)?),
+    };
+    let packs = take(PACKS);
     let layout = Layout::new(length, top_level, unit_level, fine)?;
     let mut sizes = Vec::new();
     let mut level = |id| {
@@ -142,13 +170,10 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
     let top = level(FIRST_LEVEL)?;
     let units = (!layout.is_top_units()).then(|| level(FIRST_LEVEL + 1)).transpose()?;
     let blocks = level(FIRST_LEVEL + layout.levels().len() as u16 - 1)?;
-    let tree = match kind {
-        Kind::File => None,
-        Kind::Tree => Some(OfTree {
-            about: about.ok_or_else(missing(TREE))?,
-            packs,
-            listing: take(LISTING).ok_or_else(missing(LISTING))?,
-        }),
+    let mut listed = |id| take(id).ok_or_else(missing(id));
+    let tree = match head {
+        None => None,
+        Some(head) => Some((head, OfTree { about: listed(LISTING_INDEX)?, packs, listing: listed(LISTING)? })),
     };
     if let Some(section) = sections.next() {
         return Err(fault("a section of the index is there twice or out of place").with("section", section.entry.id));
@@ -159,19 +184,18 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
     if layout.top != Level::UNITS && layout.top_count() == 0 {
         return Err(fault("the top of the index has a single block"));
     }
-    let (tops, top_identities) = read_top(&layout, &root, top.data)?;
-    check_root(&layout, &tops, &root)?;
+    let of_tree = tree.as_ref().map(|(_, of_tree)| *of_tree);
+    let tree = tree.map(|(head, of_tree)| Tree::claimed(head, &of_tree)).transpose()?;
     let index = Index {
         layout,
         proof: Proof::Root,
         root,
-        tops,
-        top_identities,
+        top: OnceLock::new(),
         values: Groups::Whole(Vec::new()),
         unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),
         places: None,
-        tree: None,
+        tree,
         read: Arc::default(),
         source,
         name,
@@ -182,7 +206,7 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Below<'a>)> 
         expected: None,
         origin_source: None,
     };
-    Ok((index, Below { units, blocks, tree }))
+    Ok((index, Levels { top, units, blocks, tree: of_tree }))
 }
 
 /// The sections that this version knows, each with the flag and the check that it must have.
@@ -190,7 +214,7 @@ fn known_sections<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<Vec<Sectio
     let mut known = Vec::new();
     for section in sections {
         let id = section.entry.id;
-        let is_tree = kind == Kind::Tree && [TREE, PACKS, LISTING].contains(&id);
+        let is_tree = kind == Kind::Tree && [TREE, PACKS, LISTING_INDEX, LISTING].contains(&id);
         let is_level = (FIRST_LEVEL..FIRST_LEVEL + MOST_LEVELS).contains(&id);
         let expected = if is_level { [0; 4] } else { container::check(section.data) };
         if section.entry.check != expected && (is_level || section.is_there) {
@@ -272,8 +296,8 @@ fn read_publisher(data: &[u8]) -> Result<(Option<String>, Option<String>)> {
     if !rest.is_empty() || fields == (None, None) { Err(wrong()) } else { Ok(fields) }
 }
 
-/// The chaining values of the top, and its identities.
-fn read_top(layout: &Layout, root: &Digest, mut data: &[u8]) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
+/// The top, if its chaining values make up the root.
+pub(super) fn read_top(layout: &Layout, root: &Digest, mut data: &[u8]) -> Result<Top> {
     if layout.top.check() > 0 {
         match data.split_last_chunk() {
             Some((entries, check)) if *check == group_check(root.as_bytes(), entries) => data = entries,
@@ -290,7 +314,8 @@ fn read_top(layout: &Layout, root: &Digest, mut data: &[u8]) -> Result<(Vec<Chai
         }
     }
     identities.extend([0; PADDING]);
-    Ok((values, identities))
+    check_root(layout, &values, root)?;
+    Ok(Top { values, identities })
 }
 
 /// Whether the chaining values are those of the root. Content of one unit has none: it is compared with the root itself.
@@ -306,7 +331,7 @@ fn check_root(layout: &Layout, values: &[ChainingValue], root: &Digest) -> Resul
 fn read_units(index: &Index, data: &[u8]) -> Result<(Vec<ChainingValue>, Vec<u8>)> {
     let mut values = reserve(index.unit_count())?;
     let mut identities = reserve(index.unit_count() * index.layout.units.identity() as u64 + PADDING as u64)?;
-    for (top, value) in (0..).zip(&index.tops) {
+    for (top, value) in (0..).zip(index.top_values()) {
         let place = index.layout.unit_group(top);
         let group = data.get(place.offset as usize..place.end() as usize);
         let entries = group.and_then(|group| index.unit_entries(top, value, group)).ok_or_else(|| {

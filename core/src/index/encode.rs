@@ -17,7 +17,7 @@ pub(super) const SOURCE: u16 = 3;
 pub(super) const PUBLISHER: u16 = 4;
 /// Section: a signature over all that comes before the levels but itself.
 pub(super) const SIGNATURE: u16 = 5;
-/// Section: the index of a tree's listing.
+/// Section: length and root of a tree's listing.
 pub(super) const TREE: u16 = 6;
 /// Section: where the contents of a tree are in packs.
 pub(super) const PACKS: u16 = 7;
@@ -25,10 +25,12 @@ pub(super) const PACKS: u16 = 7;
 pub(super) const FIRST_LEVEL: u16 = 16;
 /// Levels that an index has at most.
 pub(super) const MOST_LEVELS: u16 = 3;
+/// Section: the index of a tree's listing.
+pub(super) const LISTING_INDEX: u16 = 24;
 /// Section: a tree's listing, behind everything else.
-pub(super) const LISTING: u16 = 24;
+pub(super) const LISTING: u16 = 25;
 
-/// Bytes of the FILE section.
+/// Bytes of the FILE section, and of TREE.
 pub(super) const FILE_SIZE: usize = 40;
 /// Bytes of a level's descriptor in the LEVELS section.
 pub(super) const DESCRIPTOR: usize = 8;
@@ -45,35 +47,37 @@ pub(super) fn encode(index: &Index, take: &mut dyn FnMut(&[u8]) -> Result<()>) -
         return Err(Error::new(ErrorKind::State, "parts of the index have not been read"));
     }
     let mut out = Pieces { bytes: front(index, index.signature()), take };
+    if let Some(packs) = index.packs() {
+        out.add(&packs.encode())?;
+    }
     give_top(index, &mut out)?;
     if !index.layout.is_top_units() {
         (0..index.top_count()).try_for_each(|top| give_units(index, top, &mut out))?;
     }
     give_blocks(index, &mut out)?;
-    if let Some(listing) = index.listing() {
-        out.add(&listing.encode())?;
+    if let Some(tree) = &index.tree {
+        out.add(&tree.about.get().ok_or_else(gone)?.encode())?;
+        out.add(&tree.listing.get().ok_or_else(gone)?.encode())?;
     }
     out.end()
 }
 
-/// Header and sections before the data of the levels, with this signature.
+/// Header and sections before the packs and the data of the levels, with this signature.
 pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
     let file = file_section(index.layout.length, &index.root);
     let levels = levels_section(&index.layout);
     let publisher = publisher_section(index);
-    let tree = index.tree.as_ref().map(|tree| tree.index.encode());
-    let packs = index.packs().map(|packs| packs.encode());
+    let tree = index.tree.as_ref().map(|tree| file_section(tree.length, &tree.root));
     let sections = [
         (FILE, Some(&file[..])),
         (LEVELS, Some(&levels)),
         (SOURCE, index.source().map(str::as_bytes)),
         (PUBLISHER, publisher.as_deref()),
         (SIGNATURE, signature.map(str::as_bytes)),
-        (TREE, tree.as_deref()),
-        (PACKS, packs.as_deref()),
+        (TREE, tree.as_ref().map(|section| &section[..])),
     ];
     let there = || sections.iter().filter_map(|&(id, data)| Some((id, data?)));
-    let critical = |id| [FILE, LEVELS, TREE, PACKS].contains(&id);
+    let critical = |id| [FILE, LEVELS, TREE].contains(&id);
     let checked = |(id, data): (u16, &[u8])| {
         let (check, length) = (container::check(data), data.len() as u64);
         Entry { id, critical: critical(id), check, length }
@@ -81,13 +85,16 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
     let level = |(id, length)| Entry { id, critical: true, check: [0; 4], length };
     let levels = (FIRST_LEVEL..).zip(index.layout.section_sizes()).map(level);
     let listing = index.tree.as_ref().map(|tree| {
-        let [a, b, c, d, ..] = tree.root().0;
+        let [a, b, c, d, ..] = tree.root.0;
         // The hash of the section is the tree's root.
-        Entry { id: LISTING, critical: true, check: [a, b, c, d], length: tree.index.length() }
+        let listing = Entry { id: LISTING, critical: true, check: [a, b, c, d], length: tree.length };
+        [Entry { id: LISTING_INDEX, critical: true, check: tree.about_check, length: tree.about_length }, listing]
     });
     let kind = if index.tree.is_some() { Kind::Tree } else { Kind::File };
+    let packs = index.tree.as_ref().and_then(|tree| tree.packs.as_ref());
     let required = if packs.is_some() { container::PACKED } else { 0 };
-    let entries = there().map(checked).chain(levels).chain(listing);
+    let packs = packs.map(|packs| Entry { id: PACKS, critical: true, check: packs.check, length: packs.length });
+    let entries = there().map(checked).chain(packs).chain(levels).chain(listing.into_iter().flatten());
     let mut front = container::header(kind, required, &entries.collect::<Vec<_>>());
     there().for_each(|(_, data)| front.extend_from_slice(data));
     front
@@ -95,7 +102,7 @@ pub(super) fn front(index: &Index, signature: Option<&str>) -> Vec<u8> {
 
 /// See [`Index::encoded_size`].
 pub(super) fn size(index: &Index) -> u64 {
-    let listing = index.tree.as_ref().map_or(0, |tree| tree.index.length());
+    let listing = index.tree.as_ref().map_or(0, |tree| tree.later_size());
     front(index, index.signature()).len() as u64 + index.layout.section_sizes().iter().sum::<u64>() + listing
 }
 
@@ -118,9 +125,10 @@ fn levels_section(layout: &Layout) -> Vec<u8> {
 fn give_top(index: &Index, out: &mut Pieces<'_>) -> Result<()> {
     let size = index.layout.top.identity();
     if size == 0 {
-        return index.tops.iter().try_for_each(|value| out.add(value));
+        return index.top_values().iter().try_for_each(|value| out.add(value));
     }
-    let entries = index.tops.iter().zip(index.top_identities.chunks_exact(size));
+    let identities = index.top.get().map_or(&[][..], |top| &top.identities);
+    let entries = index.top_values().iter().zip(identities.chunks_exact(size));
     let group: Vec<u8> = entries.flat_map(|(value, identity)| value.iter().chain(identity)).copied().collect();
     out.add(&group)?;
     out.add(&group_check(index.root.as_bytes(), &group))
@@ -139,7 +147,7 @@ fn give_units(index: &Index, top: u64, out: &mut Pieces<'_>) -> Result<()> {
     if size == 0 {
         return Ok(());
     }
-    out.add(&group_check(index.tops.get(top as usize).ok_or_else(gone)?, &group))
+    out.add(&group_check(index.top_values().get(top as usize).ok_or_else(gone)?, &group))
 }
 
 /// The identities of each unit's blocks, and the check of that group.

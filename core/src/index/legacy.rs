@@ -2,8 +2,8 @@
 //! rsync-type sum of four bytes and an MD5, and no hash of the whole. Read and written here; everything else works on it
 //! as on any index, with the block as the unit that is verified.
 
-use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::{Arc, OnceLock};
 
 use md5::{Digest as _, Md5};
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ use super::container::fault;
 use super::groups::Groups;
 use super::layout::{Layout, Level};
 use super::partial::Front;
-use super::{BuildOptions, Index, Proof, reserve};
+use super::{BuildOptions, Index, Proof, Top, reserve};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt};
@@ -178,8 +178,7 @@ fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
         layout: Layout::new(length, Level::UNITS, Level::UNITS, Level::UNITS)?,
         proof: Proof::Blocks(blocks),
         root: Digest::of(&[]),
-        tops: Vec::new(),
-        top_identities: Vec::new(),
+        top: OnceLock::from(Top::default()),
         values: Groups::Whole(Vec::new()),
         unit_identities: Groups::Whole(Vec::new()),
         identities: Groups::Whole(Vec::new()),

@@ -3,8 +3,8 @@
 //! A tree of two or three levels. The *top*: blocks of 64 KiB to 1 MiB with BLAKE3 chaining values that merge to the
 //! digest, and with identities (weak sum and hint) where they are looked for. The *units* of 64 KiB, the least that is
 //! verified, with chaining values that merge to those of the top; where top blocks are units, that is one level. The
-//! *blocks* of `block_size` with an identity each, which only help to find. Below the top, the groups of an index may be
-//! absent: it was read in part (`partial`), and they come when they are needed.
+//! *blocks* of `block_size` with an identity each, which only help to find. The top, and the groups below it, may be
+//! absent: the index was read in part (`partial`), and they come when they are needed.
 //!
 //! `build` makes an index from content, `encode` and `decode` are the `.gosync` file (docs/format.md); finding blocks is
 //! `matching`.
@@ -24,8 +24,8 @@ mod signature;
 mod tree;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use self::groups::Groups;
 use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
@@ -103,16 +103,23 @@ enum Proof {
     Blocks(legacy::Md5Blocks),
 }
 
+/// The top level.
+#[derive(Clone, Default)]
+struct Top {
+    /// One for each top block, but none for content of one block, where the root is the check.
+    values: Vec<ChainingValue>,
+    /// Weak sum and hint of each top block, as the encoded index has them, then [`PADDING`].
+    identities: Vec<u8>,
+}
+
 /// What the target is: its length, its digest, the chaining value of each unit, the identity of each block.
 #[derive(Clone)]
 pub struct Index {
     layout: Layout,
     proof: Proof,
     root: Digest,
-    /// One for each top block, but none for content of one block, where the root is the check.
-    tops: Vec<ChainingValue>,
-    /// Weak sum and hint of each top block, as the encoded index has them, then [`PADDING`].
-    top_identities: Vec<u8>,
+    /// The top level. Nothing if it has not been read.
+    top: OnceLock<Top>,
     /// One for each unit, by top block. Nothing where top blocks are units.
     values: Groups<ChainingValue>,
     /// Weak sum and hint of each unit, by top block; [`PADDING`] after each piece. Nothing where top blocks are units.
@@ -183,7 +190,7 @@ impl Index {
 
     /// The BLAKE3 hash of the target, which a legacy index does not have. That of a tree is the hash of its listing.
     pub fn root(&self) -> Option<Digest> {
-        let of_tree = self.tree.as_ref().map(|tree| tree.root());
+        let of_tree = self.tree.as_ref().map(|tree| tree.root);
         of_tree.or_else(|| matches!(self.proof, Proof::Root).then_some(self.root))
     }
 
@@ -392,20 +399,25 @@ impl Index {
         if let Proof::Blocks(blocks) = &self.proof {
             return blocks.is(top, bytes);
         }
-        match self.tops.get(top as usize) {
+        match self.top_values().get(top as usize) {
             Some(value) => tree::value(range.offset, bytes) == *value,
-            None => self.tops.is_empty() && Digest::of(bytes) == self.root,
+            None => self.layout.top_count() == 0 && Digest::of(bytes) == self.root,
         }
+    }
+
+    /// The chaining values of the top blocks. None if they have not been read.
+    fn top_values(&self) -> &[ChainingValue] {
+        self.top.get().map_or(&[], |top| &top.values)
     }
 
     /// What the group of a unit's blocks is checked against: the unit's chaining value, or the root where it is the only
     /// one. Nothing if that has not been read.
     fn parent(&self, unit: u64) -> Option<&ChainingValue> {
-        if self.tops.is_empty() {
+        if self.layout.top_count() == 0 {
             return (unit == 0).then_some(&self.root.0);
         }
         if self.layout.is_top_units() {
-            return self.tops.get(unit as usize);
+            return self.top_values().get(unit as usize);
         }
         let (unit, full) = (unit as usize, self.layout.top_units());
         self.values.from(unit / full, full, unit % full)?.first()

@@ -20,6 +20,17 @@ pub(super) struct Run {
     pub(super) verified: bool,
 }
 
+/// A stretch of the target that is missing between two things that a seed has, and what the seed has there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The units that are missing.
+    pub units: std::ops::Range<u64>,
+    /// Which seed.
+    pub seed: u32,
+    /// Where in the seed the things around it leave room.
+    pub place: Range,
+}
+
 /// Some blocks of one unit, and where they are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
@@ -42,7 +53,7 @@ impl Part {
 
 /// For each block where it is, and which units have been verified as a whole. 24 bytes for each unit, and as
 /// many for each further place that blocks of one unit come from.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Found {
     length: u64,
     block_size: u64,
@@ -106,40 +117,58 @@ impl Found {
         self.parts.get(unit as usize).is_none_or(|part| part.blocks == 0)
     }
 
+    /// Whether any block of this unit was not found.
+    pub fn lacks_any(&self, unit: u64) -> bool {
+        let first = unit.saturating_mul(u64::from(self.per_unit));
+        let blocks = self.length.div_ceil(self.block_size).saturating_sub(first);
+        self.known(unit as u32) != low_bits(blocks.min(u64::from(self.per_unit)))
+    }
+
     /// Whether this unit was verified as a whole at its own place in the target as it is, which is seed 0.
     pub fn is_unchanged(&self, unit: u64) -> bool {
         let place = unit.saturating_mul(u64::from(self.per_unit) * self.block_size);
         self.parts.get(unit as usize).is_some_and(|part| part.verified && part.seed == 0 && part.offset == place)
     }
 
-    /// The missing ones of the stretches of `size` bytes (units, or larger blocks) that the target is cut into, as far as they
-    /// lie between two that a seed has about as far from each other: something was changed between them, and is most likely
-    /// nowhere else.
-    pub fn enclosed(&self, size: u64) -> Vec<u64> {
+    /// The stretches of the target, in `size` bytes each (units, or larger blocks), that are missing and lie in `among` or
+    /// beside it, as far as a seed has what is before and behind them about as far from each other: something was changed
+    /// between, and is most likely nowhere else.
+    pub fn gaps(&self, size: u64, among: std::ops::Range<u64>) -> Vec<Gap> {
         let unit = u64::from(self.per_unit) * self.block_size;
-        let units = size / unit;
-        let (mut enclosed, mut run) = (Vec::new(), Vec::new());
-        for stretch in 0..self.length.div_ceil(size) {
-            let first = stretch * units;
-            if self.has_none(first) {
-                run.push(stretch);
+        let (units, count) = (size / unit, self.length.div_ceil(size));
+        let is_missing = |stretch: u64| stretch < count && self.has_none(stretch * units);
+        let (mut first, mut end) = (among.start / units, among.end.div_ceil(units).min(count));
+        while first > 0 && is_missing(first - 1) {
+            first -= 1;
+        }
+        while is_missing(end) {
+            end += 1;
+        }
+        let (mut gaps, mut begin) = (Vec::new(), first);
+        for stretch in first..count.min(end + 1) {
+            if is_missing(stretch) {
                 continue;
             }
-            if let (Some(begin), Some(after)) = (run.first(), self.whole(first as u32)) {
-                let before = match (begin * units).checked_sub(1) {
-                    Some(last) => self.whole(last as u32).map(|place| (place.seed, place.offset + unit)),
-                    None => Some((after.seed, 0)),
-                };
-                let room =
-                    before.filter(|(seed, _)| *seed == after.seed).map(|(_, end)| after.offset.wrapping_sub(end));
-                let lacking = run.len() as u64 * size;
-                if room.is_some_and(|room| room.abs_diff(lacking) <= size) {
-                    enclosed.append(&mut run);
-                }
+            if begin < stretch {
+                gaps.extend(self.gap(begin * units..stretch * units, unit).filter(|gap| {
+                    let lacking = (stretch - begin) * size;
+                    gap.place.length.abs_diff(lacking) <= size
+                }));
             }
-            run.clear();
+            begin = stretch + 1;
         }
-        enclosed
+        gaps
+    }
+
+    /// The missing `units` and what a seed has between their neighbours, if it has both in this order.
+    fn gap(&self, units: std::ops::Range<u64>, unit: u64) -> Option<Gap> {
+        let after = self.whole(units.end as u32)?;
+        let begin = match units.start.checked_sub(1) {
+            Some(last) => self.whole(last as u32).filter(|place| place.seed == after.seed)?.offset + unit,
+            None => 0,
+        };
+        let length = after.offset.checked_sub(begin)?;
+        Some(Gap { units, seed: after.seed, place: Range::new(begin, length) })
     }
 
     /// What it has cost by now.
@@ -147,10 +176,10 @@ impl Found {
         self.work
     }
 
-    /// The full blocks that are missing, ascending, as far as it is known what they look like.
-    pub(super) fn missing_full(&self, index: &Index) -> impl Iterator<Item = u32> {
+    /// The full blocks of these units that are missing, ascending, as far as it is known what they look like.
+    pub(super) fn missing_full(&self, index: &Index, units: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
         let full = self.length / self.block_size;
-        let units = (0..self.parts.len() as u32).filter(|unit| index.has_blocks((*unit).into()));
+        let units = units.filter(|unit| index.has_blocks((*unit).into()));
         units.flat_map(move |unit| {
             let first = u64::from(unit) * u64::from(self.per_unit);
             let inside = low_bits(full.saturating_sub(first).min(u64::from(self.per_unit)));
@@ -158,9 +187,9 @@ impl Found {
         })
     }
 
-    /// The blocks that were found, as far as it is known what they look like, and where.
-    pub(super) fn places(&self, index: &Index) -> impl Iterator<Item = (u32, Place)> {
-        let units = (0..self.parts.len() as u32).filter(|unit| index.has_blocks((*unit).into()));
+    /// The blocks of these units that were found, as far as it is known what they look like, and where.
+    pub(super) fn places(&self, index: &Index, units: std::ops::Range<u32>) -> impl Iterator<Item = (u32, Place)> {
+        let units = units.filter(|unit| index.has_blocks((*unit).into()));
         units.flat_map(move |unit| {
             self.parts_of(unit).flat_map(move |part| {
                 bits(part.blocks).map(move |slot| {
@@ -253,9 +282,14 @@ impl Found {
 
     /// The exact cover of the target: ascending, runs joined.
     pub fn cover(&self) -> Vec<Piece> {
+        self.cover_of(0..self.parts.len() as u64)
+    }
+
+    /// The same of some units.
+    pub fn cover_of(&self, units: std::ops::Range<u64>) -> Vec<Piece> {
         let mut cover: Vec<Piece> = Vec::new();
         let per_unit = u64::from(self.per_unit);
-        for unit in 0..self.parts.len() as u64 {
+        for unit in units.start..units.end.min(self.parts.len() as u64) {
             let place = self.whole(unit as u32);
             let step = if place.is_some() || self.has_none(unit) { per_unit } else { 1 };
             for block in (unit * per_unit..(unit + 1) * per_unit).step_by(step as usize) {

@@ -9,6 +9,7 @@
 //! Sections have a fixed size and know nothing of each other, and what is decided for a seed is decided between waves
 //! of a fixed number of them, so the result does not depend on the number of threads.
 
+mod between;
 mod coarse;
 mod found;
 mod guard;
@@ -25,7 +26,8 @@ use crate::error::{Error, Result};
 use crate::index::{Index, UNIT};
 use crate::source::ReadAt;
 
-pub use found::Found;
+pub use between::{find_blocks_between, find_units_between};
+pub use found::{Found, Gap};
 pub use seam::join_seams;
 
 /// How to match.
@@ -79,7 +81,8 @@ pub trait Observe: Sync {
     fn scanned(&self, bytes: u64) -> Result<()>;
     /// So many bytes of this seed, from its beginning, have been looked through; `found` is what is known by now.
     /// Some short stretches in them may be looked at once more at the seed's end, when little is missing.
-    fn passed(&self, found: &Found, seed: u32, bytes: u64) -> Result<Flow> {
+    /// What it finds by other means meanwhile, it may add.
+    fn passed(&self, found: &mut Found, seed: u32, bytes: u64) -> Result<Flow> {
         let _ = (found, seed, bytes);
         Ok(Flow::On)
     }
@@ -100,17 +103,23 @@ pub fn find_tops(
         if found.missing_blocks() == 0 {
             break;
         }
-        if tops::find(index.tops(), number, seeds, &mut found, observer, true)? == Flow::Enough {
+        if tops::find(index.tops(), number, seeds, &mut found, observer, &tops::Field::Counted)? == Flow::Enough {
             return Ok((found, Flow::Enough));
         }
     }
     Ok((found, Flow::On))
 }
 
-/// Looks for missing units, as far as their chaining values are here, where they are expected: beside what was found, and
-/// at their own offset.
-pub fn find_beside(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, found: &mut Found) -> Result<()> {
-    tops::beside(index, seeds, found, observer)
+/// Looks for those of the units `among` that are missing, as far as their chaining values are here, where they are expected:
+/// beside what was found, and at their own offset.
+pub fn find_beside(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    observer: &dyn Observe,
+    found: &mut Found,
+    among: impl IntoIterator<Item = u64>,
+) -> Result<()> {
+    tops::beside(index, seeds, found, observer, among.into_iter())
 }
 
 /// Looks for missing units, as far as their identities are here, at every offset of what is left of the seeds.
@@ -119,7 +128,7 @@ pub fn find_units(index: &Index, seeds: &[&dyn ReadAt], observer: &dyn Observe, 
         return Ok(());
     }
     for number in 0..seeds.len() as u32 {
-        tops::find(index.units(), number, seeds, found, observer, false)?;
+        tops::find(index.units(), number, seeds, found, observer, &tops::Field::Everywhere)?;
     }
     Ok(())
 }

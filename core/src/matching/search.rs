@@ -34,6 +34,8 @@ pub(super) struct Search<'a> {
     section: u64,
     observer: &'a dyn Observe,
     pub(super) found: Found,
+    /// The units whose blocks are looked for.
+    among: std::ops::Range<u32>,
     table: Option<Table>,
     /// The units, once these are looked for; only as long as there is no table of blocks.
     units: Option<tops::Table>,
@@ -55,12 +57,18 @@ pub(super) type Stretch = (u64, u64);
 impl<'a> Search<'a> {
     /// A search for what `found` lacks.
     pub(super) fn on(index: &'a Index, options: &Options, observer: &'a dyn Observe, found: Found) -> Search<'a> {
+        let among = 0..index.unit_count() as u32;
         // What has been found in a section is looked through at every hit. And a block that is larger than a section would
         // be read again for each of them.
         let block = u64::from(index.block_size());
         let most = (MOST_BLOCKS * block).max(UNIT);
         let section = (options.section.max(1) as u64).min(most).max(block);
-        Search { index, section, observer, found, table: None, units: None, shift: 0, rooms: Mutex::default() }
+        Search { index, section, observer, found, among, table: None, units: None, shift: 0, rooms: Mutex::default() }
+    }
+
+    /// The same, for blocks of these units alone.
+    pub(super) fn among(self, units: std::ops::Range<u64>) -> Search<'a> {
+        Search { among: units.start as u32..units.end as u32, ..self }
     }
 
     /// Looks through one seed, until its end or until nothing is missing.
@@ -84,7 +92,7 @@ impl<'a> Search<'a> {
             let is_too_much =
                 |put_off: &[Stretch]| put_off.iter().map(|(_, length)| length).sum::<u64>() > at / PUT_OFF;
             if is_too_much(&put_off) && self.is_along_the_diagonal() {
-                self.units = Some(tops::Table::new(self.index.units(), &self.found));
+                self.units = Some(tops::Table::new(self.index.units(), &self.found, 0..u64::MAX));
                 // What is shorter than a unit lies between things that were found: no unit has been put there.
                 let (again, short) =
                     std::mem::take(&mut put_off).into_iter().partition::<Vec<_>, _>(|(_, length)| *length >= UNIT);
@@ -103,7 +111,7 @@ impl<'a> Search<'a> {
                     self.make_table();
                 }
             }
-            if self.observer.passed(&self.found, number, at)? == Flow::Enough {
+            if self.observer.passed(&mut self.found, number, at)? == Flow::Enough {
                 self.spread();
                 return Ok(Flow::Enough);
             }
@@ -153,7 +161,7 @@ impl<'a> Search<'a> {
             // What equals something that was found is not missing, and not to be fetched ahead.
             self.spread();
             let passed = wave.last().map_or(0, |(start, length)| start + length);
-            if self.observer.passed(&self.found, number, passed)? == Flow::Enough {
+            if self.observer.passed(&mut self.found, number, passed)? == Flow::Enough {
                 return Ok(Flow::Enough);
             }
         }
@@ -163,6 +171,13 @@ impl<'a> Search<'a> {
     /// Whether the table is much larger than it has to be: it keeps blocks that have been found since it was made.
     fn is_stale(&self) -> bool {
         self.table.as_ref().is_some_and(|table| self.found.missing_blocks() < table.blocks() / 2)
+    }
+
+    /// Looks at every offset of these stretches of a seed.
+    pub(super) fn between(&mut self, seed: &dyn ReadAt, number: u32, mut stretches: Vec<Stretch>) -> Result<()> {
+        self.look_again(seed, number, &mut stretches)?;
+        self.spread();
+        Ok(())
     }
 
     /// Looks at every offset of what was put off, with a table of what is missing now.
@@ -185,8 +200,8 @@ impl<'a> Search<'a> {
     fn make_table(&mut self) {
         // Not both at once.
         (self.table, self.units) = (None, None);
-        let table = Table::new(self.index, &self.found);
-        table.adopt(self.index, &mut self.found);
+        let table = Table::new(self.index, &self.found, self.among.clone());
+        table.adopt(self.index, &mut self.found, self.among.clone());
         self.table = Some(table);
     }
 

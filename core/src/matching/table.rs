@@ -1,6 +1,8 @@
 //! What is looked for: the blocks still missing, by weak sum. A filter that rejects nearly every offset, then a compact
 //! table. Equal blocks stand beside each other, found by one hash.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::found::{Found, Place};
@@ -51,9 +53,10 @@ fn filter(index: &Index, blocks: usize) -> Filter {
 }
 
 impl Table {
-    /// The full blocks of `index` that `found` lacks.
-    pub(super) fn new(index: &Index, found: &Found) -> Table {
-        let count = found.missing_full(index).count();
+    /// The full blocks of these units of `index` that `found` lacks.
+    pub(super) fn new(index: &Index, found: &Found, units: Range<u32>) -> Table {
+        let missing = || found.missing_full(index, units.clone());
+        let count = missing().count();
         let buckets = (count / 4).next_power_of_two().max(16);
         let mut table = Table {
             filter: filter(index, count),
@@ -64,7 +67,7 @@ impl Table {
             has_equal: false,
         };
         // Counted, then dealt out: each bucket's start moves to its end, which is the next one's start.
-        for block in found.missing_full(index) {
+        for block in missing() {
             let weak = index.weak(block.into());
             let (a, b) = sums(weak);
             table.filter.insert(a, b);
@@ -74,7 +77,7 @@ impl Table {
         for start in &mut table.starts {
             sum += std::mem::replace(start, sum);
         }
-        for block in found.missing_full(index) {
+        for block in missing() {
             let start = &mut table.starts[(spread(index.weak(block.into())) >> table.shift) as usize];
             table.entries[*start as usize] = block;
             *start += 1;
@@ -146,8 +149,9 @@ impl Table {
         self.entries.len() as u64
     }
 
-    /// Gives the blocks of the table that equal a block which was found before the table was made that one's place.
-    pub(super) fn adopt(&self, index: &Index, found: &mut Found) {
+    /// Gives the blocks of the table that equal a block of these units which was found before the table was made that one's
+    /// place.
+    pub(super) fn adopt(&self, index: &Index, found: &mut Found, units: Range<u32>) {
         let equal = |(block, place): (u32, Place)| {
             let weak = index.weak(block.into());
             let (a, b) = sums(weak);
@@ -158,7 +162,7 @@ impl Table {
                 Table::pick(index, Table::candidates(index, self.bucket(weak), weak), index.hint(block.into()))?;
             found.place(entry).is_none().then_some((entry, place))
         };
-        let equal: Vec<(u32, Place)> = found.places(index).filter_map(equal).collect();
+        let equal: Vec<(u32, Place)> = found.places(index, units).filter_map(equal).collect();
         for (entry, place) in equal {
             found.add_equal(entry, place);
         }

@@ -45,23 +45,38 @@ pub(super) struct Table {
 /// A block, and where in the seed it is.
 type Spot = (u64, u64);
 
-/// Looks for the blocks of a level in what is left of one seed, and writes down in `found` where they are. With `count`, the
-/// observer hears of the bytes, and may say that it is enough.
+/// Where blocks of a level are looked for.
+pub(super) enum Field<'a> {
+    /// In all that is left of the seed; the observer hears of the bytes, and may say that it is enough.
+    Counted,
+    /// In all that is left of the seed.
+    Everywhere,
+    /// These blocks, in these stretches.
+    Between(std::ops::Range<u64>, &'a [Stretch]),
+}
+
+/// Looks for the blocks of a level in one seed, and writes down in `found` where they are.
 pub(super) fn find(
     level: Blocks<'_>,
     number: u32,
     seeds: &[&dyn ReadAt],
     found: &mut Found,
     observer: &dyn Observe,
-    count: bool,
+    place: &Field<'_>,
 ) -> Result<Flow> {
     let Some(seed) = seeds.get(number as usize) else { return Ok(Flow::On) };
-    let table = Table::new(level, found);
+    let count = matches!(place, Field::Counted);
+    let among = if let Field::Between(blocks, _) = place { blocks.clone() } else { 0..level.count() };
+    let table = Table::new(level, found, among);
     if table.entries.is_empty() && !is_tail_missing(level, found) {
         observer.scanned(if count { seed.length() } else { 0 })?;
         return Ok(Flow::On);
     }
-    let stretches = cut(&found.untaken(number, seed.length()), SECTION.max(BLOCKS * level.size()));
+    let section = SECTION.max(BLOCKS * level.size());
+    let stretches = match place {
+        Field::Between(_, stretches) => cut(stretches, section),
+        _ => cut(&found.untaken(number, seed.length()), section),
+    };
     // Room for sections, one for each thread that has needed one.
     let rooms: Mutex<Vec<(Vec<u8>, Vec<Hit>)>> = Mutex::default();
     let kept = || rooms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,9 +144,10 @@ fn is_tail_missing(level: Blocks<'_>, found: &Found) -> bool {
 }
 
 impl Table {
-    pub(super) fn new(level: Blocks<'_>, found: &Found) -> Table {
+    /// Of these blocks.
+    pub(super) fn new(level: Blocks<'_>, found: &Found, among: std::ops::Range<u64>) -> Table {
         let full = level.index().length() / level.size();
-        let missing = (0..full).filter(|block| found.has_none(first_unit(level, *block)));
+        let missing = (among.start..among.end.min(full)).filter(|block| found.has_none(first_unit(level, *block)));
         let mut entries: Vec<_> =
             missing.filter_map(|block| level.identity(block).map(|(weak, hint)| (weak, hint, block))).collect();
         entries.par_sort_unstable();
@@ -341,11 +357,17 @@ impl Section<'_> {
     }
 }
 
-/// Looks for the units that are missing and can be checked where they are expected: beside what was found, and at their
-/// own offset.
-pub(super) fn beside(index: &Index, seeds: &[&dyn ReadAt], found: &mut Found, observer: &dyn Observe) -> Result<()> {
+/// Looks for those of the units `among` that are missing and can be checked where they are expected: beside what was found,
+/// and at their own offset.
+pub(super) fn beside(
+    index: &Index,
+    seeds: &[&dyn ReadAt],
+    found: &mut Found,
+    observer: &dyn Observe,
+    among: impl Iterator<Item = u64>,
+) -> Result<()> {
     let mut stretches: Vec<std::ops::Range<u64>> = Vec::new();
-    for unit in (0..index.unit_count()).filter(|unit| found.has_none(*unit)) {
+    for unit in among.filter(|unit| *unit < index.unit_count() && found.has_none(*unit)) {
         match stretches.last_mut() {
             Some(last) if last.end == unit => last.end += 1,
             _ => stretches.push(unit..unit + 1),
@@ -356,7 +378,7 @@ pub(super) fn beside(index: &Index, seeds: &[&dyn ReadAt], found: &mut Found, ob
         observer.scanned(0)?;
         Neighbours { index, seeds, observer, buffer, found: Vec::new() }.look(known, stretch)
     };
-    let places: Vec<Vec<(u64, Where)>> = stretches.into_par_iter().map_init(Vec::new, look).collect::<Result<_>>()?;
+    let places: Vec<Vec<(u64, Seat)>> = stretches.into_par_iter().map_init(Vec::new, look).collect::<Result<_>>()?;
     let size = u64::from(index.block_size());
     for (unit, (seed, offset)) in places.into_iter().flatten() {
         let range = index.unit_range(unit);
@@ -367,7 +389,7 @@ pub(super) fn beside(index: &Index, seeds: &[&dyn ReadAt], found: &mut Found, ob
 }
 
 /// A seed, and where in it.
-type Where = (u32, u64);
+type Seat = (u32, u64);
 
 /// The search for a stretch of missing units.
 struct Neighbours<'a> {
@@ -375,11 +397,11 @@ struct Neighbours<'a> {
     seeds: &'a [&'a dyn ReadAt],
     observer: &'a dyn Observe,
     buffer: &'a mut Vec<u8>,
-    found: Vec<(u64, Where)>,
+    found: Vec<(u64, Seat)>,
 }
 
 impl Neighbours<'_> {
-    fn look(mut self, known: &Found, stretch: std::ops::Range<u64>) -> Result<Vec<(u64, Where)>> {
+    fn look(mut self, known: &Found, stretch: std::ops::Range<u64>) -> Result<Vec<(u64, Seat)>> {
         let per_unit = UNIT / u64::from(self.index.block_size());
         let place = |unit: u64| known.place((unit * per_unit) as u32).map(|place| (place.seed, place.offset));
         // Forwards, behind what is known; backwards, before what is known; and what is left in the middle at its own offset.
@@ -390,7 +412,7 @@ impl Neighbours<'_> {
         {
             (start, next) = (start + 1, Some((spot.0, spot.1 + UNIT)));
         }
-        let before = |(seed, offset): Where| Some((seed, offset.checked_sub(UNIT)?));
+        let before = |(seed, offset): Seat| Some((seed, offset.checked_sub(UNIT)?));
         let mut last = if end < self.index.unit_count() { place(end).and_then(before) } else { None };
         while let Some(spot) = last.filter(|_| start < end)
             && self.take(end - 1, spot)?
@@ -405,7 +427,7 @@ impl Neighbours<'_> {
     }
 
     /// Looks for a unit at its own offset, but for what was tried already.
-    fn diagonal(&mut self, unit: u64, tried: [Option<Where>; 2]) -> Result<()> {
+    fn diagonal(&mut self, unit: u64, tried: [Option<Seat>; 2]) -> Result<()> {
         for seed in 0..self.seeds.len() as u32 {
             let spot = (seed, unit * UNIT);
             if !tried.contains(&Some(spot)) && self.take(unit, spot)? {
@@ -416,7 +438,7 @@ impl Neighbours<'_> {
     }
 
     /// Whether a unit is there. If so, it is told.
-    fn take(&mut self, unit: u64, spot: Where) -> Result<bool> {
+    fn take(&mut self, unit: u64, spot: Seat) -> Result<bool> {
         let length = self.index.unit_range(unit).length as usize;
         let Some(seed) = self.seeds.get(spot.0 as usize) else { return Ok(false) };
         if !self.index.can_check(unit) || spot.1.saturating_add(length as u64) > seed.length() {

@@ -105,11 +105,37 @@ fn a_payload_gets_its_listing_and_no_other() {
 
 #[test]
 fn the_beginning_of_a_tree_says_how_much_is_needed() {
-    let bytes = reference::tree(&sample(), 1024, None).bytes();
-    for length in 200..bytes.len() {
-        assert!(matches!(Index::decode_front(&bytes[..length], 1 << 20), Ok(Front::Needs(_))), "{length}");
+    let raw = reference::tree(&sample(), 1024, None);
+    let (bytes, root) = (raw.bytes(), Digest::of(listing_of(&raw)));
+    let read = |length: usize| match Index::decode_beginning(&bytes[..length], 1 << 20).unwrap() {
+        Front::Needs(needed) => Err(needed as usize),
+        Front::Read(index) => Ok(index),
+    };
+    // The root is among the first bytes.
+    let needed = (1..).find_map(|length| read(length).ok().map(|_| length)).unwrap();
+    assert!(needed < 300, "{needed}");
+    assert!((1..needed).all(|length| read(length).is_err_and(|needs| needs > length && needs <= needed)));
+    let index = read(needed).unwrap();
+    assert_eq!((index.kind(), index.root(), index.listing().is_none()), ("tree", Some(root), true));
+    // The rest comes as it is needed, and nothing else is taken for it.
+    let part = |place: gosync_core::Range| &bytes[place.offset as usize..place.end() as usize];
+    let (about, listing) = index.listing_places();
+    let (top, about, listing) = (index.top_place().unwrap(), about.unwrap(), listing.unwrap());
+    assert!(!index.has_top() && !index.is_whole() && index.encode_to(&mut |_| Ok(())).is_err());
+    assert_eq!(index.supply_listing(part(about)).unwrap_err().kind(), ErrorKind::Format);
+    assert_eq!(index.supply_listing_index(part(listing)).unwrap_err().kind(), ErrorKind::Format);
+    if top.length > 0 {
+        assert_eq!(index.supply_top(&vec![1; top.length as usize]).unwrap_err().kind(), ErrorKind::Format);
     }
-    assert!(matches!(Index::decode_front(&bytes, 1 << 20), Ok(Front::Read(index)) if index.is_whole()));
+    index.supply_listing(part(listing)).unwrap();
+    assert_eq!(index.listing().unwrap().count(), Index::decode(&bytes).unwrap().listing().unwrap().count());
+    index.supply_listing_index(part(about)).unwrap();
+    index.supply_top(part(top)).unwrap();
+    assert_eq!(index.listing_places(), (None, None));
+    (0..index.unit_count())
+        .for_each(|unit| index.supply_blocks(unit, part(index.blocks_place(unit).unwrap())).unwrap());
+    assert!(index.is_whole() && index.encode() == bytes);
+    assert!(matches!(Index::decode_front(&bytes, 1 << 20), Ok(Front::Read(index)) if index.has_top()));
     assert_eq!(Index::decode_front(&bytes[..200], 1000).unwrap_err().kind(), ErrorKind::Limit);
 }
 
@@ -221,17 +247,36 @@ pub(crate) fn hostile() -> Vec<(&'static str, Raw, &'static str)> {
             "tree: the index of another listing",
             {
                 let (mut raw, other) = (file(b"a"), file(b"b"));
-                let at = raw.sections.iter().position(|section| section.id == 6).unwrap();
+                let at = raw.sections.iter().position(|section| section.id == 24).unwrap();
                 raw.sections[at] = other.sections[at].clone();
                 raw
             },
             "not the one",
         ),
         (
+            "tree: the root of another listing",
+            {
+                let (mut raw, other) = (file(b"a"), file(b"b"));
+                let at = raw.sections.iter().position(|section| section.id == 6).unwrap();
+                raw.sections[at] = other.sections[at].clone();
+                raw
+            },
+            "that its root is of",
+        ),
+        (
+            "tree: without a root",
+            {
+                let mut raw = file(b"a");
+                raw.sections.retain(|section| section.id != 6);
+                raw
+            },
+            "missing",
+        ),
+        (
             "tree: a tree as the index of the listing",
             {
                 let mut raw = file(b"a");
-                let at = raw.sections.iter().position(|section| section.id == 6).unwrap();
+                let at = raw.sections.iter().position(|section| section.id == 24).unwrap();
                 raw.sections[at].data = raw.bytes();
                 raw
             },
@@ -250,7 +295,7 @@ pub(crate) fn hostile() -> Vec<(&'static str, Raw, &'static str)> {
             "tree: without the index of the listing",
             {
                 let mut raw = file(b"a");
-                raw.sections.retain(|section| section.id != 6);
+                raw.sections.retain(|section| section.id != 24);
                 raw
             },
             "missing",

@@ -190,8 +190,10 @@ pub(crate) fn with_listing(payload: &[u8], block_size: u32, source: Option<&str>
     let mut raw = of(payload, block_size, source);
     raw.kind = 2;
     let levels = raw.sections.iter().position(|section| section.id == 16).unwrap();
-    raw.sections.insert(levels, Section::critical(6, of(&listing, 1024, None).bytes()));
-    raw.sections.push(Section::critical(24, listing));
+    let head = [&(listing.len() as u64).to_le_bytes()[..], &hash(&[&listing])].concat();
+    raw.sections.insert(levels, Section::critical(6, head));
+    raw.sections.push(Section::critical(24, of(&listing, 1024, None).bytes()));
+    raw.sections.push(Section::critical(25, listing));
     raw
 }
 

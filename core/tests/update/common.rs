@@ -10,7 +10,7 @@ use gosync_core::index::{BuildOptions, UNIT};
 use gosync_core::matching::{self, Found, Observe};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::{Counters, Transfer};
-use gosync_core::{Error, ErrorKind, Index, Origin, Plan, ReadAt, Request, Result, Strategy, Supply};
+use gosync_core::{Error, ErrorKind, Index, Origin, Plan, Range, ReadAt, Request, Result, Strategy, Supply};
 
 /// An index of `target` with this block size.
 pub(crate) fn index_of(target: &[u8], block_size: u32) -> Arc<Index> {
@@ -75,6 +75,8 @@ pub(crate) fn update(
 pub(crate) struct Beginning {
     /// Units that are wanted before it is known what the seeds have.
     pub(crate) ahead: Vec<u64>,
+    /// Parts of others that are.
+    pub(crate) parts: Vec<Range>,
     /// Requests that are made by then.
     pub(crate) requests: u64,
     /// How it is to ask, if not as the plan says.
@@ -92,6 +94,7 @@ pub(crate) fn update_begun(
 ) -> Result<Outcome> {
     let transfer = Transfer::new(Arc::clone(index), limits, Box::new(|| {}));
     beginning.ahead.iter().for_each(|unit| transfer.want_ahead(*unit));
+    beginning.parts.iter().for_each(|part| transfer.want_part(*part));
     let early_ids = (u64::MAX - beginning.requests)..u64::MAX;
     early_ids.filter_map(|id| transfer.next_request(id, Duration::ZERO)).for_each(&mut answer);
     let (found, mut output, units) = find_units(index, seeds, section);

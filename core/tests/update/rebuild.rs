@@ -139,6 +139,7 @@ proptest! {
         old in content(),
         edits in proptest::collection::vec(edit(), 0..6),
         ahead in proptest::collection::vec(0u64..6, 0..6),
+        parts in proptest::collection::vec((0u64..300_000, 1u64..70_000), 0..6),
         requests in 0u64..4,
         whole in any::<bool>(),
         max_bytes in prop_oneof![Just(1u64), Just(200_000), Just(16 << 20)],
@@ -149,7 +150,9 @@ proptest! {
         let limits = Limits { max_bytes, ..Limits::default() };
         let ahead: Vec<u64> = ahead.into_iter().filter(|unit| *unit < index.unit_count()).collect();
         let strategy = whole.then_some(gosync_core::Strategy::Whole);
-        let beginning = Beginning { ahead, requests, strategy };
+        let inside = |range: &gosync_core::Range| range.end() <= index.length();
+        let parts = parts.into_iter().map(|(offset, length)| gosync_core::Range::new(offset, length)).filter(inside);
+        let beginning = Beginning { ahead, parts: parts.collect(), requests, strategy };
         let outcome =
             update_begun(&index, &[old], 4 << 20, limits, &beginning, |request| answer_from(&target, request)).unwrap();
         prop_assert!(outcome.output == target, "the rebuilt file differs");

@@ -107,6 +107,42 @@ fn round_trips_are_hidden() {
     assert!(simulation.now <= 8 * ROUND_TRIP, "{:?}", simulation.now);
 }
 
+/// What is known to be new before everything else is known costs no round trip of its own in the end.
+#[test]
+fn parts_are_fetched_before_the_cover_is_known() {
+    let (target, cover) = (pattern(2_048_000), every_second_block(2_048_000, 1024));
+    let limits = Limits { max_gap: 0, ..Limits::default() };
+    let transfer = Transfer::new(index_of(&target, 1024), limits, Box::new(|| {}));
+    let missing = || cover.iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target);
+    // All but the last, of which one turns out to be in a seed, and a block that is in the seed anyhow.
+    missing().take(999).for_each(|part| transfer.want_part(part));
+    transfer.want_part(Range::new(4096, 100));
+    let ready = |transfer: &Transfer| std::iter::from_fn(|| transfer.take_ready()).map(|ready| ready.unit).count();
+    let mut ids = 0..;
+    let mut answer = |transfer: &Arc<Transfer>| {
+        let asked = std::iter::from_fn(|| transfer.next_request(ids.next().unwrap(), Duration::ZERO));
+        let ranges: Vec<Request> = asked.collect();
+        let count = ranges.len();
+        ranges.into_iter().for_each(|request| crate::common::answer_from(&target, request));
+        transfer.step(Duration::ZERO, 0.5).unwrap();
+        count
+    };
+    while answer(&transfer) > 0 {}
+    assert_eq!((transfer.counters().fetched, ready(&transfer)), (999 * 1024 + 100, 0), "nothing is complete yet");
+    let mut pieces = cover.clone();
+    pieces[1].origin = Origin::Seed { seed: 0, offset: 77 };
+    let early = transfer.begin(pieces, Strategy::Ranges);
+    assert_eq!(early.len(), 32);
+    // 32 units; the last one waits for its last block.
+    assert_eq!(ready(&transfer), 31);
+    assert_eq!(answer(&transfer), 1);
+    assert_eq!((transfer.counters().fetched, transfer.counters().wasted), (1000 * 1024 + 100, 0));
+    let last = transfer.take_ready().unwrap();
+    let fetched: Vec<Range> =
+        last.parts.iter().filter(|part| part.piece.origin == Origin::Missing).map(|part| part.piece.target).collect();
+    assert_eq!((last.unit, fetched.len()), (31, 8), "{fetched:?}");
+}
+
 #[test]
 fn bytes_in_flight_are_bounded() {
     let whole = vec![Piece { target: Range::new(0, 4 << 20), origin: Origin::Missing }];

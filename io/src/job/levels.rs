@@ -1,16 +1,16 @@
 //! The search where only the beginning of an index is here: from the top down, of each level what lies under what was not
-//! found above. What is known to be needed is read while the search goes on.
+//! found above. What was changed in place is followed down to its blocks while the search goes on (`changed`).
 
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Flow, Found, Observe};
 use gosync_core::{Error, Index, ReadAt, Result};
 
 use super::ahead::SAMPLE;
+use super::changed::Changed;
 use super::work::Watcher;
 use crate::options::OpenOptions;
 use crate::parts::{self, Reading, Wanted};
@@ -28,31 +28,36 @@ pub(super) fn search(
     readers: &[&dyn ReadAt],
     watcher: &Watcher<'_>,
     options: &OpenOptions,
-    reading: &mut Reading<'_, '_>,
+    reading: Reading<'_, '_>,
     begun: Found,
 ) -> Result<Option<Found>> {
-    let above = Above { index, watcher, state: Mutex::new(State { reading, passed: 0 }) };
+    let changed = Changed::new(index, readers, watcher, reading);
+    let above = Above { index, watcher, state: Mutex::new(State { changed, passed: 0 }) };
     let (mut found, flow) = pool.install(|| matching::find_tops(index, readers, &above, begun))?;
-    let State { reading, passed } = above.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let State { mut changed, passed } = above.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     if flow == Flow::Enough {
         // Changes may be everywhere, but small: then most units are where they were.
         let sample = 0..(passed / index.top_size()).clamp(1, index.top_count());
-        reading.begin(Wanted::values(index, sample.clone(), None), false)?;
-        reading.finish()?;
-        pool.install(|| matching::find_beside(index, readers, watcher, &mut found))?;
+        changed.reading.begin(Wanted::values(index, sample.clone(), None), false)?;
+        changed.reading.finish()?;
+        let units = 0..index.unit_count();
+        pool.install(|| matching::find_beside(index, readers, watcher, &mut found, units))?;
         if !is_worth_while(index, &found, sample) {
             parts::complete(index, options)?;
             return Ok(None);
         }
     }
-    reading.begin(Wanted::values(index, 0..index.top_count(), Some(&found)), true)?;
-    // Once while the last of them are on their way, then for these.
-    pool.install(|| matching::find_beside(index, readers, watcher, &mut found))?;
-    reading.finish()?;
-    pool.install(|| matching::find_beside(index, readers, watcher, &mut found))?;
-    reading.begin(Wanted::blocks(index, found.enclosed(UNIT), Some(&found)), false)?;
+    pool.install(|| changed.follow_to_end(&mut found))?;
+    // Nothing leads to what is left.
+    let Changed { mut reading, asked, .. } = changed;
+    let is_left = |unit: &u64| found.lacks_any(*unit) && !asked.contains(unit);
+    let left: Vec<u64> = (0..index.unit_count()).filter(is_left).collect();
+    if left.is_empty() {
+        return Ok(Some(found));
+    }
+    pool.install(|| matching::find_beside(index, readers, watcher, &mut found, left.iter().copied()))?;
     pool.install(|| matching::find_units(index, readers, watcher, &mut found))?;
-    reading.begin(Wanted::blocks(index, 0..index.unit_count(), Some(&found)), false)?;
+    reading.begin(Wanted::blocks(index, left, Some(&found)), false)?;
     reading.finish()?;
     let options = matching::Options::default();
     pool.install(|| matching::find_blocks(index, readers, &options, watcher, found)).map(Some)
@@ -65,21 +70,21 @@ fn is_worth_while(index: &Index, found: &Found, tops: Range<u64>) -> bool {
     known * MOST_UNITS.1 >= units.len() as u64 * MOST_UNITS.0
 }
 
-/// Watches the search for top blocks: what was changed in place is read of the index at once, and where hardly anything is
-/// found, top blocks are too large to look for.
-struct Above<'a, 'r, 'scope, 'env> {
+/// Watches the search for top blocks: what was changed in place is followed at once, and where hardly anything is found, top
+/// blocks are too large to look for.
+struct Above<'a, 'scope, 'env> {
     index: &'a Index,
     watcher: &'a Watcher<'a>,
-    state: Mutex<State<'r, 'scope, 'env>>,
+    state: Mutex<State<'a, 'scope, 'env>>,
 }
 
-struct State<'r, 'scope, 'env> {
-    reading: &'r mut Reading<'scope, 'env>,
+struct State<'a, 'scope, 'env> {
+    changed: Changed<'a, 'scope, 'env>,
     /// Bytes of the last seed that were looked through.
     passed: u64,
 }
 
-impl Observe for Above<'_, '_, '_, '_> {
+impl Observe for Above<'_, '_, '_> {
     fn unit(&self, unit: u64, bytes: Verified<'_>) -> Result<()> {
         self.watcher.unit(unit, bytes)
     }
@@ -88,11 +93,14 @@ impl Observe for Above<'_, '_, '_, '_> {
         self.watcher.scanned(bytes)
     }
 
-    fn passed(&self, found: &Found, _seed: u32, bytes: u64) -> Result<Flow> {
+    fn passed(&self, found: &mut Found, seed: u32, bytes: u64) -> Result<Flow> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.passed = bytes;
-        let wanted = Wanted::values(self.index, found.enclosed(self.index.top_size()), Some(found));
-        state.reading.begin(wanted, false)?;
+        state.changed.heed(found)?;
+        // What an earlier seed has not may be in a later one.
+        if self.watcher.last == Some(seed as usize) {
+            state.changed.follow(found)?;
+        }
         let (scanned, all) = (self.watcher.scanned.load(Ordering::Relaxed), self.watcher.seed_bytes);
         let seen = scanned >= SAMPLE.max(all / 16).min(all);
         let known = (self.index.block_count() - found.missing_blocks()) * u64::from(self.index.block_size());

@@ -5,6 +5,7 @@
 
 mod adopting;
 mod ahead;
+mod changed;
 mod inplace;
 mod levels;
 mod placing;

@@ -159,6 +159,12 @@ impl Seeds {
         Ok(Seeds { readers, has_target, own_part, is_output: false, parts: Vec::new(), journal: None, searched })
     }
 
+    /// The target alone, where nothing is looked for.
+    pub(super) fn alone(own: Arc<dyn ReadAt>) -> Seeds {
+        let (has_target, is_output) = (true, false);
+        Seeds { readers: vec![own], has_target, own_part: 1, is_output, parts: Vec::new(), journal: None, searched: 1 }
+    }
+
     /// Those that are looked through.
     pub(super) fn searched(&self) -> &[Arc<dyn ReadAt>] {
         self.readers.get(..self.searched).unwrap_or(&self.readers)

@@ -21,13 +21,14 @@ use super::work::{self, Goal, Searching};
 use super::{Shared, adopting};
 use crate::output::Replacing;
 use crate::report::{Level, Phase};
+use crate::tree::proof;
 use crate::tree::stage::{Draft, Folders, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Old, Slots, View};
 use crate::tree::walk::{self, Walked};
 use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Switch, switch, system_names};
-use crate::verbs;
+use crate::{parts, verbs};
 
 /// How often everything is looked at again because old files turn out to be others than they were.
 const LOOKS: u32 = 2;
@@ -181,6 +182,8 @@ fn place(shared: &Shared, index: &Arc<Index>, looked: &mut Looked, stage: &Stage
     let there: u64 =
         (0..index.unit_count()).filter(|unit| stage.has(*unit)).map(|unit| index.unit_range(unit).length).sum();
     shared.meter.update(|progress| progress.from_seeds += there);
+    let lacks = |top: &u64| index.top_units(*top).any(|unit| !stage.has(unit));
+    parts::with_values_of(index, (0..index.top_count()).filter(lacks), &work::open_options(shared))?;
     let source = work::source(shared, index);
     let limits = work::limits(shared, index);
     let cover = std::mem::take(&mut looked.cover);
@@ -326,9 +329,26 @@ impl Looked {
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
+        let known = match before.folder() {
+            _ if shared.options.quick => before.known(listing),
+            // Of the index nothing but root and listing was read, because an update has installed it.
+            Some(folder) if !index.has_top() => {
+                pool.install(|| proof::right(folder, walked, listing, &shared.observer.cancel))?
+            }
+            _ => Vec::new(),
+        };
+        if doubted.is_empty() && is_all(listing, &known) {
+            // Nothing is looked through, and of the index nothing more is needed.
+            let seeds = Seeds::alone(Arc::clone(&view) as Arc<dyn ReadAt>);
+            work::begin(shared, index, 0);
+            let target = Range::new(0, index.length());
+            let cover = vec![Piece { target, origin: Origin::Seed { seed: 0, offset: 0 } }];
+            let verdict = Verdict::unchanged(listing, &contents);
+            let (right, listing) = (vec![Right::Old; index.unit_count() as usize], listing.clone());
+            return Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict });
+        }
         let seeds = seeds(shared, index, &view, other.as_deref(), left.clone())?;
         work::begin(shared, index, seeds.bytes());
-        let known = if shared.options.quick { before.known(listing) } else { Vec::new() };
         let is_known = |entry: u32| known.get(entry as usize) == Some(&true);
         let mut begun = Found::new(index);
         let mut right = vec![Right::No; index.unit_count() as usize];
@@ -336,6 +356,7 @@ impl Looked {
             take_known(index, listing, walked, &contents, &view, &is_known, doubted, &mut begun);
         }
         if let Some(left) = &left {
+            parts::with_top(index, &work::open_options(shared))?;
             adopt(shared, index, left, seeds.own_part, pool, &mut begun, &mut right)?;
         }
         let search = Searching { shared, index, seeds: &seeds, place: None };
@@ -447,6 +468,12 @@ impl Looked {
         }
         times
     }
+}
+
+/// Whether all files of `listing` are known.
+fn is_all(listing: &Listing, known: &[bool]) -> bool {
+    let is_file = |entry: &gosync_core::listing::Entry<'_>| matches!(entry.kind, EntryKind::File { .. });
+    !known.is_empty() && listing.entries().zip(known).all(|(entry, known)| *known || !is_file(&entry))
 }
 
 /// The seeds: the directory itself, those that were added, the newest stage of another version, and last what an earlier

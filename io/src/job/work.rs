@@ -17,8 +17,9 @@ use super::placing::{self, Site, Task};
 use super::seeds::Seeds;
 use super::{Shared, adopting, inplace, levels, tree};
 use crate::open;
+use crate::options::OpenOptions;
 use crate::output::{self, Identity, Lock, Output, Replacing, names};
-use crate::parts::Reading;
+use crate::parts::{self, Reading};
 use crate::report::{Level, Phase};
 use crate::seed::FileReader;
 use crate::{trust, verbs};
@@ -99,8 +100,7 @@ pub(super) struct Goal {
 
 /// The index as it is now where it came from; `error` if it is no other.
 fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
-    let mut options = shared.options.open.clone();
-    options.observer = shared.observer.clone();
+    let options = open_options(shared);
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(&shared.index, &options) {
         Ok(Some(index)) if index.kind() == shared.index.kind() && !index.is_same(&shared.index) => Arc::new(index),
@@ -193,6 +193,21 @@ pub(super) fn way(shared: &Shared, source: &Result<Arc<dyn Source>>) -> Way {
         way.rate = Some(options.assume_rate);
     }
     way
+}
+
+/// How the job opens and reads things: it is the job's observer that hears of it, and what the job assumes of the way counts.
+pub(super) fn open_options(shared: &Shared) -> OpenOptions {
+    let job = &shared.options;
+    let mut options = job.open.clone();
+    options.observer = shared.observer.clone();
+    options.target.get_or_insert_with(|| shared.target.clone());
+    if !job.assume_rtt.is_zero() {
+        options.assume_rtt = job.assume_rtt;
+    }
+    if job.assume_rate > 0 {
+        options.assume_rate = job.assume_rate;
+    }
+    options
 }
 
 pub(super) fn begin(shared: &Shared, index: &Index, seed_bytes: u64) {
@@ -309,14 +324,12 @@ pub(super) fn source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> 
 }
 
 fn named_source(shared: &Shared, index: &Index) -> Result<Arc<dyn Source>> {
-    let options = &shared.options;
-    let mut open_options = options.open.clone();
-    open_options.observer = shared.observer.clone();
+    let options = open_options(shared);
     let named = match index.listing() {
         Some(_) => open::tree_source,
         None => open::named_source,
     };
-    named(index, &shared.target, options.allow_any_source, &open_options)?.ok_or_else(|| {
+    named(index, &shared.target, shared.options.allow_any_source, &options)?.ok_or_else(|| {
         Error::new(ErrorKind::Argument, "bytes are missing, no source was given, and the index names none")
     })
 }
@@ -333,6 +346,9 @@ pub(super) struct Searching<'a> {
 impl Searching<'_> {
     /// What they have of what `begun` lacks.
     pub(super) fn run(&self, pool: &rayon::ThreadPool, begun: Found) -> Result<Found> {
+        if begun.missing_blocks() == 0 {
+            return Ok(begun);
+        }
         let seed_bytes = self.seeds.bytes();
         let work = seed_bytes.saturating_add(self.index.length());
         let readers = self.readers();
@@ -351,11 +367,11 @@ impl Searching<'_> {
             return whole(begun);
         }
         let above = watcher();
-        let mut open = self.shared.options.open.clone();
-        open.observer = self.shared.observer.clone();
+        let open = open_options(self.shared);
+        parts::with_top(self.index, &open)?;
         let found = std::thread::scope(|scope| {
-            let mut reading = Reading::new(scope, self.index, &open);
-            levels::search(pool, self.index, &readers, &above, &open, &mut reading, begun.clone())
+            let reading = Reading::new(scope, self.index, &open);
+            levels::search(pool, self.index, &readers, &above, &open, reading, begun.clone())
         })?;
         found.map_or_else(|| whole(begun), Ok)
     }
@@ -388,8 +404,15 @@ pub(super) struct Watcher<'a> {
     work: u64,
     pub(super) seed_bytes: u64,
     /// The last seed that has anything.
-    last: Option<usize>,
+    pub(super) last: Option<usize>,
     start: Instant,
+}
+
+impl Watcher<'_> {
+    /// Where content is fetched.
+    pub(super) fn site(&self) -> Option<&Site<'_>> {
+        self.search.place.map(|(_, site)| site)
+    }
 }
 
 impl Observe for Watcher<'_> {
@@ -420,7 +443,7 @@ impl Observe for Watcher<'_> {
         shared.observer.cancel.check()
     }
 
-    fn passed(&self, found: &Found, seed: u32, bytes: u64) -> Result<Flow> {
+    fn passed(&self, found: &mut Found, seed: u32, bytes: u64) -> Result<Flow> {
         // What an earlier seed has not may be in a later one.
         let Some((_, site)) = self.search.place.filter(|_| self.last == Some(seed as usize)) else {
             return Ok(Flow::On);

@@ -3,7 +3,7 @@
 //! (`files`), what it has in the shape of the new version (`view`), which files are right already (`verdict`), what is
 //! changed (`changes`), whether its names can be written (`system_names`), where new files are made (`stage`), how it becomes
 //! the new version (`switch`), and what remembers that (`record`). All reading and writing is relative to a handle of the
-//! directory, so that no link in it leads outside, whoever puts one where meanwhile.
+//! directory, so that no link in it leads outside, whoever puts one where meanwhile. How the listing is read is `listing`.
 
 mod around;
 mod aside;
@@ -12,9 +12,11 @@ mod changes;
 pub(crate) mod contents;
 mod files;
 mod ignored;
+mod listing;
 mod merged;
 mod packs;
 mod payload;
+pub(crate) mod proof;
 mod record;
 pub(crate) mod stage;
 pub(crate) mod switch;
@@ -39,6 +41,7 @@ pub(crate) use self::around::Around;
 pub(crate) use self::build::describe;
 pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::files::Files;
+pub(crate) use self::listing::{known as known_listing, read as read_listing};
 pub(crate) use self::packs::prune;
 pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use gosync_core::listing::EntryKind;
+use gosync_core::listing::{Entry, EntryKind};
 use gosync_core::{Digest, Listing, Origin, Piece, Range, Result};
 use rayon::prelude::*;
 
@@ -31,6 +31,7 @@ pub(crate) struct Question<'a> {
 }
 
 /// What follows.
+#[derive(Default)]
 pub(crate) struct Verdict {
     /// For each entry: it is a file whose content is at its path.
     pub(crate) unchanged: Vec<bool>,
@@ -47,6 +48,15 @@ struct Unsure<'a> {
     old: u32,
     path: &'a str,
     root: Digest,
+}
+
+impl Verdict {
+    /// All files of `listing` are at their paths.
+    pub(crate) fn unchanged(listing: &Listing, slots: &Slots) -> Verdict {
+        let is_file = |entry: Entry<'_>| matches!(entry.kind, EntryKind::File { .. });
+        let all = vec![true; slots.places().len()];
+        Verdict { unchanged: listing.entries().map(is_file).collect(), kept: all.clone(), whole: all }
+    }
 }
 
 impl Question<'_> {

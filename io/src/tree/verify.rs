@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use gosync_core::index::UNIT;
 use gosync_core::listing::{Entry, EntryKind};
 use gosync_core::{Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
 use rayon::prelude::*;
@@ -12,6 +13,8 @@ use rayon::prelude::*;
 use super::around::Around;
 use super::walk::{self, Found, Is, Walked};
 use super::{Folder, switch};
+use crate::options::OpenOptions;
+use crate::parts;
 use crate::report::{Meter, Observer};
 use crate::verbs::{Verification, share};
 
@@ -73,7 +76,7 @@ pub(crate) fn verify(
     let compare = |entry: &Entry<'_>| {
         observer.cancel.check()?;
         let size = if let EntryKind::File { size, .. } = entry.kind { size } else { 0 };
-        let difference = compare(&folder, index, entry, known.get(entry.path.as_str()).copied(), observer)?;
+        let difference = compare(&folder, entry, known.get(entry.path.as_str()).copied(), observer)?;
         let is_there = |difference: &Difference| matches!(difference.what, What::Mode);
         if difference.as_ref().is_none_or(is_there) {
             right.fetch_add(size, Ordering::Relaxed);
@@ -84,7 +87,9 @@ pub(crate) fn verify(
     };
     let entries: Vec<Entry<'_>> = listing.entries().collect();
     let compared: Result<Vec<Option<Difference>>> = pool.install(|| entries.par_iter().map(compare).collect());
-    let mut differences: Vec<Difference> = compared?.into_iter().flatten().collect();
+    let mut compared = compared?;
+    pool.install(|| say_where(&folder, index, &entries, &mut compared, observer))?;
+    let mut differences: Vec<Difference> = compared.into_iter().flatten().collect();
     let listed: std::collections::HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
     let extra = |path: &str| Difference { path: path.to_owned(), what: What::Extra, damaged: Vec::new() };
     // Of a directory that is extra, itself and not all that is in it.
@@ -103,6 +108,39 @@ pub(crate) fn verify(
     })
 }
 
+/// Says of files that have changed, where. What of the index that takes is read in one go.
+fn say_where(
+    folder: &Folder<'_>,
+    index: &Index,
+    entries: &[Entry<'_>],
+    compared: &mut [Option<Difference>],
+    observer: &Observer,
+) -> Result<()> {
+    let changed = entries.iter().zip(compared).filter_map(|(entry, difference)| {
+        let is_file = matches!(entry.kind, EntryKind::File { .. });
+        difference.as_mut().filter(|difference| is_file && difference.what == What::Changed).map(|it| (entry, it))
+    });
+    let changed: Vec<(&Entry<'_>, &mut Difference)> = changed.collect();
+    let units = |place: Range| place.offset / UNIT..place.end().div_ceil(UNIT);
+    let options = OpenOptions { observer: observer.clone(), ..OpenOptions::default() };
+    parts::with_blocks_of(index, changed.iter().flat_map(|(entry, _)| units(entry.place)), &options)?;
+    changed.into_par_iter().try_for_each(|(entry, difference)| {
+        observer.cancel.check()?;
+        let (file, stamp) = match folder.file(&entry.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let size = entry.place.length;
+        difference.damaged = damaged(&file, index, entry.place)?;
+        // Blocks are told apart by sums and hints, the whole by its root, which is right.
+        if difference.damaged.is_empty() && stamp.length <= size && size > 0 {
+            difference.damaged = vec![Range::new(0, size)];
+        }
+        Ok(())
+    })
+}
+
 /// Whether an update of the directory has begun to switch to its version and was not finished.
 fn is_unfinished(path: &Path) -> bool {
     let around = std::fs::canonicalize(path).ok().and_then(|path| Around::of(&path).ok());
@@ -112,36 +150,31 @@ fn is_unfinished(path: &Path) -> bool {
 /// In what an entry differs from what was found at its path.
 fn compare(
     folder: &Folder<'_>,
-    index: &Index,
     entry: &Entry<'_>,
     found: Option<&Found>,
     observer: &Observer,
 ) -> Result<Option<Difference>> {
-    let differs = |what, damaged| Ok(Some(Difference { path: entry.path.clone(), what, damaged }));
-    let whole = |size: u64| if size > 0 { vec![Range::new(0, size)] } else { Vec::new() };
+    let differs = |what| Ok(Some(Difference { path: entry.path.clone(), what, damaged: Vec::new() }));
     let Some(found) = found else {
-        return differs(What::Missing, Vec::new());
+        return differs(What::Missing);
     };
     match (entry.kind, &found.is) {
         (EntryKind::Directory, Is::Directory) => Ok(None),
         (EntryKind::Symlink { target }, Is::Symlink { target: other }) if target == other => Ok(None),
-        (EntryKind::Symlink { .. }, Is::Symlink { .. }) => differs(What::Changed, Vec::new()),
+        (EntryKind::Symlink { .. }, Is::Symlink { .. }) => differs(What::Changed),
         (EntryKind::File { size, root, is_executable }, Is::File { stamp, is_executable: other, .. }) => {
             let file = match folder.file(&entry.path) {
                 Ok((file, _)) => file,
                 // It was there a moment ago.
-                Err(error) if error.kind() == ErrorKind::NotFound => return differs(What::Missing, Vec::new()),
+                Err(error) if error.kind() == ErrorKind::NotFound => return differs(What::Missing),
                 Err(error) => return Err(error),
             };
             if stamp.length != size || Digest::of_reader(&file, &|_| observer.cancel.check())? != root {
-                let damaged = damaged(&file, index, entry.place)?;
-                // Blocks are told apart by sums and hints, the whole by its root, which is right.
-                let is_told = !damaged.is_empty() || stamp.length > size;
-                return differs(What::Changed, if is_told { damaged } else { whole(size) });
+                return differs(What::Changed);
             }
-            if cfg!(unix) && is_executable != *other { differs(What::Mode, Vec::new()) } else { Ok(None) }
+            if cfg!(unix) && is_executable != *other { differs(What::Mode) } else { Ok(None) }
         }
-        _ => differs(What::Type, Vec::new()),
+        _ => differs(What::Type),
     }
 }
 

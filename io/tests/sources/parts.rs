@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use gosync_core::index::Front;
 use gosync_io::{
     Digest, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, OpenOptions, Result, Statistics, encode_index,
     index_bytes, open_index, open_source, save_index, verify_file,
@@ -103,6 +105,46 @@ fn only_what_is_needed_is_read() {
     assert!(statistics.fetched <= 5 * 2 * 2048, "{} bytes fetched", statistics.fetched);
     assert_eq!(index_bytes_of(&server, pair.served.len()).0, read, "what the plan read serves the update too");
     assert_eq!(statistics.index_size, read, "and so do the statistics");
+}
+
+/// Dependent rounds: what one change leads to does not wait for the others. The server keeps back what the index says of the
+/// last change until somebody has asked for content.
+#[test]
+fn content_is_asked_for_before_all_of_the_index_is_here() {
+    let mut pair = Pair::new();
+    // Something is new in each change.
+    pair.new.clone_from(&pair.old);
+    (0..5).map(|number| 5_000_000 + number * 12_000_000).for_each(|at| pair.new[at..at + 100].fill(1));
+    let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
+    pair.served = lengthened(&index_bytes(&pair.new, &options).expect("an index").encode());
+    let pair = Arc::new(pair);
+    let Front::Read(front) = Index::decode_front(&pair.served[..HEAD as usize], u64::MAX).expect("a beginning") else {
+        panic!("the beginning is longer");
+    };
+    // The last edit.
+    let top = 53_000_000 / front.top_size();
+    let last = front.values_place(top).expect("its place").offset;
+    let (is_asked, has_waited) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (served, asked_for, waited) = (Arc::clone(&pair), Arc::clone(&is_asked), Arc::clone(&has_waited));
+    let server = Server::start(move |asked| {
+        if asked.path == NAME {
+            asked_for.store(true, Ordering::SeqCst);
+        } else if asked.ranges().iter().any(|(first, end)| *first <= last && end.is_some_and(|end| end > last)) {
+            let start = Instant::now();
+            while !asked_for.load(Ordering::SeqCst) && start.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            waited.store(start.elapsed() >= Duration::from_secs(5), Ordering::SeqCst);
+        }
+        served.answer(asked)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("app.bin");
+    std::fs::write(&target, &pair.old).expect("the old version");
+    let statistics = update(&server, &target).expect("an update");
+    assert!(std::fs::read(&target).expect("the target") == pair.new);
+    assert!(!has_waited.load(Ordering::SeqCst), "content waits for all of the index");
+    assert!(statistics.fetched <= 5 * 2 * 2048 && statistics.wasted <= 5 * 2048, "{statistics:?}");
 }
 
 #[test]
@@ -288,4 +330,68 @@ fn where_little_is_found_the_index_is_read_whole() {
         "{read} bytes of the index, the identities of all blocks are {blocks}"
     );
     assert!(statistics.fetched < new.len() as u64 / 4, "{} bytes fetched", statistics.fetched);
+}
+
+/// A directory with some files, of which the first few say something of their own.
+fn folder_of(place: &Path, text: &str) {
+    for number in 0..300 {
+        let folder = place.join(format!("folder {}", number % 7));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let text = if number < 3 { text } else { "the same" };
+        std::fs::write(folder.join(format!("file {number}")), format!("{text} {number}").repeat(200)).expect("a file");
+    }
+}
+
+#[test]
+fn that_nothing_is_new_in_a_directory_its_root_tells() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two, target) = (folder.path().join("one"), folder.path().join("two"), folder.path().join("target"));
+    folder_of(&one, "old");
+    folder_of(&two, "new");
+    let options = IndexOptions { source: Some(String::new()), ..IndexOptions::default() };
+    let index = |place: &Path| gosync_io::index_file(place, &options).expect("an index").encode();
+    let (old, new) = (index(&one), index(&two));
+    let is_newer = Arc::new(AtomicBool::new(false));
+    let (switch, served) = (Arc::clone(&is_newer), (old.clone(), new.clone()));
+    let server = Server::start(move |asked| {
+        let is_newer = switch.load(Ordering::SeqCst);
+        good(asked, if is_newer { &served.1 } else { &served.0 }).with("etag", format!("\"{is_newer}\""))
+    });
+    let update = |seed: Option<&Path>| {
+        let open = OpenOptions { target: Some(target.clone()), ..OpenOptions::default() };
+        let before = server.log().len();
+        let index = open_index(&server.url("/tree.gosync"), &open)?;
+        let options = JobOptions { open, ..JobOptions::default() };
+        let job = Job::new(Arc::new(index), None, &target, options)?;
+        seed.into_iter().try_for_each(|seed| job.add_seed(seed))?;
+        let statistics = job.run()?;
+        let bytes: u64 = server.log()[before..]
+            .iter()
+            .map(|asked| match asked.range() {
+                Some((first, last)) => last.unwrap_or(1 << 30) + 1 - first,
+                None => 1 << 30,
+            })
+            .sum();
+        Ok::<_, gosync_io::Error>((statistics, server.log().len() - before, bytes))
+    };
+    let root = gosync_io::Index::decode(&old).expect("an index").root();
+    update(Some(&one)).expect("an update");
+    // Nothing new: one request, and the directory is looked at all the same.
+    let (statistics, requests, bytes) = update(None).expect("an update");
+    assert!(statistics.up_to_date && (requests, bytes) == (1, 2048), "{requests} requests, {bytes} bytes");
+    // What was damaged meanwhile is seen, and what is needed for it is read then.
+    std::fs::write(target.join("folder 4/file 4"), "damaged").expect("a file");
+    let (statistics, requests, _) = update(Some(&one)).expect("an update");
+    assert!(!statistics.up_to_date && requests > 1);
+    let open = OpenOptions { target: Some(target.clone()), ..OpenOptions::default() };
+    let index = open_index(&server.url("/tree.gosync"), &open).expect("an index");
+    assert!(!index.has_top() && index.root() == root && index.listing().is_some());
+    assert!(verify_file(&target, &index, &Default::default()).expect("a verification").is_match());
+    std::fs::write(target.join("folder 5/file 5"), "damaged").expect("a file");
+    let found = verify_file(&target, &index, &Default::default()).expect("a verification");
+    assert!(!found.is_match() && !found.differences[0].damaged.is_empty(), "{found:?}");
+    // A newer version.
+    is_newer.store(true, Ordering::SeqCst);
+    update(Some(&two)).expect("an update");
+    assert!(verify_file(&target, &Index::decode(&new).expect("an index"), &Default::default()).expect("it").is_match());
 }

@@ -179,6 +179,17 @@ fn a_server_without_ranges_sends_each_file_once() {
     taker.get(&*source, &[(other.offset + 5, 5)]).expect("an answer");
     taker.check(&tree.payload, &[(other.offset, other.length)]);
     assert_eq!(counts(&server).into_values().collect::<Vec<_>>(), [1, 1]);
+    // What nobody wants of a file does not hold up the next: there are more than connections.
+    let (_server, source) = tree.serve({
+        let folder = tree.folder.path().to_owned();
+        move |asked, _| whole(&file(&folder, &asked.path).expect("a file"))
+    });
+    let mut beginnings: Vec<(u64, u64)> =
+        (0..20).map(|i| (tree.place(&format!("d{}/f{i}", i % 7)).offset, 10)).collect();
+    beginnings.sort_unstable();
+    let taker = Taker::new();
+    taker.get(&*source, &beginnings).expect("an answer");
+    taker.check(&tree.payload, &beginnings);
     assert!(source.link().reason.is_some_and(|reason| reason.contains("no ranges")));
 }
 

@@ -81,6 +81,12 @@ fn what_is_there_already_needs_no_source() {
     let quick = JobOptions { quick: true, ..site.options() };
     let done = site.job(&version.index, nothing(), quick).run().expect("an update");
     assert!(done.up_to_date, "{done:?}");
+    // What is besides goes, and still nothing is read.
+    fs::write(site.target.join("besides"), "mine").expect("a file");
+    let quick = JobOptions { quick: true, delete: true, ..site.options() };
+    let done = site.job(&version.index, nothing(), quick).run().expect("an update");
+    assert!(!done.up_to_date && done.written == 0 && !site.target.join("besides").exists(), "{done:?}");
+    assert_eq!(fs::read(&path).expect("a file"), content);
     // Otherwise they are read.
     let done = site.update(&version).expect("an update");
     assert!(!done.up_to_date && done.fetched == version.block(), "{done:?}");

@@ -149,9 +149,7 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
         (0..).zip(&unchanged).filter(|(_, kept)| **kept).map(|(unit, _)| index.unit_range(unit).length).sum();
     shared.meter.update(|progress| progress.from_seeds += kept);
     let tops = (0..index.top_count()).filter(|top| index.top_units(*top).any(|unit| !unchanged[unit as usize]));
-    let mut open = shared.options.open.clone();
-    open.observer = shared.observer.clone();
-    parts::with_values_of(index, tops, &open)?;
+    parts::with_values_of(index, tops, &work::open_options(shared))?;
     let task = Task { shared, index, seeds: &seeds, output: &place, source: &source, limits, there: kept };
     let max_bytes = limits.max_bytes;
     let placed = placing::place(task, |site| {

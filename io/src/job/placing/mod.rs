@@ -19,7 +19,7 @@ use gosync_core::cost::Way;
 use gosync_core::matching::{Flow, Found};
 use gosync_core::schedule::Limits;
 use gosync_core::transfer::Transfer;
-use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Request, Result, Source};
+use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Plan, Range, Request, Result, Source};
 
 use self::bell::Bell;
 use super::ahead::{Advice, Search};
@@ -61,8 +61,7 @@ impl Place for Output {
     }
 
     fn write(&self, verified: Verified<'_>, _: &[Piece]) -> Result<(u64, u64)> {
-        Output::write(self, verified)?;
-        Ok((verified.bytes().len() as u64, 0))
+        Ok((Output::write(self, verified)?, 0))
     }
 }
 
@@ -255,6 +254,19 @@ impl Site<'_> {
     /// A unit has been found and written.
     pub(super) fn found(&self, unit: u64) {
         self.transfer.unwant(unit);
+    }
+
+    /// Whether parts of units may be asked for before the search is over: from a source that has ranges, and not where
+    /// everything is to be looked through first.
+    pub(super) fn takes_parts(&self) -> bool {
+        let has_ranges = |source: &Arc<dyn Source>| source.link().ranges == Some(true);
+        !self.task.shared.options.thorough && self.task.source.as_ref().is_ok_and(has_ranges)
+    }
+
+    /// Wants parts of units that the search has shown to be new, before it is over.
+    pub(super) fn want_parts(&self, parts: &[Range]) {
+        parts.iter().for_each(|part| self.transfer.want_part(*part));
+        self.bell.ring();
     }
 
     /// While everything that the search has passed is under way already, what comes next is fetched too.

@@ -22,9 +22,6 @@ use crate::source::pending::{Signal, lock, unwanted};
 const EVERYTHING: Range = Range::new(0, Range::TO_END);
 /// Where everything is asked for by ranges, the first one's length.
 const BEGINNING: u64 = 128 * 1024;
-/// As much where nothing but the beginning is wanted: what a new connection brings in two round trips (10 segments, then 20),
-/// and the top of an index of less than 1 GiB. What is longer is asked for then, and arrives in the third.
-const HEAD: u64 = 40 * 1024;
 /// The length of the others, at least.
 const LEAST: u64 = 64 * 1024;
 /// The length of one that is there to be tried together with another.
@@ -124,7 +121,7 @@ impl Shared {
         part.pending.count_exchange();
         let (condition, as_range, head) = {
             let mut state = lock(&self.state);
-            (state.condition.take(), state.as_range, state.head.clone())
+            (state.condition.take(), state.as_range, state.head.as_ref().map(|(_, is_wanted)| Arc::clone(is_wanted)))
         };
         let asked: &[Range] = if as_range { &[EVERYTHING] } else { &[] };
         let work = async {
@@ -252,7 +249,7 @@ impl Shared {
         }
         let state = lock(&self.state);
         if !asked.is_empty() {
-            let beginning = if state.head.is_some() { HEAD } else { BEGINNING };
+            let beginning = state.head.as_ref().map_or(BEGINNING, |(length, _)| *length);
             set(RANGE, Some(&range_header(asked, beginning)));
             // What is read from its beginning may be of another version than before.
             let pin = state.pin.as_ref().filter(|_| asked != [EVERYTHING]);

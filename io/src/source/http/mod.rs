@@ -107,12 +107,12 @@ impl HttpSource {
     }
 
     /// As [`HttpSource::prove_ranges`], but the next time a server that has ranges is asked for nothing behind the
-    /// beginning unless so many bytes are wanted at once, by `is_wanted`: whoever reads everything gets the beginning then,
-    /// and asks for what else it wants, by ranges.
-    pub(crate) fn read_head(&self, is_wanted: impl Fn(u64) -> bool + Send + Sync + 'static) {
+    /// beginning, `length` bytes, unless so many bytes are wanted at once, by `is_wanted`: whoever reads everything gets the
+    /// beginning then, and asks for what else it wants, by ranges.
+    pub(crate) fn read_head(&self, length: u64, is_wanted: impl Fn(u64) -> bool + Send + Sync + 'static) {
         let mut state = lock(&self.shared.state);
         state.as_range = true;
-        state.head = Some(Arc::new(is_wanted));
+        state.head = Some((length, Arc::new(is_wanted)));
     }
 
     /// How long the content is, as the server says.

@@ -82,8 +82,8 @@ pub(super) struct State {
     pub(super) unchanged: bool,
     /// Everything is asked for as a range from 0 on, because the answer says whether there are ranges.
     pub(super) as_range: bool,
-    /// Of everything, only the beginning is wanted, where it can be had, unless as many bytes as follow are.
-    pub(super) head: Option<Arc<IsWanted>>,
+    /// Of everything, only the beginning is wanted, so many bytes, where it can be had, unless as many as follow are.
+    pub(super) head: Option<(u64, Arc<IsWanted>)>,
     pub(super) validators: Option<Validators>,
 }
 

@@ -130,13 +130,13 @@ impl Shared {
             place: self.contents.place(content),
             lacking: Mutex::new(asked.clone()),
             asked,
-            is_whole: AtomicBool::new(is_whole),
+            is_looked_at: AtomicBool::new(is_whole),
         };
         (number, Arc::new(taking))
     }
 
-    /// A file is answered with everything though a part was asked for: what is behind `end` comes too, and now rather than
-    /// once more.
+    /// If a file is answered with everything though a part was asked for, what is behind `end` comes too, and now rather than
+    /// once more. Nor would its connection be free before.
     fn take_the_rest(self: &Arc<Self>, pending: &Arc<Pending>, content: usize, end: u64) {
         if self.files.has_ranges(content) != Some(false) {
             return;
@@ -146,7 +146,7 @@ impl Shared {
         if end < size {
             pending.expect(1);
             let (number, taking) = self.taking(pending, content, RangeSet::new(), true);
-            self.files.ask_now(content, number, Range::new(end, size - end), taking);
+            self.files.ask_now(content, number, Range::new(end, Range::TO_END), taking);
         }
     }
 }
@@ -161,8 +161,8 @@ struct Taking {
     /// What was wanted. Empty for what comes along.
     asked: RangeSet,
     lacking: Mutex<RangeSet>,
-    /// All that follows was asked for, or it was seen that more comes than was.
-    is_whole: AtomicBool,
+    /// All that follows was asked for, or it was looked at whether it comes anyway.
+    is_looked_at: AtomicBool,
 }
 
 impl Sink for Taking {
@@ -174,7 +174,7 @@ impl Sink for Taking {
         let length = (data.len() as u64).min(self.place.length.saturating_sub(offset));
         let range = Range::new(offset, length);
         if length > 0 {
-            if !self.asked.contains(range) && !self.is_whole.swap(true, Ordering::Relaxed) {
+            if !self.is_looked_at.swap(true, Ordering::Relaxed) {
                 self.shared.take_the_rest(&self.pending, self.content, self.asked.end());
             }
             let supply = self.pending.supply(self.place.offset + offset, &data[..length as usize]);

@@ -21,8 +21,8 @@ pub(super) struct Unpacking {
     me: Weak<Unpacking>,
     pack: usize,
     number: u64,
-    /// What was asked for.
-    asked: RangeSet,
+    /// Where what was asked for at first ends.
+    end: u64,
     coming: Mutex<Coming>,
 }
 
@@ -46,8 +46,8 @@ struct Coming {
     joined: Vec<(usize, Range)>,
     /// Requests to the pack that are under way.
     requests: usize,
-    /// Everything was asked for, or it was seen that more comes than was.
-    is_all: bool,
+    /// Everything was asked for, or it was looked at whether it comes anyway.
+    is_looked_at: bool,
     /// Who is told of the round trips that it took.
     pending: Option<Arc<Pending>>,
 }
@@ -113,13 +113,13 @@ impl Unpacking {
             whole: shared.is_kept(pack).then(|| Part::new(0, all)),
             joined: Vec::new(),
             requests: 1,
-            is_all,
+            is_looked_at: is_all,
             pending: Some(pending),
         };
-        let coming = Mutex::new(coming);
+        let (coming, end) = (Mutex::new(coming), asked.end());
         (
             ranges,
-            Arc::new_cyclic(|me| Unpacking { shared: Arc::clone(shared), me: me.clone(), pack, number, asked, coming }),
+            Arc::new_cyclic(|me| Unpacking { shared: Arc::clone(shared), me: me.clone(), pack, number, end, coming }),
         )
     }
 
@@ -143,25 +143,27 @@ impl Unpacking {
         Joined::Coming
     }
 
-    /// Bytes of the pack have come that nobody asked for. If that is so because the server sends everything, all of it is
-    /// kept, and what follows what was asked for comes now rather than once more.
+    /// Bytes of the pack come. If the server sends everything, all of it is kept, and what follows what was asked for comes
+    /// now rather than once more. Nor would its connection be free before.
     fn take_all(&self) {
-        let (files, end) = (&self.shared.files, self.asked.end());
+        let files = &self.shared.files;
         if files.has_ranges(self.pack) != Some(false) {
             return;
         }
         self.shared.whole.store(true, Ordering::Relaxed);
         let all = Range::new(0, self.shared.packs.size(self.pack));
-        if let (true, Some(me)) = (self.shared.is_kept(self.pack), self.me.upgrade()) {
-            {
-                let mut coming = lock(&self.coming);
-                coming.whole = Some(Part::new(0, all));
-                coming.requests += usize::from(end < all.length);
-            }
+        let Some(me) = self.me.upgrade() else { return };
+        let (is_kept, has_more) = (self.shared.is_kept(self.pack), self.end < all.length);
+        {
+            let mut coming = lock(&self.coming);
+            coming.whole = is_kept.then(|| Part::new(0, all));
+            coming.requests += usize::from(has_more);
+        }
+        if is_kept {
             self.shared.comes(self.pack, Arc::clone(&me));
-            if end < all.length {
-                files.ask_now(self.pack, next_request_id(), Range::new(end, all.length - end), me);
-            }
+        }
+        if has_more {
+            files.ask_now(self.pack, next_request_id(), Range::new(self.end, Range::TO_END), me);
         }
     }
 }
@@ -171,10 +173,9 @@ impl Sink for Unpacking {
         let size = self.shared.packs.size(self.pack);
         let length = usize::try_from(size.saturating_sub(offset)).map_or(data.len(), |rest| rest.min(data.len()));
         let data = &data[..length];
-        let range = Range::new(offset, length as u64);
         let is_news = {
             let mut coming = lock(&self.coming);
-            !data.is_empty() && !self.asked.contains(range) && !std::mem::replace(&mut coming.is_all, true)
+            !data.is_empty() && !std::mem::replace(&mut coming.is_looked_at, true)
         };
         if is_news {
             self.take_all();
