@@ -46,7 +46,7 @@ pub(crate) fn run() -> Result<bool> {
         test.env("GOSYNC_KILL_COUNT", KILLS).env("GOSYNC_KILL_SEED", &seed).run()
     });
     steps.step("updates whose machine loses its power", || {
-        let test = cargo().args("test --quiet -p gosync-io --lib power:: -- --nocapture");
+        let test = cargo().args("test --quiet -p gosync-io --lib power -- --nocapture");
         test.env("GOSYNC_POWER_COUNT", POWER_CUTS).env("GOSYNC_POWER_SEED", &seed).run()
     });
     steps.step("fuzz", || crate::fuzz::all(FUZZING));

@@ -100,7 +100,8 @@ impl Victim {
                 // A name that this machine has not is none to stop at.
                 let names: Vec<String> = names.split(',').map(|name| format!("?{name}")).collect();
                 let set = names.join(",");
-                command.args(["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &format!("trace={set}")]);
+                // With --seccomp-bpf only the first call of a thread is ever counted.
+                command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={set}")]);
                 command.args(["-e", &format!("inject={set}:signal=KILL:when={when}"), "--"]).arg(program());
                 command
             }
