@@ -24,7 +24,7 @@ mod signature;
 mod tree;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use self::groups::Groups;
