@@ -111,7 +111,7 @@ pub(crate) fn with_right_checks(input: &[u8]) -> Vec<u8> {
         let Some(end) = usize::try_from(length).ok().and_then(|length| content.checked_add(length)) else { break };
         let Some(section) = bytes.get(content..end) else { break };
         let kind = u16::from_le_bytes([bytes[line], bytes[line + 1]]);
-        if kind < 16 || kind >= LISTING_INDEX {
+        if !(16..LISTING_INDEX).contains(&kind) {
             let check = blake3::hash(section);
             bytes[line + 4..line + 8].copy_from_slice(&check.as_bytes()[..4]);
         }
