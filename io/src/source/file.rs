@@ -81,7 +81,7 @@ impl FolderSource {
 impl Source for FolderSource {
     fn fetch(&self, request: Request) {
         let text = "the source is a directory, which only the index of a directory can be updated from";
-        request.finish(Err(Error::new(ErrorKind::Source, text).with("path", self.path.display())));
+        request.finish(Err(Error::new(ErrorKind::Argument, text).with("path", self.path.display())));
     }
 
     fn link(&self) -> Link {
