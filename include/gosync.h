@@ -49,7 +49,7 @@
 
 /* How each structure starts: its size, and zero for everything else. */
 #define GOSYNC_INDEX_OPTIONS_INIT \
-    { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 0 }
+    { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, NULL }
 #define GOSYNC_OPEN_OPTIONS_INIT \
     { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, \
       NULL, 0.0, 0 }

@@ -29,11 +29,14 @@ impl Disk {
         Ok(DiskFolder { disk: self.clone(), dir, path: path.to_owned() })
     }
 
-    /// Makes the directory at `path`, where nothing may be yet, for this user alone.
-    pub(crate) fn create_folder(&self, path: &Path) -> io::Result<()> {
+    /// Makes the directory at `path`, where nothing may be yet: for this user alone, or as new directories are.
+    pub(crate) fn create_folder(&self, path: &Path, is_private: bool) -> io::Result<()> {
+        #[cfg_attr(not(unix), expect(unused_mut))]
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, if is_private { 0o700 } else { 0o777 });
+        #[cfg(not(unix))]
+        let _ = is_private;
         self.change(Op::CreateFolder { path }, || builder.create(path))
     }
 }

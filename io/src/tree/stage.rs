@@ -166,7 +166,7 @@ impl Folders {
             // Whatever it is, a link for instance, it is none of ours.
             disk.remove(path).map_err(failed)?;
         }
-        match disk.create_folder(path) {
+        match disk.create_folder(path, true) {
             Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(failed(cause)),
             _ => {}
         }

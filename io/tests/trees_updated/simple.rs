@@ -27,6 +27,15 @@ fn a_new_directory_is_made() {
     assert_same(&read(&site.target), &tree, "made");
     assert_eq!((done.fetched, done.from_seeds), (done.total, 0));
     assert!(site.heard("published") && !done.up_to_date);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new directory of this process, and not for this user alone.
+        let beside = site.target.with_extension("beside");
+        fs::create_dir(&beside).expect("a directory");
+        let mode = |path| fs::metadata(path).expect("a directory").permissions().mode();
+        assert_eq!(mode(&site.target), mode(&beside));
+    }
 }
 
 #[test]

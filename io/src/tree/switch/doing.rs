@@ -41,7 +41,7 @@ impl<'a> Doing<'a> {
         let failed = |cause| switch.failed(cause, "open the target", "");
         let root = match switch.disk.folder(switch.target) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                switch.disk.create_folder(switch.target).map_err(failed)?;
+                switch.disk.create_folder(switch.target, false).map_err(failed)?;
                 switch.disk.sync_folder(folder_of(switch.target)).map_err(failed)?;
                 switch.disk.folder(switch.target)
             }
