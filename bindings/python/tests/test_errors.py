@@ -81,7 +81,7 @@ def test_a_folder_is_not_a_file(files: Files) -> None:
     os.mkdir("folder")
     for work in (
         lambda: gosync.update("folder", index="new.gosync"),
-        lambda: gosync.update("target", index="new.gosync", seeds=["folder"]),
+        lambda: gosync.update("target", index="new.gosync", source="folder"),
     ):
         with pytest.raises(gosync.Error) as raised:
             work()

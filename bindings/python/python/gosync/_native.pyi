@@ -14,6 +14,7 @@ _OnEvent: TypeAlias = Callable[["Event"], object] | None
 
 __all__ = [
     "Cancel",
+    "Change",
     "Difference",
     "Event",
     "Index",
