@@ -49,7 +49,7 @@ impl Site {
             }
         }
         // Between the releases, a directory has got another name.
-        let renamed = largest_folder(&path("site/new"));
+        let renamed = large_folder(&path("site/new"));
         fs::rename(&renamed, renamed.with_file_name("renamed folder ü#%")).expect("renamed");
         fs::write(path("site/new/program"), "#!/bin/sh\nexit 0\n").expect("a file");
         fs::set_permissions(path("site/new/program"), fs::Permissions::from_mode(0o755)).expect("a mode");
@@ -155,10 +155,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The directory right below that has most files.
-fn largest_folder(folder: &Path) -> PathBuf {
-    let folders = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    folders.filter(|path| path.is_dir() && !path.is_symlink()).max_by_key(|path| files(path).len()).expect("a folder")
+/// The directory below that has most files, but not more than half of all.
+fn large_folder(folder: &Path) -> PathBuf {
+    let all = files(folder);
+    let mut counts = std::collections::BTreeMap::<&Path, usize>::new();
+    for above in all.iter().flat_map(|path| path.ancestors().skip(1)).filter(|above| *above != folder) {
+        *counts.entry(above).or_default() += 1;
+    }
+    let fits = counts.into_iter().filter(|(above, count)| above.starts_with(folder) && 2 * count <= all.len());
+    fits.max_by_key(|(_, count)| *count).expect("a folder").0.to_owned()
 }
 
 /// Makes what an older release may have looked like: lines are other ones, files are missing, others still there.
@@ -178,10 +183,12 @@ fn make_older(folder: &Path) {
     }
 }
 
-/// Flips a byte in the middle of a large file, which keeps its size and its time, as a failing disk does.
-fn damage(folder: &Path) -> PathBuf {
+/// Flips a byte in the middle of a large file that the new release has too. The file keeps its size and its time, as on a
+/// failing disk.
+fn damage(folder: &Path, new: &Path) -> PathBuf {
     let of_size = |path: &PathBuf| path.metadata().expect("a file").len();
-    let path = files(folder).into_iter().max_by_key(of_size).expect("a file");
+    let stays = |path: &PathBuf| path.strip_prefix(folder).is_ok_and(|names| new.join(names).is_file());
+    let path = files(folder).into_iter().filter(stays).max_by_key(of_size).expect("a file");
     let mut content = fs::read(&path).expect("a file");
     let middle = content.len() / 2;
     content[middle] ^= 1;
@@ -203,7 +210,7 @@ fn update(packed: bool) {
 
     let count = files(&site.path("app")).len();
     assert!(count > 1000, "{count} files are no large tree");
-    let damaged = damage(&site.path("app"));
+    let damaged = damage(&site.path("app"), &site.path("site/new"));
     site.publish("new", packed);
     let index_size = site.path("site/app.gosync").metadata().expect("the index").len();
     let (updated, answers) = site.update(&source("new"), &[]);
