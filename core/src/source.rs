@@ -65,6 +65,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether there is content of its own, and not only what lies below.
+    fn has_content(&self) -> bool {
+        true
+    }
+
     /// What this is, for people, without credentials: a path or a URL.
     fn describe(&self) -> String {
         String::from("source")

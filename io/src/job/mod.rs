@@ -95,6 +95,10 @@ impl Job {
         if options.in_place && index.listing().is_some() {
             return Err(Error::new(ErrorKind::Argument, "a directory is not updated in place"));
         }
+        if let Some(place) = source.as_ref().filter(|source| !source.has_content() && index.kind() == "file") {
+            let text = "the source is a directory, and the index describes a file";
+            return Err(Error::new(ErrorKind::Argument, text).with("source", place.describe()));
+        }
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut observer = options.observer.in_turn(&abandoned);
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.

@@ -80,8 +80,12 @@ impl FolderSource {
 
 impl Source for FolderSource {
     fn fetch(&self, request: Request) {
-        let text = "the source is a directory, which only the index of a directory can be updated from";
-        request.finish(Err(Error::new(ErrorKind::Argument, text).with("path", self.path.display())));
+        let text = "the source is a directory, which has no content of its own";
+        request.finish(Err(Error::new(ErrorKind::Source, text).with("path", self.path.display())));
+    }
+
+    fn has_content(&self) -> bool {
+        false
     }
 
     fn link(&self) -> Link {
