@@ -343,6 +343,7 @@ static void test_tree(void) {
     gosync_index_options options = GOSYNC_INDEX_OPTIONS_INIT;
     gosync_index *index = NULL;
     gosync_job *job = NULL;
+    gosync_plan *plan = NULL;
     gosync_verification *found = NULL;
     unsigned char *damaged = copy_of(target, LENGTH);
     uint64_t offset = 0, length = 0;
@@ -378,8 +379,20 @@ static void test_tree(void) {
     }
     CHECK(changed == 1 && extra == 1 && gosync_verification_difference_path(found, i) == NULL);
     gosync_verification_free(found);
-    FAILS(GOSYNC_E_VERSION, gosync_job_new(index, NULL, in("target"), NULL, &job, &error));
-    CHECK(job == NULL);
+    /* Another file of it has the content, so nothing is fetched. */
+    OK(gosync_job_new(index, NULL, folder, NULL, &job, &error));
+    OK(gosync_job_plan(job, &plan, &error));
+    CHECK(gosync_plan_missing(plan) == 0 && gosync_plan_change_count(plan) == 1);
+    CHECK(strcmp(gosync_plan_change_path(plan, 0), "part") == 0);
+    CHECK(strcmp(gosync_plan_change_what(plan, 0), "changed") == 0);
+    CHECK(gosync_plan_change_from(plan, 0) == NULL && gosync_plan_change_size(plan, 0) == LENGTH);
+    CHECK(gosync_plan_change_path(plan, 1) == NULL);
+    gosync_plan_free(plan);
+    gosync_job_free(job);
+    job = NULL;
+    OK(gosync_job_new(index, NULL, in("target"), NULL, &job, &error));
+    FAILS(GOSYNC_E_ARGUMENT, gosync_job_run(job, &error));
+    gosync_job_free(job);
     gosync_index_free(index);
     free(damaged);
 }
