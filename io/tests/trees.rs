@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use gosync_core::listing::EntryKind;
 use gosync_io::{
@@ -202,7 +201,7 @@ fn a_directory_that_differs_is_told_entry_by_entry() {
 #[test]
 fn a_file_that_changes_while_it_is_read_is_named() {
     use gosync_io::Event;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     let folder = tempfile::tempdir().expect("a folder");
     // Such names are told after the walk and before any content is read.
@@ -352,7 +351,7 @@ fn what_was_written_once_is_still_read() {
 mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use gosync_io::Event;
 

@@ -62,7 +62,16 @@ impl Folder {
 
     /// Runs the program to its end.
     pub(crate) fn gosync<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
-        Run::of(self.command(args).output().expect("the program to start"))
+        let mut command = self.command(args);
+        // Under Wine a process now and then does not start ("wine client error"), which says nothing of the program.
+        let internal = |cause: &std::io::Error| cfg!(windows) && cause.raw_os_error() == Some(1359);
+        let mut output = command.output();
+        for _ in 0..3 {
+            if output.as_ref().is_err_and(internal) {
+                output = command.output();
+            }
+        }
+        Run::of(output.expect("the program to start"))
     }
 }
 
