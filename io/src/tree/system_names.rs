@@ -108,10 +108,20 @@ fn looks_folding(dir: &Dir) -> bool {
     others.next().is_some_and(|other| dir.symlink_metadata(other).is_ok())
 }
 
-/// A folder in which names are tried. It is removed in the end.
+/// A folder in which names are tried. It is removed in the end: by the second field, once the first is closed, because Windows
+/// removes no folder that is held open.
 struct Probe<'a> {
-    stage: &'a DiskFolder,
     folder: DiskFolder,
+    _removed: Removed<'a>,
+}
+
+/// Removes the folder from the stage when it goes.
+struct Removed<'a>(&'a DiskFolder);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.remove_folder(PROBE);
+    }
 }
 
 impl Probe<'_> {
@@ -121,7 +131,7 @@ impl Probe<'_> {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => stage.below(PROBE)?,
             made => made?,
         };
-        let probe = Probe { stage, folder };
+        let probe = Probe { folder, _removed: Removed(stage) };
         probe.clear()?;
         Ok(probe)
     }
@@ -195,7 +205,6 @@ impl Probe<'_> {
 impl Drop for Probe<'_> {
     fn drop(&mut self) {
         let _ = self.clear();
-        let _ = self.stage.remove_folder(PROBE);
     }
 }
 
