@@ -129,11 +129,7 @@ enum Staged {
 fn finish(shared: &Shared, goal: &Goal, around: &Around, stage: &Path) -> Result<()> {
     switching(shared, goal, around, |switch| switch.finish(stage))?;
     remove_stages(shared, goal, around, &[]);
-    let target = shared.target.display();
-    shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
-    shared
-        .meter
-        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    work::published(shared);
     Ok(())
 }
 

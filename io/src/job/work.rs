@@ -270,11 +270,17 @@ fn publish(shared: &Shared, index: &Index, goal: &Goal, seeds: Seeds, output: Ou
     }
     inplace::settle(shared)?;
     names::remove_parts(&shared.disk, &goal.target, &[]);
+    published(shared);
+    Ok(())
+}
+
+/// The target is the new version, which is all that there was to do.
+pub(super) fn published(shared: &Shared) {
+    let target = shared.target.display();
     shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
     shared
         .meter
         .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
-    Ok(())
 }
 
 /// Whether somebody else has put the new version at the target meanwhile. If it was something else, that stays, and is an

@@ -2,7 +2,7 @@
 //!
 //! `scan` is the text of the scan, written once; a module for each instruction set has the words that it is written in.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the vector instructions are functions that are unsafe to call")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

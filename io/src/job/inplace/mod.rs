@@ -176,11 +176,7 @@ fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadP
     place.finish()?;
     names::remove_parts(&shared.disk, &shared.real_target()?, &[]);
     shared.state().unfinished = None;
-    let target = shared.target.display();
-    shared.observer.event(Level::Info, "published", "the target is the new version", &[("target", &target)]);
-    shared
-        .meter
-        .finish(|progress| (progress.phase, progress.cancellable, progress.fraction) = (Phase::Done, false, 1.0));
+    work::published(shared);
     Ok(())
 }
 
