@@ -26,6 +26,18 @@ pub fn steady(command: &mut Command) -> &mut Command {
     command.args(["--max-bytes-in-flight", &IN_FLIGHT.to_string(), "--proxy", ""])
 }
 
+/// A run of the program, by itself or by `before`: strace, say, with its arguments.
+pub fn run_by(before: &[&str]) -> Command {
+    match before {
+        [] => Command::new(program()),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program());
+            command
+        }
+    }
+}
+
 /// What a process said, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Said {
@@ -115,14 +127,7 @@ impl Published {
 
     /// The update of `target` with these options, run by `before` (strace, say, with its arguments).
     pub fn update(&self, target: &Path, before: &[&str], options: &[&str]) -> Command {
-        let mut command = match before {
-            [] => Command::new(program()),
-            [first, rest @ ..] => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program());
-                command
-            }
-        };
+        let mut command = run_by(before);
         command.arg("update").arg(target).args(["--index", &self.server.url(INDEX)]).args(options);
         steady(&mut command).stdin(Stdio::null());
         command

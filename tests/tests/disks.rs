@@ -8,10 +8,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use gosync_tests::conformance::program::program;
 use gosync_tests::data::{edited, noise};
 use gosync_tests::mounts::{Device, Mounted};
-use gosync_tests::process::{IN_FLIGHT, Published, Said, TARGET, index, verify};
+use gosync_tests::process::{IN_FLIGHT, Published, Said, TARGET, index, run_by, verify};
 use gosync_tests::{has, run};
 
 const MIB: usize = 1 << 20;
@@ -334,14 +333,7 @@ impl Trees {
     }
 
     fn update(&self, before: &[&str]) -> Said {
-        let mut command = match before {
-            [] => Command::new(program()),
-            [first, rest @ ..] => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program());
-                command
-            }
-        };
+        let mut command = run_by(before);
         command.arg("update").arg(self.target()).arg("--index").arg(self.index()).args(["--json", "--quiet"]);
         Said::new(&command.arg("--seed").arg(self.path("site/app")).output().expect("a process"))
     }
