@@ -281,6 +281,10 @@ impl Shared {
             let mut state = lock(&self.state);
             // Only the request that it comes by can fail it.
             let is_its = state.asked.get(&piece).is_some_and(|asked| asked.number == number || unpacked.is_ok());
+            // Under the same lock: whoever finds it asked for no longer finds it here.
+            if let (true, Ok(bytes)) = (is_its, &unpacked) {
+                state.pieces.put(piece, bytes.clone(), KEPT_PIECES);
+            }
             if is_its { state.asked.remove(&piece) } else { None }
         };
         if let Some(asked) = asked {
@@ -315,11 +319,12 @@ impl Shared {
         lock(&self.state).coming.insert(pack, by);
     }
 
-    /// A pack that came whole is there, or nothing more of it comes.
-    pub(super) fn came(&self, pack: usize, bytes: Option<Bytes>) {
+    /// A pack that came whole is there, or nothing more of it comes. `whole` takes it away from where it came: under the lock,
+    /// so that whoever does not find it there any more finds it here.
+    pub(super) fn came(&self, pack: usize, whole: impl FnOnce() -> Option<Bytes>) {
         let coming = {
             let mut state = lock(&self.state);
-            if let Some(bytes) = bytes {
+            if let Some(bytes) = whole() {
                 state.packs.put(pack, bytes, KEPT_PACKS);
             }
             state.coming.remove(&pack)

@@ -180,9 +180,9 @@ impl Sink for Unpacking {
         if is_news {
             self.take_all();
         }
-        let (done, whole) = lock(&self.coming).take(offset, data);
-        if let Some(whole) = whole {
-            self.shared.came(self.pack, Some(whole.bytes.into()));
+        let (done, is_whole) = lock(&self.coming).take(offset, data);
+        if is_whole {
+            self.shared.came(self.pack, || lock(&self.coming).whole.take().map(|whole| whole.bytes.into()));
         }
         for part in done {
             let unpacked = unpack(&self.shared.packs, part.piece, &part.bytes);
@@ -208,7 +208,7 @@ impl Sink for Unpacking {
             (0..exchanges).for_each(|_| pending.count_exchange());
         }
         if is_over {
-            self.shared.came(self.pack, None);
+            self.shared.came(self.pack, || None);
         }
         let short = || {
             let text = "a pack of the source is shorter than the index says";
@@ -223,8 +223,8 @@ impl Sink for Unpacking {
 }
 
 impl Coming {
-    /// Takes bytes of the pack: the pieces that are whole then, and the pack if it is.
-    fn take(&mut self, offset: u64, data: &[u8]) -> (Vec<Part>, Option<Part>) {
+    /// Takes bytes of the pack: the pieces that are whole then, and whether the pack is.
+    fn take(&mut self, offset: u64, data: &[u8]) -> (Vec<Part>, bool) {
         self.pieces.iter_mut().chain(&mut self.whole).for_each(|part| part.take(offset, data));
         let is_whole = |part: &Part| part.lacking.is_empty();
         let (mut done, left): (Vec<Part>, _) = std::mem::take(&mut self.pieces).into_iter().partition(is_whole);
@@ -237,7 +237,7 @@ impl Coming {
                 false
             });
         }
-        (done, self.whole.take_if(|whole| is_whole(whole)))
+        (done, self.whole.as_ref().is_some_and(is_whole))
     }
 }
 
