@@ -1,5 +1,5 @@
-//! The listing of a tree whose index is at a URL: as far as an older listing has it, it is not read again. What of it is new
-//! the listing's own index tells, which is a hundredth of it.
+//! The listing of a tree whose index is at a URL: as far as an older listing has it, or what is in the target would say, it
+//! is not read again. What of it is new the listing's own index tells, which is a hundredth of it.
 
 use std::path::Path;
 
@@ -7,13 +7,15 @@ use gosync_core::assemble::Verified;
 use gosync_core::matching::{self, Observe, Options};
 use gosync_core::{Error, Index, Origin, Range, Result};
 
-use super::{Around, Record};
+use super::{Around, Record, present};
 use crate::options::OpenOptions;
 use crate::report::Observer;
 use crate::{parts, verbs};
 
 /// A listing of up to so many bytes is read whole: to read it in part takes a round trip more.
 const SHORT: u64 = 16 << 10;
+/// Bytes of the target's files that are read to save one byte of a listing: that is as long as it takes at a million a second.
+const WORTH: u64 = 1 << 10;
 
 /// The listing that an earlier update of `target` has left beside it, if it has.
 pub(crate) fn known(target: &Path) -> Option<Vec<u8>> {
@@ -23,13 +25,21 @@ pub(crate) fn known(target: &Path) -> Option<Vec<u8>> {
 }
 
 /// Reads what is lacking of the listing, the top and what says of packs of `index`, whose first bytes are `begun`, with the
-/// help of an older listing, `known`. If that is the listing, nothing is read.
+/// help of an older listing, `known`, or else of what is in the target. If that older one is the listing, nothing is read.
 pub(crate) fn read(index: &Index, begun: &[u8], known: Option<&[u8]>, options: &OpenOptions) -> Result<()> {
     if known.is_some_and(|known| index.supply_listing(known).is_ok()) {
         return Ok(());
     }
     let (about, Some(listing)) = index.listing_places() else { return Ok(()) };
-    let known = known.filter(|_| listing.length > SHORT);
+    let present = match (known, &options.target) {
+        (None, Some(target)) if listing.length > SHORT => {
+            let most = listing.length.saturating_mul(WORTH);
+            let present = verbs::pool(0)?.install(|| present::listing(target, most, &options.observer))?;
+            present.map(|present| present.encode())
+        }
+        _ => None,
+    };
+    let known = known.or(present.as_deref()).filter(|_| listing.length > SHORT);
     let second = if known.is_some() { about } else { Some(listing) };
     // Of the top, something may be here.
     let here = |top: Range| begun.get(top.offset as usize..).unwrap_or_default();

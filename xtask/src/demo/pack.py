@@ -12,7 +12,7 @@ import zipfile
 
 def main(wheel: str, output: str) -> None:
     partial = output + ".partial"
-    with zipfile.ZipFile(wheel) as packed, tarfile.open(partial, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with zipfile.ZipFile(wheel) as packed, tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(entry.filename for entry in packed.infolist() if not entry.is_dir()):
             content = packed.read(name)
             entry = tarfile.TarInfo(name)

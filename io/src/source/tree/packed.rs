@@ -18,6 +18,8 @@ use crate::tree::contents::{Contents, Part, zeros};
 
 /// Bytes of pieces that are kept when they have come: what is wanted of them next often follows soon.
 const KEPT_PIECES: usize = 8 << 20;
+/// Ranges of the payload that lie in one piece, about, where many small files have changed: a piece is asked for once.
+const IN_A_PIECE: u32 = 64;
 /// Bytes of packs that are kept where a server sends them whole.
 const KEPT_PACKS: usize = 32 << 20;
 
@@ -140,7 +142,13 @@ impl Source for PackedSource {
         let reason = whole.then(|| String::from("the server has no ranges: each pack that is needed is fetched whole"));
         // A server that sends packs whole does not send everything.
         let ranges = place.ranges.filter(|ranges| *ranges);
-        Link { ranges, reason, ..place }
+        // In bytes and ranges of the payload.
+        let packed =
+            (0..self.shared.packs.count()).fold(0u64, |sum, pack| sum.saturating_add(self.shared.packs.size(pack)));
+        let factor = self.shared.packs.length() as f64 / packed.max(1) as f64;
+        let rate = place.rate.map(|rate| (rate as f64 * factor) as u64);
+        let (parallel, proven) = (place.parallel.saturating_mul(IN_A_PIECE), place.proven.saturating_mul(IN_A_PIECE));
+        Link { ranges, reason, rate, parallel, proven, ..place }
     }
 
     fn describe(&self) -> String {
