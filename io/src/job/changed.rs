@@ -3,15 +3,20 @@
 //! the index under it are read, its units and then its blocks are looked for where the seed has something between the same
 //! two, and what is new after that is asked for. So at the end of the search only its last steps are still to be waited for,
 //! and not all that was found on the way.
+//!
+//! Unless most of it is new: then something else was put in its place, which may be further on in a seed.
 
 use std::collections::HashSet;
 
 use gosync_core::index::UNIT;
 use gosync_core::matching::{self, Found, Gap};
-use gosync_core::{Index, Origin, Range, ReadAt, Result};
+use gosync_core::{Index, Origin, Piece, Range, ReadAt, Result};
 
 use super::work::Watcher;
 use crate::parts::{Reading, Wanted};
+
+/// A change is followed while the search goes on up to so many top blocks: what is longer has most likely been moved.
+const MOST_TOPS: u64 = 8;
 
 /// The changes that are being followed.
 pub(super) struct Changed<'a, 'scope, 'env> {
@@ -42,7 +47,8 @@ impl<'a, 'scope, 'env> Changed<'a, 'scope, 'env> {
     /// Has what lies under changed top blocks read.
     pub(super) fn heed(&mut self, found: &Found) -> Result<()> {
         let units = self.index.top_size() / UNIT;
-        let gaps = found.gaps(self.index.top_size(), 0..self.index.unit_count());
+        let mut gaps = found.gaps(self.index.top_size(), 0..self.index.unit_count());
+        gaps.retain(|gap| gap.units.end - gap.units.start <= MOST_TOPS * units);
         let tops = gaps.into_iter().flat_map(|gap| gap.units.start / units..gap.units.end.div_ceil(units));
         self.open(tops.collect(), found, false)
     }
@@ -120,8 +126,13 @@ impl<'a, 'scope, 'env> Changed<'a, 'scope, 'env> {
         for gap in gaps {
             let around = gap.units.start.saturating_sub(1)..gap.units.end + 1;
             let cover = matching::join_seams(self.index, self.readers, found.cover_of(around));
-            parts.extend(cover.iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| piece.target));
-            self.asked.extend(gap.units.clone());
+            let is_missing = |piece: &&Piece| piece.origin == Origin::Missing;
+            let missing: u64 = cover.iter().filter(is_missing).map(|piece| piece.target.length).sum();
+            let length: u64 = gap.units.clone().map(|unit| self.index.unit_range(unit).length).sum();
+            if missing <= length / 2 {
+                parts.extend(cover.iter().filter(is_missing).map(|piece| piece.target));
+                self.asked.extend(gap.units.clone());
+            }
         }
         site.want_parts(&parts);
         Ok(())
