@@ -65,6 +65,12 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The file `name` below this place, open, where it can be read without a request. `None`: it takes one.
+    fn reader(&self, name: &str) -> Option<Result<Arc<dyn ReadAt>>> {
+        let _ = name;
+        None
+    }
+
     /// Whether there is content of its own, and not only what lies below.
     fn has_content(&self) -> bool {
         true

@@ -139,7 +139,8 @@ pub struct gosync_open_options {
     /// look at it. NULL: signatures are not looked at.
     pub public_key: *const c_char,
     /// What an index is opened for, by its path, as far as that is known: a target that may be a directory which an earlier
-    /// update installed. If the index describes what is there, little more than its root is read. NULL: not known.
+    /// update installed. If the index describes what is there, little more than its root is read; where no update has,
+    /// its files are read meanwhile, so that of the index only what is new is. NULL: not known.
     pub target: *const c_char,
     /// Decide with this round trip, in milliseconds, instead of the measured one, how much of an index is asked for at once.
     /// 0: as measured. A job takes its own.

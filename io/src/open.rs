@@ -13,6 +13,7 @@ use crate::options::{HttpOptions, OpenOptions};
 use crate::parts;
 use crate::report::{Event, Level, Observer, OnEvent};
 use crate::source::{FileSource, FolderSource, HttpSource, MirrorSource, of_tree};
+use crate::tree::present::Looking;
 use crate::{tree, trust};
 
 /// The largest index that is read, unless the caller says otherwise.
@@ -54,8 +55,11 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
             read_cached(&source, url, path, options)
         }
         None => {
-            let known = options.target.as_deref().and_then(tree::known_listing);
-            parts::open(&source, known.as_deref(), options)
+            let target = options.target.as_deref();
+            let known = target.and_then(tree::known_listing);
+            let looked_at = target.filter(|_| known.is_none());
+            let looking = looked_at.and_then(|target| Looking::begin(target, &options.observer));
+            parts::open(&source, known.as_deref(), looking, options)
         }
     };
     listener.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -80,7 +80,8 @@ pub struct OpenOptions {
     /// Temporary failures in a row, without a new byte between them, that are survived. `None` means 5.
     pub retries: Option<u32>,
     /// What the index is opened for, as far as that is known: a target that may be a directory which an earlier update
-    /// installed. If the index describes what is there, little more than its root is read. `None`: not known.
+    /// installed. If the index describes what is there, little more than its root is read; where no update
+    /// has, its files are read meanwhile, so that of the index only what is new is. `None`: not known.
     pub target: Option<PathBuf>,
     /// Decide with this round trip, instead of the measured one, how much of an index is asked for at once. Zero: as measured;
     /// a job takes its own.

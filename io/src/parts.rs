@@ -16,13 +16,14 @@ use crate::gather::{Gathered, gather};
 use crate::open::max_index_size;
 use crate::options::OpenOptions;
 use crate::source::HttpSource;
+use crate::tree::present::Looking;
 use crate::tree::read_listing;
 
 /// Bytes of an index that are asked for first: what a new connection brings in two round trips (10 segments, then 20), and
 /// the top of an index of less than 1 GiB. What is longer is asked for then, and arrives in the third.
 const HEAD: u64 = 40 << 10;
 /// As many where the root is likely to be all that is needed.
-const ROOT: u64 = 2 << 10;
+const ROOT: u64 = 1 << 10;
 
 /// What arrives in a round trip, where nothing is known of the way: 100 Mbit/s at 84 ms. It does not count as more where it
 /// is, because a round trip to a busy machine seems long.
@@ -57,8 +58,14 @@ fn is_read_at_once(round_trip: u64, rest: u64) -> bool {
 }
 
 /// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less. Of a tree, whose
-/// listing is needed before anything else, that too, as far as it is not what `known` has: an older listing.
-pub(crate) fn open(http: &Arc<HttpSource>, known: Option<&[u8]>, options: &OpenOptions) -> Result<Index> {
+/// listing is needed before anything else, that too, as far as it is not what `known` has, an older listing, or what somebody
+/// who is `looking` finds in the target.
+pub(crate) fn open(
+    http: &Arc<HttpSource>,
+    known: Option<&[u8]>,
+    looking: Option<Looking>,
+    options: &OpenOptions,
+) -> Result<Index> {
     let limit = max_index_size(options);
     let source = Arc::clone(http) as Arc<dyn Source>;
     let round_trip = round(&**http, options);
@@ -121,7 +128,7 @@ pub(crate) fn open(http: &Arc<HttpSource>, known: Option<&[u8]>, options: &OpenO
     index.count_read(read);
     if !index.is_whole() {
         index.set_origin_source(Some(Arc::clone(&source)));
-        read_listing(&index, &bytes, known, options)?;
+        read_listing(&index, &bytes, known, looking, options)?;
     }
     Ok(index)
 }
@@ -342,6 +349,14 @@ pub(crate) fn with_blocks_of(
     let mut wanted = Wanted::values(index, tops, None);
     wanted.units = Wanted::blocks(index, units, None).units;
     wanted.read(index, options)
+}
+
+/// As [`with_blocks_of`], if that is no more than arrives in a round trip: for whoever has all other units, most likely needs
+/// it, and need not go down level by level then.
+pub(crate) fn with_likely_blocks_of(index: &Index, units: &[u64], options: &OpenOptions) -> Result<()> {
+    let Some(source) = index.origin_source().filter(|_| index.has_top()) else { return Ok(()) };
+    let bytes: u64 = units.iter().filter_map(|unit| index.blocks_place(*unit)).map(|place| place.length).sum();
+    if bytes > round(&**source, options) { Ok(()) } else { with_blocks_of(index, units.iter().copied(), options) }
 }
 
 /// Reads all that is not here.

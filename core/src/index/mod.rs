@@ -18,6 +18,7 @@ mod groups;
 mod identity;
 mod layout;
 mod legacy;
+mod note;
 mod of_tree;
 mod partial;
 mod signature;
@@ -30,6 +31,7 @@ use std::sync::{Arc, OnceLock};
 use self::groups::Groups;
 use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
+use self::note::Note;
 use self::of_tree::Tree;
 use self::partial::Places;
 use self::tree::ChainingValue;
@@ -141,6 +143,7 @@ pub struct Index {
     origin: Option<String>,
     expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
+    note: Note,
 }
 
 impl Index {

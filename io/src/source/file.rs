@@ -76,6 +76,11 @@ impl FolderSource {
         Folder::open(path, "source")?;
         Ok(FolderSource { path: path.to_owned() })
     }
+
+    /// A file in it. Links are not followed.
+    fn file(&self, name: &str) -> Result<FileReader> {
+        Folder::open(&self.path, "source").and_then(|folder| folder.file(name)).map(|(reader, _)| reader)
+    }
 }
 
 impl Source for FolderSource {
@@ -92,11 +97,13 @@ impl Source for FolderSource {
         Link { at_once: FILES, ..Link::default() }
     }
 
-    /// Links are not followed.
     fn below(&self, name: &str) -> Option<Result<Arc<dyn Source>>> {
-        let file = Folder::open(&self.path, "source").and_then(|folder| folder.file(name));
-        let source = file.and_then(|(reader, _)| FileSource::of(reader));
+        let source = self.file(name).and_then(FileSource::of);
         Some(source.map(|source| Arc::new(source) as Arc<dyn Source>))
+    }
+
+    fn reader(&self, name: &str) -> Option<Result<Arc<dyn ReadAt>>> {
+        Some(self.file(name).map(|reader| Arc::new(reader) as Arc<dyn ReadAt>))
     }
 
     fn describe(&self) -> String {

@@ -60,6 +60,11 @@ impl Contents {
         self.contents.len()
     }
 
+    /// Bytes of the payload.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     pub(crate) fn all(&self) -> &[Content] {
         &self.contents
     }

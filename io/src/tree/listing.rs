@@ -7,15 +7,14 @@ use gosync_core::assemble::Verified;
 use gosync_core::matching::{self, Observe, Options};
 use gosync_core::{Error, Index, Origin, Range, Result};
 
-use super::{Around, Record, present};
+use super::present::{Looking, Present};
+use super::{Around, Record};
 use crate::options::OpenOptions;
 use crate::report::Observer;
 use crate::{parts, verbs};
 
 /// A listing of up to so many bytes is read whole: to read it in part takes a round trip more.
-const SHORT: u64 = 16 << 10;
-/// Bytes of the target's files that are read to save one byte of a listing: that is as long as it takes at a million a second.
-const WORTH: u64 = 1 << 10;
+pub(super) const SHORT: u64 = 16 << 10;
 
 /// The listing that an earlier update of `target` has left beside it, if it has.
 pub(crate) fn known(target: &Path) -> Option<Vec<u8>> {
@@ -25,22 +24,21 @@ pub(crate) fn known(target: &Path) -> Option<Vec<u8>> {
 }
 
 /// Reads what is lacking of the listing, the top and what says of packs of `index`, whose first bytes are `begun`, with the
-/// help of an older listing, `known`, or else of what is in the target. If that older one is the listing, nothing is read.
-pub(crate) fn read(index: &Index, begun: &[u8], known: Option<&[u8]>, options: &OpenOptions) -> Result<()> {
+/// help of an older listing, `known`, or else of what somebody who is `looking` finds in the target. That is kept with the
+/// index. If the older listing is this one, nothing is read.
+pub(crate) fn read(
+    index: &Index,
+    begun: &[u8],
+    known: Option<&[u8]>,
+    looking: Option<Looking>,
+    options: &OpenOptions,
+) -> Result<()> {
     if known.is_some_and(|known| index.supply_listing(known).is_ok()) {
         return Ok(());
     }
     let (about, Some(listing)) = index.listing_places() else { return Ok(()) };
-    let present = match (known, &options.target) {
-        (None, Some(target)) if listing.length > SHORT => {
-            let most = listing.length.saturating_mul(WORTH);
-            let present = verbs::pool(0)?.install(|| present::listing(target, most, &options.observer))?;
-            present.map(|present| present.encode())
-        }
-        _ => None,
-    };
-    let known = known.or(present.as_deref()).filter(|_| listing.length > SHORT);
-    let second = if known.is_some() { about } else { Some(listing) };
+    let has_help = listing.length > SHORT && (known.is_some() || looking.is_some());
+    let second = if has_help { about } else { Some(listing) };
     // Of the top, something may be here.
     let here = |top: Range| begun.get(top.offset as usize..).unwrap_or_default();
     let rest = |top: Range| {
@@ -58,9 +56,13 @@ pub(crate) fn read(index: &Index, begun: &[u8], known: Option<&[u8]>, options: &
         index.supply_top(&put(top)).map_err(parts::other_version)?;
     }
     let second = second.map_or(&[][..], |place| gathered.get(place));
-    match known {
-        None => index.supply_listing(second).map_err(parts::other_version)?,
-        Some(known) => with_help(index, listing, second, known, options)?,
+    if has_help {
+        let present = looking.and_then(Looking::finish);
+        let made = present.as_ref().and_then(Present::listing).map(|made| made.encode());
+        with_help(index, listing, second, known.or(made.as_deref()).unwrap_or_default(), options)?;
+        present.into_iter().for_each(|present| index.keep_note(Box::new(present)));
+    } else {
+        index.supply_listing(second).map_err(parts::other_version)?;
     }
     packs.map_or(Ok(()), |place| index.supply_packs(&put(place)).map_err(parts::other_version))
 }
@@ -180,7 +182,7 @@ mod tests {
             panic!("the beginning is not enough");
         };
         index.set_origin_source(Some(Arc::clone(&source) as Arc<dyn Source>));
-        read(&index, &source.bytes[..begun], known.as_deref(), &OpenOptions::default()).expect("a listing");
+        read(&index, &source.bytes[..begun], known.as_deref(), None, &OpenOptions::default()).expect("a listing");
         let listing = index.listing().expect("a listing").encode();
         assert!(listing == new.listing().expect("a listing").encode());
         assert!(index.has_top() || known.as_ref() == Some(&listing));

@@ -16,7 +16,7 @@ mod listing;
 mod merged;
 mod packs;
 mod payload;
-mod present;
+pub(crate) mod present;
 pub(crate) mod proof;
 mod record;
 pub(crate) mod stage;

@@ -1,4 +1,5 @@
-//! Which files of a listing are at their paths, going by their roots alone: where the listing is all that is here of an index.
+//! Which files of a listing are at their paths, going by their roots alone: where little more than the listing is here of an
+//! index.
 
 use std::collections::HashMap;
 
@@ -10,15 +11,21 @@ use super::Folder;
 use super::walk::Walked;
 use crate::cancel::Cancel;
 
-/// For each entry whether it is a file whose content is at its path: all that can be is read, in parallel on the current
-/// pool. What cannot be read is not right.
-pub(crate) fn right(folder: &Folder<'_>, walked: &Walked, listing: &Listing, cancel: &Cancel) -> Result<Vec<bool>> {
+/// For each entry whether it is a file of up to `most` bytes whose content is at its path: all that can be is read, in parallel
+/// on the current pool. What cannot be read is not right.
+pub(crate) fn right(
+    folder: &Folder<'_>,
+    walked: &Walked,
+    listing: &Listing,
+    most: u64,
+    cancel: &Cancel,
+) -> Result<Vec<bool>> {
     let stamps: HashMap<&str, _> =
         walked.found.iter().filter_map(|found| Some((&*found.path, found.stamp()?))).collect();
     let is_right = |entry: &Entry<'_>| {
         cancel.check()?;
         let EntryKind::File { size, root, .. } = entry.kind else { return Ok(false) };
-        if stamps.get(&*entry.path).is_none_or(|stamp| stamp.length != size) {
+        if size > most || stamps.get(&*entry.path).is_none_or(|stamp| stamp.length != size) {
             return Ok(false);
         }
         let Ok((file, _)) = folder.file(&entry.path) else { return Ok(false) };

@@ -11,6 +11,7 @@ mod mirrors;
 mod options;
 mod packs;
 mod parts;
+mod present;
 mod redirect;
 mod server;
 mod several;

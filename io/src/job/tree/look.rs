@@ -16,6 +16,7 @@ use crate::job::work::{self, Searching};
 use crate::job::{Shared, adopting};
 use crate::parts;
 use crate::report::Level;
+use crate::tree::present::Present;
 use crate::tree::proof;
 use crate::tree::stage::{Draft, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
@@ -23,6 +24,10 @@ use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Old, Slots, View};
 use crate::tree::walk::{self, Walked};
 use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Stamp};
+
+/// Files of up to so many bytes are compared by their roots before any block of them is looked for; of a larger one that has
+/// changed, much would be read twice.
+const SMALL: u64 = 4 << 20;
 
 /// What there is before the update.
 pub(super) struct Before {
@@ -110,11 +115,15 @@ impl Looked {
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
-        let known = match before.folder() {
-            _ if shared.options.quick => before.known(listing),
-            // Of the index nothing but root and listing was read, because an update has installed it.
-            Some(folder) if !index.has_top() => {
-                pool.install(|| proof::right(folder, walked, listing, &shared.observer.cancel))?
+        let present = index.take_note().and_then(|note| note.downcast::<Present>().ok());
+        let known = match (before.folder(), present) {
+            _ if shared.options.quick && before.record.is_some() => before.known(listing),
+            (Some(_), Some(present)) => present.right(walked, listing),
+            // What is known needs nothing of an index of which little is here. If that is no more than root and listing, an
+            // update has installed it, and most likely everything is right.
+            (Some(folder), None) if !index.is_whole() => {
+                let most = if index.has_top() { SMALL } else { u64::MAX };
+                pool.install(|| proof::right(folder, walked, listing, most, &shared.observer.cancel))?
             }
             _ => Vec::new(),
         };
@@ -135,6 +144,8 @@ impl Looked {
         let mut right = vec![Right::No; index.unit_count() as usize];
         if !known.is_empty() {
             take_known(index, listing, walked, &contents, &view, &is_known, doubted, &mut begun);
+            let left: Vec<u64> = (0..index.unit_count()).filter(|unit| begun.lacks_any(*unit)).collect();
+            parts::with_likely_blocks_of(index, &left, &work::open_options(shared))?;
         }
         if let Some(left) = &left {
             parts::with_top(index, &work::open_options(shared))?;

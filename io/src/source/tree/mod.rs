@@ -1,9 +1,11 @@
 //! The payload of a tree as a source: put together from files below a place. Those are the files of the tree themselves
-//! (`plain`), or packs of their contents (`packed`, `unpacking`). Here: which way it is. `tree::contents` says what is where in the payload, `files` asks the files, `handing` hands
-//! over what has come. How a file is read is the place's business, and what arrives is verified like everything.
+//! (`plain`, or `local` where they can be read without being asked for), or packs of their contents (`packed`, `unpacking`).
+//! Here: which way it is. `tree::contents` says what is where in the payload, `files` asks the files, `handing` hands over
+//! what has come. How a file is read is the place's business, and what arrives is verified like everything.
 
 mod files;
 mod handing;
+mod local;
 mod packed;
 mod plain;
 mod unpacking;
@@ -33,6 +35,7 @@ pub fn of_tree(index: &Index, source: Arc<dyn Source>) -> Result<Arc<dyn Source>
     parts::with_packs(index, &OpenOptions::default())?;
     Ok(match index.packs() {
         Some(packs) => Arc::new(PackedSource::new(source, packs.clone(), contents)),
+        None if source.reader("-").is_some() => Arc::new(local::source(source, contents)?),
         None => Arc::new(PlainSource::new(source, contents)),
     })
 }
