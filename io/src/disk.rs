@@ -450,4 +450,72 @@ mod tests {
             }
         }
     }
+
+    /// Refuses one change, or all from it on.
+    #[derive(Debug)]
+    struct Refusing {
+        /// How many changes come before it.
+        left: Mutex<u32>,
+        once: bool,
+    }
+
+    impl Watch for Refusing {
+        fn before(&self, _: &Op<'_>) -> io::Result<()> {
+            let mut left = self.left.lock().expect("the count");
+            if *left == u32::MAX {
+                return Ok(());
+            }
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => {
+                    *left = if self.once { u32::MAX } else { 0 };
+                    return Err(io::ErrorKind::Other.into());
+                }
+            }
+            Ok(())
+        }
+
+        fn after(&self, _: &Op<'_>) {}
+    }
+
+    /// The same in place, also where all that happens is that something is cut off: the target is old or new, or a journal says
+    /// that it is neither, and the error does.
+    #[test]
+    fn a_disk_that_refuses_any_change_in_place() {
+        let old: Vec<u8> = (0..200_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut edited = old.clone();
+        edited[70_000..70_100].fill(7);
+        let grown = [&old[..], &edited[..100_000]].concat();
+        for new in [&old[..131_072], &old[..100_001], &[], &edited[..150_000], &edited, &grown] {
+            let index = Arc::new(crate::index_bytes(new, &IndexOptions::default()).expect("an index"));
+            for once in [true, false] {
+                for changes in 0.. {
+                    let case = format!("{} bytes, {changes} changes, once: {once}", new.len());
+                    let folder = tempfile::tempdir().expect("a folder");
+                    let target = folder.path().join("target");
+                    std::fs::write(&target, &old).expect("an old version");
+                    let watch = Arc::new(Refusing { left: Mutex::new(changes), once });
+                    let options = || JobOptions { in_place: true, ..JobOptions::default() };
+                    let outcome = job(&index, new, &target, Disk::watched(watch), options()).run();
+                    let now = std::fs::read(&target).expect("the target");
+                    let is_alone = std::fs::read_dir(folder.path()).expect("the folder").count() == 1;
+                    assert!(!is_alone || now == old || now == new, "{case}: lost without a word");
+                    match &outcome {
+                        Ok(_) => assert!(now == new, "{case}"),
+                        Err(error) => {
+                            let is_told = error.context().iter().any(|(key, _)| *key == "unfinished");
+                            assert!(is_told || now == old || now == new, "{case}: {error}");
+                        }
+                    }
+                    job(&index, new, &target, Disk::system(), options()).run().expect("an update");
+                    assert!(std::fs::read(&target).expect("the target") == new, "{case}");
+                    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "{case}");
+                    if outcome.is_ok() && (changes > 30 || !once) {
+                        assert!(changes > 3);
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }

@@ -188,3 +188,23 @@ fn what_is_expected_is_compared_with_the_finished_file() {
     let found = verify_file(&target, &read(other), &VerifyOptions::default());
     assert_eq!(found.expect_err("something else").kind(), ErrorKind::Mismatch);
 }
+
+/// In place there is no finished file to be compared before the old one changes; but what would only be cut off stays.
+#[test]
+fn what_is_expected_is_compared_before_anything_is_cut_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("target");
+    let old = noise(100_000, 7);
+    let other = gosync_io::Digest::of(b"something else");
+    for length in [0, 40_000, 99_999] {
+        let bytes = legacy(&old[..length], 1000).encode();
+        let open = OpenOptions { expect: Some(other), ..OpenOptions::default() };
+        let index = Arc::new(gosync_io::index_from_bytes(&bytes, &open).expect("an index"));
+        fs::write(&target, &old).expect("an old version");
+        let options = JobOptions { in_place: true, ..JobOptions::default() };
+        let job = Job::new(index, memory(&old[..length]), &target, options).expect("a job");
+        assert_eq!(job.run().expect_err("something else").kind(), ErrorKind::Mismatch);
+        assert!(fs::read(&target).expect("the target") == old, "{length}");
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+}

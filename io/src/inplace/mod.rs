@@ -175,9 +175,10 @@ impl InPlace {
         reserved.map_err(|cause| no_room(cause, &self.path, more))
     }
 
-    /// Gives back what was reserved.
+    /// Gives back what was reserved: the file gets no longer by it.
     fn release(&self) {
-        if !self.is_device {
+        let is_longer = self.file.file().metadata().is_ok_and(|about| about.len() > self.old.length());
+        if !self.is_device && is_longer {
             let _ = self.file.set_length(self.old.length());
         }
     }

@@ -170,13 +170,34 @@ fn attempt_once(shared: &Shared, index: &Arc<Index>, in_order: &AtomicBool) -> R
 fn finish(shared: &Shared, index: &Index, place: &InPlace, pool: &rayon::ThreadPool) -> Result<()> {
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
+    let check = || {
+        let content = Start::new(Arc::new(place.now()?), index.length());
+        pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))
+    };
+    // What is cut off is old bytes too, and may be all that changes.
+    let is_cut = place.old().length() > index.length();
+    if is_cut {
+        check()?;
+        overwrite(shared, place)?;
+    }
     place.set_length(index)?;
-    let content = Start::new(Arc::new(place.now()?), index.length());
-    pool.install(|| trust::check_content(index, &shared.options.open, &content, &shared.observer))?;
+    if !is_cut {
+        check()?;
+    }
     place.finish()?;
     names::remove_parts(&shared.disk, &shared.real_target()?, &[]);
     shared.state().unfinished = None;
     work::published(shared);
+    Ok(())
+}
+
+/// Old bytes are overwritten or cut off from here on, unless nobody wants that any more.
+fn overwrite(shared: &Shared, place: &InPlace) -> Result<()> {
+    if !place.has_begun() {
+        shared.observer.cancel.check()?;
+        shared.state().unfinished = Some(journal_path(shared)?);
+        place.overwrite();
+    }
     Ok(())
 }
 
@@ -305,7 +326,7 @@ impl InBatches<'_, '_> {
             if !is_spilled {
                 self.place.spill(&batch.spills, &self.shared.observer.cancel)?;
             }
-            self.overwrite()?;
+            overwrite(self.shared, self.place)?;
             self.site.open(&now[..done], whole);
             if held.is_some_and(|held| batch.units.contains(&(held as u32))) {
                 let written = self.place.write_last(self.index)?;
@@ -337,16 +358,6 @@ impl InBatches<'_, '_> {
         Ok(())
     }
 
-    /// Old bytes are overwritten from here on, unless nobody wants that any more.
-    fn overwrite(&self) -> Result<()> {
-        if !self.place.has_begun() {
-            self.shared.observer.cancel.check()?;
-            self.shared.state().unfinished = Some(journal_path(self.shared)?);
-            self.place.overwrite();
-        }
-        Ok(())
-    }
-
     /// Has these units placed, which need nothing of the journal.
     fn place_batch(&self, units: &[u64]) -> Result<()> {
         let (_, whole) = self.site.want(units, u64::MAX)?;
@@ -362,7 +373,7 @@ impl InBatches<'_, '_> {
                 return Ok(());
             }
             self.place.sync()?;
-            self.overwrite()?;
+            overwrite(self.shared, self.place)?;
             self.place_batch(&late)?;
         }
     }
