@@ -53,6 +53,12 @@ pub trait Source: Send + Sync {
         let _ = id;
     }
 
+    /// These ranges, ascending and apart from each other, are most of what will be asked for. A source that has to bring more
+    /// than it is asked for may begin with what it will need in any case. Called as [`Source::fetch`] is.
+    fn prepare(&self, ranges: &[Range]) {
+        let _ = ranges;
+    }
+
     /// What is known of the way to the content. Asked for often; answered at once.
     fn link(&self) -> Link {
         Link::default()

@@ -351,12 +351,11 @@ pub(crate) fn with_blocks_of(
     wanted.read(index, options)
 }
 
-/// As [`with_blocks_of`], if that is no more than arrives in a round trip: for whoever has all other units, most likely needs
-/// it, and need not go down level by level then.
+/// As [`with_blocks_of`], if that is little: for whoever has all other units most likely needs it, and need not go down level by
+/// level then.
 pub(crate) fn with_likely_blocks_of(index: &Index, units: &[u64], options: &OpenOptions) -> Result<()> {
-    let Some(source) = index.origin_source().filter(|_| index.has_top()) else { return Ok(()) };
     let bytes: u64 = units.iter().filter_map(|unit| index.blocks_place(*unit)).map(|place| place.length).sum();
-    if bytes > round(&**source, options) { Ok(()) } else { with_blocks_of(index, units.iter().copied(), options) }
+    if bytes > LITTLE { Ok(()) } else { with_blocks_of(index, units.iter().copied(), options) }
 }
 
 /// Reads all that is not here.

@@ -8,7 +8,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::groups::Groups;
 use super::layout::{Layout, Level};
-use super::note::Note;
 use super::signature::field_fault;
 use super::tree::{self, ChainingValue};
 use super::{
@@ -95,7 +94,6 @@ pub(super) fn build(
         origin: None,
         expected: None,
         origin_source: None,
-        note: Note::default(),
     })
 }
 

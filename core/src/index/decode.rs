@@ -10,7 +10,6 @@ use super::encode::{
 };
 use super::groups::Groups;
 use super::layout::{GROUP_CHECK, Layout, Level};
-use super::note::Note;
 use super::of_tree::Tree;
 use super::partial::{Front, Places};
 use super::signature::{field_fault, signature_fault};
@@ -206,7 +205,6 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Levels<'a>)>
         origin: None,
         expected: None,
         origin_source: None,
-        note: Note::default(),
     };
     Ok((index, Levels { top, units, blocks, tree: of_tree }))
 }

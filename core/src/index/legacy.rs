@@ -12,7 +12,6 @@ use super::build::read_whole;
 use super::container::fault;
 use super::groups::Groups;
 use super::layout::{Layout, Level};
-use super::note::Note;
 use super::partial::Front;
 use super::{BuildOptions, Index, Proof, Top, reserve};
 use crate::digest::Digest;
@@ -194,7 +193,6 @@ fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
         origin: None,
         expected: None,
         origin_source: None,
-        note: Note::default(),
     })
 }
 

@@ -18,7 +18,6 @@ mod groups;
 mod identity;
 mod layout;
 mod legacy;
-mod note;
 mod of_tree;
 mod partial;
 mod signature;
@@ -31,7 +30,6 @@ use std::sync::{Arc, OnceLock};
 use self::groups::Groups;
 use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
-use self::note::Note;
 use self::of_tree::Tree;
 use self::partial::Places;
 use self::tree::ChainingValue;
@@ -143,7 +141,6 @@ pub struct Index {
     origin: Option<String>,
     expected: Option<Digest>,
     origin_source: Option<Arc<dyn Source>>,
-    note: Note,
 }
 
 impl Index {

@@ -9,10 +9,10 @@ mod look;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gosync_core::assemble::Verified;
-use gosync_core::{Error, ErrorKind, Index, Listing, Piece, Plan, Result};
+use gosync_core::{Error, ErrorKind, Index, Listing, Piece, Plan, Range, Result};
 
 use self::look::{Before, Looked};
 use super::Shared;
@@ -45,7 +45,7 @@ pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let target = shared.real_target()?;
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
-    let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new())?;
+    let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new(), &|_| ())?;
     let changes = looked.changes(shared, &before, Here::LIKELY)?;
     let mut plan = if before.is_there() && changes.is_empty() {
         Plan::up_to_date(index, looked.cover)
@@ -92,7 +92,17 @@ fn attempt_once(
         switching(shared, goal, &around, |switch| switch.finish(&path))?;
     }
     let before = Before::look(shared, index, &goal.target, &around)?;
-    let looked = Looked::look(shared, index, &before, &around, &pool, doubted)?;
+    let source = OnceLock::new();
+    let begin_to_fetch = |ranges: &[Range]| {
+        // Only what is sure to be written then.
+        if goal.lock.is_ok()
+            && let Ok(source) = source.get_or_init(|| work::source(shared, index))
+        {
+            source.prepare(ranges);
+        }
+    };
+    let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted, &begin_to_fetch)?;
+    looked.source = source.into_inner();
     if before.is_there() && looked.changes(shared, &before, Here::LIKELY)?.is_empty() {
         return settle(shared, goal, &around, &before, &looked);
     }
@@ -180,7 +190,7 @@ fn place(shared: &Shared, index: &Arc<Index>, looked: &mut Looked, stage: &Stage
         parts::with_top(index, &options)?;
         parts::with_values_of(index, lacking, &options)?;
     }
-    let source = work::source(shared, index);
+    let source = looked.source.take().unwrap_or_else(|| work::source(shared, index));
     let limits = work::limits(shared, index);
     let cover = std::mem::take(&mut looked.cover);
     let task = Task { shared, index, seeds: &looked.seeds, output: stage, source: &source, limits, there };

@@ -7,7 +7,7 @@ use gosync_core::assemble::Verified;
 use gosync_core::matching::{self, Observe, Options};
 use gosync_core::{Error, Index, Origin, Range, Result};
 
-use super::present::{Looking, Present};
+use super::present::Looking;
 use super::{Around, Record};
 use crate::options::OpenOptions;
 use crate::report::Observer;
@@ -24,8 +24,8 @@ pub(crate) fn known(target: &Path) -> Option<Vec<u8>> {
 }
 
 /// Reads what is lacking of the listing, the top and what says of packs of `index`, whose first bytes are `begun`, with the
-/// help of an older listing, `known`, or else of what somebody who is `looking` finds in the target. That is kept with the
-/// index. If the older listing is this one, nothing is read.
+/// help of an older listing, `known`, or else of what somebody who is `looking` finds in the target. If the older listing is
+/// this one, nothing is read.
 pub(crate) fn read(
     index: &Index,
     begun: &[u8],
@@ -37,7 +37,12 @@ pub(crate) fn read(
         return Ok(());
     }
     let (about, Some(listing)) = index.listing_places() else { return Ok(()) };
-    let has_help = listing.length > SHORT && (known.is_some() || looking.is_some());
+    let is_long = listing.length > SHORT;
+    let looking = match looking.filter(|_| is_long && known.is_none()) {
+        Some(looking) if looking.is_worth_while()? => Some(looking),
+        _ => None,
+    };
+    let has_help = is_long && known.is_some() || looking.is_some();
     let second = if has_help { about } else { Some(listing) };
     // Of the top, something may be here.
     let here = |top: Range| begun.get(top.offset as usize..).unwrap_or_default();
@@ -57,10 +62,8 @@ pub(crate) fn read(
     }
     let second = second.map_or(&[][..], |place| gathered.get(place));
     if has_help {
-        let present = looking.and_then(Looking::finish);
-        let made = present.as_ref().and_then(Present::listing).map(|made| made.encode());
-        with_help(index, listing, second, known.or(made.as_deref()).unwrap_or_default(), options)?;
-        present.into_iter().for_each(|present| index.keep_note(Box::new(present)));
+        let present = looking.map_or(Ok(None), Looking::finish)?;
+        with_help(index, listing, second, known.or(present.as_deref()).unwrap_or_default(), options)?;
     } else {
         index.supply_listing(second).map_err(parts::other_version)?;
     }

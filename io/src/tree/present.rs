@@ -1,20 +1,19 @@
-//! What is in a directory before it is updated: its entries, and of every file what its content is. It is looked for while an
-//! index is opened, where no update has left a record: the listing that it makes is like that of the version that is there,
-//! and what needs no search is known then.
+//! The listing that a directory has as it is now: what an older listing is where no update has left one. It is made while an
+//! index is opened, and nothing of it is believed: it only says what of a new listing need not be read, and the new one is
+//! compared with its root.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 
-use gosync_core::listing::{Entry, EntryKind, Places};
+use gosync_core::listing::{EntryKind, Places, path_fault};
 use gosync_core::{Digest, ErrorKind, Listing, Result};
-use rayon::prelude::*;
 
 use super::walk::{self, Found, Is, Walked};
-use super::{Folder, listing};
+use super::{Folder, listing, stamp_of};
 use crate::cancel::Cancel;
+use crate::collect::TICK;
 use crate::report::Observer;
-use crate::verbs;
 
 /// Bytes of files that are read to save one byte of a listing: that takes as long as the byte at a million a second.
 const WORTH: u64 = 1 << 10;
@@ -23,106 +22,112 @@ const ENTRY: usize = 40;
 /// The block size that the listing says; it is in its first bytes and nowhere else.
 const BLOCK_SIZE: u32 = 1024;
 
-/// What is in a directory.
-pub(crate) struct Present {
-    walked: Walked,
-    /// By number in the order of the walk. `None` for what is no file, and what cannot be read.
-    roots: Vec<Option<Digest>>,
-}
-
-impl Present {
-    /// Looks at the directory at `path`; the files are read in parallel on the current pool. `None` if there is no directory, or
-    /// if its listing is not worth it.
-    fn look(path: &Path, cancel: &Cancel) -> Result<Option<Present>> {
-        let Ok(folder) = Folder::open(path, "target") else { return Ok(None) };
-        let walked = walk::walk_readable(&folder, cancel, &|_| ())?;
-        let name = |found: &Found| found.path.len() - found.path.rfind('/').map_or(0, |slash| slash + 1);
-        let listed: usize = walked.found.iter().map(|found| ENTRY + name(found)).sum();
-        let bytes = walked.found.iter().filter_map(Found::length).fold(0u64, u64::saturating_add);
-        if (listed as u64) <= listing::SHORT || bytes > listed as u64 * WORTH {
-            return Ok(None);
-        }
-        let root = |found: &Found| match found.stamp() {
-            None => Ok(None),
-            Some(stamp) => {
-                cancel.check()?;
-                let Ok((file, now)) = folder.file(&found.path) else { return Ok(None) };
-                match Digest::of_reader(&file, &|_| cancel.check()) {
-                    Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
-                    root => Ok(root.ok().filter(|_| now == stamp)),
-                }
-            }
-        };
-        let roots: Result<Vec<_>> = walked.found.par_iter().map(root).collect();
-        Ok(Some(Present { roots: roots?, walked }))
-    }
-
-    /// The listing that the directory has. What cannot be in one, or cannot be read, is left out.
-    pub(super) fn listing(&self) -> Option<Listing> {
-        let (mut places, mut contents, mut length) = (Places::new(BLOCK_SIZE), HashSet::new(), 0);
-        let mut entries = Vec::with_capacity(self.roots.len());
-        for (Found { path, is }, root) in self.walked.found.iter().zip(&self.roots) {
-            let kind = match (is, *root) {
-                (Is::Directory, _) => EntryKind::Directory,
-                (Is::Symlink { target }, _) => EntryKind::Symlink { target },
-                (Is::File { stamp, is_executable, .. }, Some(root)) => {
-                    let size = stamp.length;
-                    if size > 0 && contents.insert(root) {
-                        length = places.next(size).ok()?.end();
-                    }
-                    EntryKind::File { size, root, is_executable: *is_executable }
-                }
-                _ => continue,
-            };
-            entries.push((path.as_str(), kind));
-        }
-        Listing::new(BLOCK_SIZE, length, Digest::of(&[]), entries).ok()
-    }
-
-    /// For each entry of `listing` whether it is a file whose content is at its path, where in `walked` that file is what it was
-    /// when it was read.
-    pub(crate) fn right(&self, walked: &Walked, listing: &Listing) -> Vec<bool> {
-        let now: HashMap<&str, _> =
-            walked.found.iter().filter_map(|found| Some((&*found.path, found.stamp()?))).collect();
-        let roots = self.walked.found.iter().zip(&self.roots).filter_map(|(found, root)| {
-            let stamp = found.stamp()?;
-            (now.get(&*found.path) == Some(&stamp)).then_some((&*found.path, (stamp.length, (*root)?)))
-        });
-        let roots: HashMap<&str, (u64, Digest)> = roots.collect();
-        let is_right = |entry: Entry<'_>| match entry.kind {
-            EntryKind::File { size, root, .. } => roots.get(&*entry.path) == Some(&(size, root)),
-            _ => false,
-        };
-        listing.entries().map(is_right).collect()
-    }
-}
-
-/// Somebody who looks at a directory meanwhile.
+/// A thread that looks at a directory meanwhile. It ends soon after this.
 pub(crate) struct Looking {
     cancel: Cancel,
-    thread: Option<JoinHandle<Option<Present>>>,
+    told: Receiver<Told>,
+}
+
+/// What it says.
+enum Told {
+    /// What is there is worth to be read.
+    Begun,
+    /// This is its listing, if it has one.
+    Done(Option<Vec<u8>>),
 }
 
 impl Looking {
     /// Begins, if `target` is a directory.
     pub(crate) fn begin(target: &Path, observer: &Observer) -> Option<Looking> {
         let target = std::fs::canonicalize(target).ok().filter(|target| target.is_dir())?;
-        let cancel = observer.cancel.child();
+        let (cancel, (tell, told)) = (observer.cancel.child(), mpsc::channel());
         let token = cancel.clone();
-        let look =
-            move || verbs::pool(0).and_then(|pool| pool.install(|| Present::look(&target, &token))).ok().flatten();
-        let thread = std::thread::Builder::new().name("gosync-present".into()).spawn(look).ok();
-        thread.map(|thread| Looking { cancel, thread: Some(thread) })
+        let look = move || {
+            let made = listing_of(&target, &token, &tell).ok().flatten();
+            let _ = tell.send(Told::Done(made.map(|made| made.encode())));
+        };
+        let thread = std::thread::Builder::new().name("gosync-present".into()).spawn(look);
+        thread.is_ok().then_some(Looking { cancel, told })
     }
 
-    /// Waits until that is done.
-    pub(crate) fn finish(mut self) -> Option<Present> {
-        self.thread.take().and_then(|thread| thread.join().ok()).flatten()
+    /// Whether it will most likely have a listing.
+    pub(super) fn is_worth_while(&self) -> Result<bool> {
+        Ok(matches!(self.wait()?, Some(Told::Begun)))
+    }
+
+    /// Waits for the listing.
+    pub(super) fn finish(self) -> Result<Option<Vec<u8>>> {
+        loop {
+            match self.wait()? {
+                Some(Told::Begun) => {}
+                Some(Told::Done(made)) => return Ok(made),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// What it says next; nothing if it has come to a bad end. A disk that does not answer keeps nobody who is cancelled.
+    fn wait(&self) -> Result<Option<Told>> {
+        loop {
+            match self.told.recv_timeout(TICK) {
+                Ok(told) => return Ok(Some(told)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => self.cancel.check()?,
+            }
+        }
     }
 }
 
 impl Drop for Looking {
     fn drop(&mut self) {
         self.cancel.cancel();
+    }
+}
+
+/// The listing of the directory at `path`: nothing if it is not worth it. What cannot be in one, or cannot be read, is left
+/// out.
+fn listing_of(path: &Path, cancel: &Cancel, tell: &Sender<Told>) -> Result<Option<Listing>> {
+    let folder = Folder::open(path, "target")?;
+    let walked = walk::walk_readable(&folder, cancel, &|_| ())?;
+    if !is_worth_while(&walked) {
+        return Ok(None);
+    }
+    let _ = tell.send(Told::Begun);
+    let (mut places, mut contents, mut length) = (Places::new(BLOCK_SIZE), HashSet::new(), 0);
+    let mut entries = Vec::with_capacity(walked.found.len());
+    for found in walked.found.iter().filter(|found| path_fault(&found.path).is_none()) {
+        let kind = match &found.is {
+            Is::Directory => EntryKind::Directory,
+            Is::Symlink { target } => EntryKind::Symlink { target },
+            Is::File { stamp, is_executable, .. } => {
+                let Some(root) = root_of(&folder, found, cancel)? else { continue };
+                let size = stamp.length;
+                if size > 0 && contents.insert(root) {
+                    length = places.next(size)?.end();
+                }
+                EntryKind::File { size, root, is_executable: *is_executable }
+            }
+            Is::Other => continue,
+        };
+        entries.push((found.path.as_str(), kind));
+    }
+    Listing::new(BLOCK_SIZE, length, Digest::of(&[]), entries).map(Some)
+}
+
+/// Whether a listing of this is long, and little is to be read for it.
+fn is_worth_while(walked: &Walked) -> bool {
+    let name = |found: &Found| found.path.len() - found.path.rfind('/').map_or(0, |slash| slash + 1);
+    let listed = walked.found.iter().map(|found| (ENTRY + name(found)) as u64).sum::<u64>();
+    let bytes = walked.found.iter().filter_map(Found::length).fold(0u64, u64::saturating_add);
+    listed > listing::SHORT && bytes <= listed.saturating_mul(WORTH)
+}
+
+/// The hash of a file that stays as it was found meanwhile.
+fn root_of(folder: &Folder<'_>, found: &Found, cancel: &Cancel) -> Result<Option<Digest>> {
+    cancel.check()?;
+    let Ok((file, _)) = folder.file(&found.path) else { return Ok(None) };
+    match Digest::of_reader(&file, &|_| cancel.check()) {
+        Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
+        root => Ok(root.ok().filter(|_| stamp_of(&file).ok() == found.stamp())),
     }
 }

@@ -11,7 +11,7 @@ use gosync_io::{
 };
 
 use crate::server::{Answer, Asked, Server, good, whole};
-use crate::sink::{Taker, noise};
+use crate::sink::{Taker, eventually, noise};
 use crate::tree::{Tree, counts, other};
 
 const TO_END: u64 = Range::TO_END;
@@ -154,6 +154,35 @@ fn a_piece_is_fetched_once_for_all_who_want_it() {
     assert_eq!(one.error(id).kind(), ErrorKind::Cancelled);
     other.result(stays).expect("an answer");
     other.check(&tree.payload, &[(far + 20, 10)]);
+}
+
+#[test]
+fn the_pack_of_a_new_version_is_fetched_before_it_is_asked_for() {
+    let site = Site::new();
+    let old = site.publish(&files());
+    let mut changed = files();
+    (0..300).step_by(10).for_each(|i| changed[i].1 = text(9000 + i, 3000));
+    let tree = site.publish(&changed);
+    let packs = old.index.packs().expect("packs");
+    let old_packs: Vec<String> = (0..packs.count()).map(|pack| packs.name(pack)).collect();
+    let lacking: Vec<(u64, u64)> = {
+        let mut places: Vec<Range> = (0..300).step_by(10).map(|i| tree.place(&changed[i].0)).collect();
+        places.sort_unstable();
+        places.into_iter().map(|place| (place.offset, place.length)).collect()
+    };
+    let (server, source) = site.serve(&tree.index, |_, answer| answer);
+    let ranges: Vec<Range> = lacking.iter().map(|(offset, length)| Range::new(*offset, *length)).collect();
+    source.prepare(&ranges);
+    eventually("the pack is asked for", || !server.log().is_empty());
+    check(&tree, &*source, &lacking);
+    let asked = counts(&server);
+    assert!(asked.values().all(|count| *count == 1) && asked.len() == 1, "{asked:?}");
+    assert!(!old_packs.iter().any(|name| asked.contains_key(&format!("/packs/{name}"))), "{asked:?}");
+    // What lacks in a pack of which most is here may be anywhere.
+    let place = tree.place("d1/f1");
+    source.prepare(&[place]);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(counts(&server), asked);
 }
 
 #[test]

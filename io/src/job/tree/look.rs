@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use gosync_core::listing::{Entry, EntryKind};
 use gosync_core::matching::Found;
-use gosync_core::{Digest, Error, ErrorKind, Index, Listing, Origin, Piece, Range, ReadAt, Result};
+use gosync_core::{Digest, Error, ErrorKind, Index, Listing, Origin, Piece, Range, ReadAt, Result, Source};
 
 use super::listing_of;
 use crate::job::seeds::Seeds;
@@ -16,7 +16,6 @@ use crate::job::work::{self, Searching};
 use crate::job::{Shared, adopting};
 use crate::parts;
 use crate::report::Level;
-use crate::tree::present::Present;
 use crate::tree::proof;
 use crate::tree::stage::{Draft, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
@@ -95,9 +94,12 @@ pub(super) struct Looked {
     pub(super) cover: Vec<Piece>,
     pub(super) right: Vec<Right>,
     pub(super) verdict: Verdict,
+    /// Where the rest comes from, if that was opened already.
+    pub(super) source: Option<Result<Arc<dyn Source>>>,
 }
 
 impl Looked {
+    /// `begin_to_fetch` is told what most likely has to be fetched, if that is known before the search.
     pub(super) fn look(
         shared: &Shared,
         index: &Arc<Index>,
@@ -105,6 +107,7 @@ impl Looked {
         around: &Around,
         pool: &rayon::ThreadPool,
         doubted: &BTreeSet<usize>,
+        begin_to_fetch: &dyn Fn(&[Range]),
     ) -> Result<Looked> {
         let listing = listing_of(index)?;
         let root = index.root().ok_or_else(|| Error::new(ErrorKind::Internal, "the index has no root"))?;
@@ -115,13 +118,11 @@ impl Looked {
         let path = around.stage(root);
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
-        let present = index.take_note().and_then(|note| note.downcast::<Present>().ok());
-        let known = match (before.folder(), present) {
-            _ if shared.options.quick && before.record.is_some() => before.known(listing),
-            (Some(_), Some(present)) => present.right(walked, listing),
+        let known = match before.folder() {
+            _ if shared.options.quick => before.known(listing),
             // What is known needs nothing of an index of which little is here. If that is no more than root and listing, an
             // update has installed it, and most likely everything is right.
-            (Some(folder), None) if !index.is_whole() => {
+            Some(folder) if !index.is_whole() => {
                 let most = if index.has_top() { SMALL } else { u64::MAX };
                 pool.install(|| proof::right(folder, walked, listing, most, &shared.observer.cancel))?
             }
@@ -135,7 +136,19 @@ impl Looked {
             let cover = vec![Piece { target, origin: Origin::Seed { seed: 0, offset: 0 } }];
             let verdict = Verdict::unchanged(listing, &contents);
             let (right, listing) = (vec![Right::Old; index.unit_count() as usize], listing.clone());
-            return Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict });
+            return Ok(Looked {
+                listing,
+                root,
+                contents,
+                view,
+                seeds,
+                left,
+                other,
+                cover,
+                right,
+                verdict,
+                source: None,
+            });
         }
         let seeds = seeds(shared, index, &view, other.as_deref(), left.clone())?;
         work::begin(shared, index, seeds.bytes());
@@ -143,13 +156,21 @@ impl Looked {
         let mut begun = Found::new(index);
         let mut right = vec![Right::No; index.unit_count() as usize];
         if !known.is_empty() {
-            take_known(index, listing, walked, &contents, &view, &is_known, doubted, &mut begun);
-            let left: Vec<u64> = (0..index.unit_count()).filter(|unit| begun.lacks_any(*unit)).collect();
-            parts::with_likely_blocks_of(index, &left, &work::open_options(shared))?;
+            let is_compared = |size: u64| size <= SMALL && !shared.options.quick;
+            let known = Known { is_known: &is_known, is_compared: &is_compared, doubted };
+            let lacking = take_known(index, listing, walked, &contents, &view, &known, &mut begun);
+            // What else there is may have some of it.
+            if left.is_none() && seeds.searched == 1 {
+                begin_to_fetch(&lacking);
+            }
         }
         if let Some(left) = &left {
             parts::with_top(index, &work::open_options(shared))?;
             adopt(shared, index, left, seeds.own_part, pool, &mut begun, &mut right)?;
+        }
+        if known.contains(&true) {
+            let lacking: Vec<u64> = (0..index.unit_count()).filter(|unit| begun.lacks_any(*unit)).collect();
+            parts::with_likely_blocks_of(index, &lacking, &work::open_options(shared))?;
         }
         let search = Searching { shared, index, seeds: &seeds, place: None };
         let found = search.run(pool, begun)?;
@@ -176,7 +197,7 @@ impl Looked {
         };
         let verdict = pool.install(|| question.answer(&mut cover))?;
         let listing = listing.clone();
-        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict })
+        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict, source: None })
     }
 
     /// What is to be done to the directory.
@@ -295,31 +316,45 @@ fn seeds(
     Ok(seeds)
 }
 
-/// Notes what need not be looked at: units of nothing but contents of files that are known.
-#[expect(clippy::too_many_arguments, reason = "what is known, and of what")]
+/// What is known of files before the search.
+struct Known<'a> {
+    /// Whether the file of this entry is at its path.
+    is_known: &'a dyn Fn(u32) -> bool,
+    /// Whether a file of this size would be known if it were.
+    is_compared: &'a dyn Fn(u64) -> bool,
+    /// Contents that are to be looked for in any case.
+    doubted: &'a BTreeSet<usize>,
+}
+
+/// Notes what need not be looked at: units of nothing but contents of files that are known. The contents that no old file
+/// is likely to have as they are.
 fn take_known(
     index: &Index,
     listing: &Listing,
     walked: &Walked,
     contents: &Slots,
     view: &View,
-    is_known: &dyn Fn(u32) -> bool,
-    doubted: &BTreeSet<usize>,
+    known: &Known<'_>,
     begun: &mut Found,
-) {
-    let mut is_there = vec![false; contents.places().len()];
+) -> Vec<Range> {
+    let (mut is_there, mut is_likely) = (vec![false; contents.places().len()], vec![false; contents.places().len()]);
     for (number, entry) in (0u32..).zip(listing.entries()) {
-        let Some(content) = contents.at(entry.place).filter(|content| !doubted.contains(content)) else { continue };
-        let shown = view.shown(content).and_then(|old| walked.found.get(old as usize));
-        if is_known(number) && shown.is_some_and(|found| found.path == entry.path) {
-            is_there[content] = true;
-        }
+        let Some(content) = contents.at(entry.place).filter(|content| !known.doubted.contains(content)) else {
+            continue;
+        };
+        let Some(shown) = view.shown(content).and_then(|old| walked.found.get(old as usize)) else { continue };
+        let (is_own, size) = (shown.path == entry.path, entry.place.length);
+        is_there[content] |= is_own && (known.is_known)(number);
+        // One that is shown because of its size may have another name now.
+        is_likely[content] |= shown.length() == Some(size) && !(is_own && (known.is_compared)(size));
     }
     for unit in (0..index.unit_count()).map(|unit| index.unit_range(unit)) {
         if contents.within(unit).all(|content| is_there[content]) {
             begun.take(0, unit, unit.offset);
         }
     }
+    let lacks = |content: &usize| !is_there[*content] && !is_likely[*content];
+    (0..contents.places().len()).filter(lacks).map(|content| contents.places()[content]).collect()
 }
 
 /// Looks at what an earlier update left, and notes what of it is right, together with the old files around it.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use gosync_core::{Link, Packs, Range, Request, Result, Source};
+use gosync_core::{Link, Packs, Range, Request, Result, Sink, Source, Supply};
 
 use super::files::Files;
 use super::handing::Handing;
@@ -17,7 +17,9 @@ use crate::source::pending::{Pending, lock, unwanted};
 use crate::tree::contents::{Contents, Part, zeros};
 
 /// Bytes of pieces that are kept when they have come: what is wanted of them next often follows soon.
-const KEPT_PIECES: usize = 8 << 20;
+const KEPT_PIECES: usize = 16 << 20;
+/// Bytes of pieces that are asked for before anybody wants them, at most: they shall still be there then.
+const PREPARED: u64 = 12 << 20;
 /// Ranges of the payload that lie in one piece, about, where many small files have changed: a piece is asked for once.
 const IN_A_PIECE: u32 = 64;
 /// Bytes of packs that are kept where a server sends them whole.
@@ -33,6 +35,8 @@ pub(super) struct Shared {
     contents: Contents,
     pub(super) files: Arc<Files>,
     handing: Handing,
+    /// How much longer pieces are than what they have of their packs.
+    factor: f64,
     /// The place answers a range with everything, so that packs are asked for whole.
     pub(super) whole: AtomicBool,
     state: Mutex<State>,
@@ -86,8 +90,12 @@ impl PackedSource {
         let packs = Arc::new(packs);
         let names = Arc::clone(&packs);
         let files = Files::new(place, move |pack| names.name(pack));
+        let sum = |of: &dyn Fn(usize) -> u64, count: usize| (0..count).map(of).fold(0u64, u64::saturating_add);
+        let length = |piece: usize| packs.piece(piece).map_or(0, |(piece, ..)| u64::from(piece.length));
+        let packed = sum(&|pack| packs.size(pack), packs.count());
+        let factor = sum(&length, packs.piece_count()) as f64 / packed.max(1) as f64;
         let (handing, whole, state) = Default::default();
-        PackedSource { shared: Arc::new(Shared { packs, contents, files, handing, whole, state }) }
+        PackedSource { shared: Arc::new(Shared { packs, contents, files, handing, factor, whole, state }) }
     }
 }
 
@@ -97,19 +105,11 @@ impl Source for PackedSource {
         let mut gaps = Vec::new();
         let mut wanted: BTreeMap<usize, Vec<(u64, Range)>> = BTreeMap::new();
         let mut count = 0;
-        for part in request.ranges().iter().flat_map(|range| shared.contents.parts(*range)) {
-            let Part::Content(content, range) = part else {
-                if let Part::Zeros(range) = part {
-                    gaps.push(range);
-                }
-                continue;
-            };
-            let (place, start) = (shared.contents.place(content), shared.contents.start(content));
-            for found in shared.packs.places(Range::new(start + range.offset, range.length)) {
-                let offset = place.offset + (found.content - start);
-                wanted.entry(found.piece).or_default().push((offset, found.range));
+        for range in request.ranges() {
+            gaps.extend(shared.each_place(*range, |piece, offset, found| {
+                wanted.entry(piece).or_default().push((offset, found));
                 count += 1;
-            }
+            }));
         }
         let pending = shared.handing.begin(request, gaps.len() + count);
         let wanted = wanted.into_iter().map(|(piece, parts)| {
@@ -121,6 +121,41 @@ impl Source for PackedSource {
         shared.files.go_on();
         if pending.is_stopped() {
             self.cancel(pending.id());
+        }
+    }
+
+    /// A pack of which most is lacking was made for a version that is not here, and of its pieces those will be asked for that
+    /// hold nothing else. In another one, what is lacking may well be the part of a changed file that has not changed.
+    fn prepare(&self, ranges: &[Range]) {
+        let packs = &self.shared.packs;
+        let mut lacking: BTreeMap<usize, (u64, Vec<Range>)> = BTreeMap::new();
+        for range in ranges {
+            self.shared.each_place(*range, |piece, offset, found| {
+                let (sum, parts) = lacking.entry(piece).or_default();
+                *sum += found.length;
+                parts.push(Range::new(offset, found.length));
+            });
+        }
+        let length = |piece: usize| packs.piece(piece).map_or(0, |(piece, ..)| u64::from(piece.length));
+        let (mut asked, mut left) = (Vec::new(), PREPARED);
+        for pack in 0..packs.count() {
+            let is_lacking = |piece: &usize| lacking.get(piece).is_some_and(|(sum, _)| *sum == length(*piece));
+            let pieces: Vec<usize> = packs.pieces(pack).filter(is_lacking).collect();
+            let (all, whole): (u64, u64) =
+                (packs.pieces(pack).map(length).sum(), pieces.iter().copied().map(length).sum());
+            if whole < all / 2 {
+                continue;
+            }
+            for piece in pieces {
+                if length(piece) <= left {
+                    left -= length(piece);
+                    asked.extend(lacking.remove(&piece).into_iter().flat_map(|(_, parts)| parts));
+                }
+            }
+        }
+        if !asked.is_empty() {
+            asked.sort_unstable();
+            self.fetch(Request::new(next_request_id(), asked, Arc::new(Nobody)));
         }
     }
 
@@ -143,10 +178,7 @@ impl Source for PackedSource {
         // A server that sends packs whole does not send everything.
         let ranges = place.ranges.filter(|ranges| *ranges);
         // In bytes and ranges of the payload.
-        let packed =
-            (0..self.shared.packs.count()).fold(0u64, |sum, pack| sum.saturating_add(self.shared.packs.size(pack)));
-        let factor = self.shared.packs.length() as f64 / packed.max(1) as f64;
-        let rate = place.rate.map(|rate| (rate as f64 * factor) as u64);
+        let rate = place.rate.map(|rate| (rate as f64 * self.shared.factor) as u64);
         let (parallel, proven) = (place.parallel.saturating_mul(IN_A_PIECE), place.proven.saturating_mul(IN_A_PIECE));
         Link { ranges, reason, rate, parallel, proven, ..place }
     }
@@ -214,7 +246,37 @@ impl Kept {
     }
 }
 
+/// Takes what is asked for in advance, which is kept. Its exchanges are counted as those of whoever asks for it then: an
+/// answer counts as one at least.
+struct Nobody;
+
+impl Sink for Nobody {
+    fn supply(&self, _: u64, _: u64, _: &[u8]) -> Supply {
+        Supply::Taken
+    }
+
+    fn finish(&self, _: u64, _: u64, _: Result<()>) {}
+}
+
 impl Shared {
+    /// Tells of each part of a range of the payload its piece, where it begins in the payload, and where it is in the piece. What
+    /// there is of zeros that no piece has.
+    fn each_place(&self, range: Range, mut tell: impl FnMut(usize, u64, Range)) -> Vec<Range> {
+        let mut zeros = Vec::new();
+        for part in self.contents.parts(range) {
+            match part {
+                Part::Zeros(range) => zeros.push(range),
+                Part::Content(content, range) => {
+                    let (place, start) = (self.contents.place(content), self.contents.start(content));
+                    for found in self.packs.places(Range::new(start + range.offset, range.length)) {
+                        tell(found.piece, place.offset + (found.content - start), found.range);
+                    }
+                }
+            }
+        }
+        zeros
+    }
+
     /// Has pieces asked for, and hands over what is here of them.
     fn want(self: &Arc<Self>, wanted: Vec<(usize, Vec<Wanted>)>) {
         let mut here = Vec::new();
