@@ -316,3 +316,45 @@ fn whole_tops_between_deletions_are_all_found() {
         .collect();
     assert!(lost.is_empty(), "tops {lost:?} are whole and were not found");
 }
+
+/// Groups of an index may come while blocks are looked for: a search takes what is here when it begins.
+#[test]
+fn an_index_that_grows_meanwhile() {
+    let target = noise(77, 3_000_000);
+    let mut seed = target.clone();
+    (0..seed.len()).step_by(20_000).for_each(|at| seed[at] ^= 1);
+    let options = BuildOptions { block_size: 1024, ..BuildOptions::default() };
+    let bytes = Index::build(&target, &options, &|_| Ok(())).unwrap().encode();
+    for _ in 0..20 {
+        let mut read = 1;
+        let index = loop {
+            match Index::decode_front(&bytes[..read], u64::MAX).unwrap() {
+                Front::Needs(needed) => read = needed as usize,
+                Front::Read(index) => break *index,
+            }
+        };
+        for top in 0..index.top_count() {
+            if let Some(place) = index.values_place(top) {
+                index.supply_values(top, &bytes[place.offset as usize..place.end() as usize]).unwrap();
+            }
+        }
+        let output = Output::new(&target);
+        let search = || {
+            let found = matching::find_blocks(&index, &[&seed], &Options::default(), &output, Found::new(&index));
+            found.unwrap().missing_blocks()
+        };
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                for unit in 0..index.unit_count() {
+                    let place = index.blocks_place(unit).unwrap();
+                    index.supply_blocks(unit, &bytes[place.offset as usize..place.end() as usize]).unwrap();
+                    std::thread::yield_now();
+                }
+            });
+            while !reading.is_finished() {
+                search();
+            }
+        });
+        assert!(search() <= 2 * 150);
+    }
+}

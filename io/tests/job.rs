@@ -564,3 +564,23 @@ fn what_is_no_file_is_not_replaced() {
     assert_eq!(run(&content, memory(&content), &socket).unwrap_err().kind(), ErrorKind::Argument);
     assert!(!fs::metadata(&socket).unwrap().is_file());
 }
+
+/// A defect of whoever listens ends the job with an error, wherever it is in its work, and never leaves it waiting.
+#[test]
+fn a_listener_that_panics_ends_the_job() {
+    let content = noise(300_000, 91);
+    for kind in ["started", "planned", "published"] {
+        let place = Place::new();
+        let target = place.file("target", &older(&content));
+        let events = move |event: &gosync_io::Event| assert!(event.kind != kind, "a defect");
+        let observer = Observer { events: Some(Arc::new(events)), ..Observer::default() };
+        let cancel = observer.cancel.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(20));
+            cancel.cancel();
+        });
+        let options = JobOptions { observer, ..JobOptions::default() };
+        let job = Job::new(index_of(&content), memory(&content), &target, options).unwrap();
+        assert_eq!(job.run().unwrap_err().kind(), ErrorKind::Internal, "{kind}");
+    }
+}

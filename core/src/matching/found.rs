@@ -176,10 +176,9 @@ impl Found {
         self.work
     }
 
-    /// The full blocks of these units that are missing, ascending, as far as it is known what they look like.
-    pub(super) fn missing_full(&self, index: &Index, units: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
+    /// The full blocks of these units (ascending) that are missing.
+    pub(super) fn missing_full(&self, units: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
         let full = self.length / self.block_size;
-        let units = units.filter(|unit| index.has_blocks((*unit).into()));
         units.flat_map(move |unit| {
             let first = u64::from(unit) * u64::from(self.per_unit);
             let inside = low_bits(full.saturating_sub(first).min(u64::from(self.per_unit)));

@@ -53,9 +53,11 @@ fn filter(index: &Index, blocks: usize) -> Filter {
 }
 
 impl Table {
-    /// The full blocks of these units of `index` that `found` lacks.
+    /// The full blocks of these units of `index` that `found` lacks, as far as it is known what they look like.
     pub(super) fn new(index: &Index, found: &Found, units: Range<u32>) -> Table {
-        let missing = || found.missing_full(index, units.clone());
+        // Looked at once: while this goes on, more of the index may be read.
+        let known: Vec<u32> = units.filter(|unit| index.has_blocks((*unit).into())).collect();
+        let missing = || found.missing_full(known.iter().copied());
         let count = missing().count();
         let buckets = (count / 4).next_power_of_two().max(16);
         let mut table = Table {

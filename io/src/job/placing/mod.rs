@@ -323,6 +323,10 @@ impl Site<'_> {
         loop {
             let seen = self.bell.count();
             shared.observer.cancel.check()?;
+            if self.over.load(Ordering::Acquire) {
+                // Nobody else ends it before this does but a search that panics.
+                return Err(Error::new(ErrorKind::Internal, "the search panicked"));
+            }
             self.keep_busy();
             // Copies first: a copy that turns out wrong adds to what the step then sees.
             let copied = self.is_led.load(Ordering::Acquire) && self.copying.load(Ordering::Acquire) == 0;
