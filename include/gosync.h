@@ -650,12 +650,13 @@ gosync_status gosync_index_build_from_memory(const void *data,
                                              gosync_index **out,
                                              gosync_error **error);
 
-// Opens the index at `location`: a path, a file: URL or an http(s): URL, in UTF-8. It is read whole.
+// Opens the index at `location`: a path, a file: URL or an http(s): URL, in UTF-8. Over HTTP it may be
+// read in part: what else is needed of it is read by whoever needs it.
 //
 // `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 // Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO; from a server GOSYNC_E_SOURCE...,
-// GOSYNC_E_TIMEOUT; about the bytes GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_CANCELLED.
-// Thread-safe. Since 0.1.
+// GOSYNC_E_TIMEOUT; about the bytes GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_MISMATCH if it
+// is not what `expect` or `public_key` demand; GOSYNC_E_CANCELLED. Thread-safe. Since 0.1.
 gosync_status gosync_index_open(const char *location,
                                 const gosync_open_options *options,
                                 gosync_index **out,
@@ -674,7 +675,8 @@ gosync_status gosync_index_open_source(const gosync_source *source,
 // Reads an index from `length` bytes at `data`, which are not kept.
 //
 // `options` may be NULL. `*out` is the caller's, freed by gosync_index_free.
-// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT. Thread-safe. Since 0.1.
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_MISMATCH as for
+// gosync_index_open. Thread-safe. Since 0.1.
 gosync_status gosync_index_from_memory(const void *data,
                                        size_t length,
                                        const gosync_open_options *options,
@@ -964,13 +966,15 @@ gosync_status gosync_job_add_mirror(const gosync_job *job, const gosync_source *
 gosync_status gosync_job_plan(const gosync_job *job, gosync_plan **out, gosync_error **error);
 
 // Does the update: blocks until the new version is published, or failed, or was cancelled. Whatever happens, the target
-// is the old version or the new one, whole. A job runs once.
+// is the old version or the new one, whole; with GOSYNC_JOB_IN_PLACE it may be neither until an update is finished, which the
+// error says then. A job runs once.
 //
 // Errors: GOSYNC_E_STATE (it was run before), GOSYNC_E_CANCELLED, GOSYNC_E_ARGUMENT (NULL, or bytes are missing and
 // neither the caller nor the index names a source that is allowed); about local files GOSYNC_E_IO, GOSYNC_E_NOT_FOUND,
 // GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE; about the source GOSYNC_E_SOURCE..., GOSYNC_E_TIMEOUT, and whatever an own
 // source finishes with; GOSYNC_E_MISMATCH if the source has other content than the index says. Thread-safe. Since 0.1.
-gosync_status gosync_job_run(const gosync_job *job, gosync_error **error);
+gosync_status gosync_job_run(const gosync_job *job,
+                             gosync_error **error);
 
 // Asks the job to stop: gosync_job_plan and gosync_job_run return GOSYNC_E_CANCELLED within about 100 ms. From any
 // thread, any number of times. Does not wait. NULL is ignored. Thread-safe. Since 0.1.
@@ -984,7 +988,8 @@ void gosync_job_progress(const gosync_job *job, gosync_progress *out);
 // Writes nothing if a pointer is NULL or the struct_size is none that this structure can have. Thread-safe. Since 0.1.
 void gosync_job_statistics(const gosync_job *job, gosync_statistics *out);
 
-// What proves the result: "root", the BLAKE3 hash of the whole target. NULL until the job has ended successfully.
+// What proves the result: "root", the BLAKE3 hash of the whole target, or "blocks-md5" with an index of the format 0.2. NULL
+// until the job has ended successfully.
 // Borrowed until the job is freed. Thread-safe. Since 0.1.
 const char *gosync_job_proof(const gosync_job *job);
 

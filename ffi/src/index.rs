@@ -96,12 +96,13 @@ pub unsafe extern "C" fn gosync_index_build_from_memory(
     }
 }
 
-/// Opens the index at `location`: a path, a file: URL or an http(s): URL, in UTF-8. It is read whole.
+/// Opens the index at `location`: a path, a file: URL or an http(s): URL, in UTF-8. Over HTTP it may be
+/// read in part: what else is needed of it is read by whoever needs it.
 ///
 /// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free. Blocks until done or cancelled.
 /// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_IO; from a server GOSYNC_E_SOURCE...,
-/// GOSYNC_E_TIMEOUT; about the bytes GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_CANCELLED.
-/// Thread-safe. Since 0.1.
+/// GOSYNC_E_TIMEOUT; about the bytes GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_MISMATCH if it
+/// is not what `expect` or `public_key` demand; GOSYNC_E_CANCELLED. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_open(
     location: *const c_char,
@@ -148,7 +149,8 @@ pub unsafe extern "C" fn gosync_index_open_source(
 /// Reads an index from `length` bytes at `data`, which are not kept.
 ///
 /// `options` may be NULL. `*out` is the caller's, freed by gosync_index_free.
-/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT. Thread-safe. Since 0.1.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_FORMAT, GOSYNC_E_VERSION, GOSYNC_E_LIMIT; GOSYNC_E_MISMATCH as for
+/// gosync_index_open. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_from_memory(
     data: *const c_void,

@@ -131,7 +131,8 @@ pub unsafe extern "C" fn gosync_job_plan(
 }
 
 /// Does the update: blocks until the new version is published, or failed, or was cancelled. Whatever happens, the target
-/// is the old version or the new one, whole. A job runs once.
+/// is the old version or the new one, whole; with GOSYNC_JOB_IN_PLACE it may be neither until an update is finished, which the
+/// error says then. A job runs once.
 ///
 /// Errors: GOSYNC_E_STATE (it was run before), GOSYNC_E_CANCELLED, GOSYNC_E_ARGUMENT (NULL, or bytes are missing and
 /// neither the caller nor the index names a source that is allowed); about local files GOSYNC_E_IO, GOSYNC_E_NOT_FOUND,
@@ -186,7 +187,8 @@ pub unsafe extern "C" fn gosync_job_statistics(job: *const gosync_job, out: *mut
     });
 }
 
-/// What proves the result: "root", the BLAKE3 hash of the whole target. NULL until the job has ended successfully.
+/// What proves the result: "root", the BLAKE3 hash of the whole target, or "blocks-md5" with an index of the format 0.2. NULL
+/// until the job has ended successfully.
 /// Borrowed until the job is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_job_proof(job: *const gosync_job) -> *const c_char {

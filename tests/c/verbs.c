@@ -300,6 +300,28 @@ static void test_update(size_t old_length) {
     CHECK(has.drops == 1);
 }
 
+/* In place, only what has changed is written. */
+static void test_in_place(void) {
+    gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
+    gosync_statistics did = GOSYNC_STATISTICS_INIT;
+    gosync_index *index = NULL;
+    gosync_job *job = NULL;
+    unsigned char *changed = copy_of(target, LENGTH);
+    changed[2 * 65536] ^= 1;
+    write_file(in("in place"), changed, LENGTH);
+    options.flags = GOSYNC_JOB_IN_PLACE;
+    options.journal = in("journal elsewhere");
+    OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    OK(gosync_job_new(index, NULL, in("in place"), &options, &job, &error));
+    gosync_index_free(index);
+    OK(gosync_job_run(job, &error));
+    gosync_job_statistics(job, &did);
+    CHECK(file_is(in("in place"), target, LENGTH));
+    CHECK(did.written == 65536 && did.total == LENGTH);
+    gosync_job_free(job);
+    free(changed);
+}
+
 /* No source is named, so the one beside the index is used; the old version is a seed under another name. */
 static void test_seed_and_named_source(size_t old_length) {
     gosync_job_options options = GOSYNC_JOB_OPTIONS_INIT;
@@ -576,6 +598,7 @@ int main(int argc, char **argv) {
     test_verify();
     test_tree();
     test_packs();
+    test_in_place();
     test_errors();
     test_cancel();
     free(target);

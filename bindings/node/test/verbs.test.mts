@@ -1,7 +1,7 @@
 // The five verbs, on files, bytes and URLs.
 
 import assert from 'node:assert/strict';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -180,4 +180,17 @@ test('a failed update leaves what was there', async () => {
   const error = await failure(update({ target: made.target, index: made.index, source: noise('another file', made.fresh.length) }));
   assert.equal(error.code, 'GOSYNC_MISMATCH');
   assert.deepEqual(await readFile(made.target), Buffer.from(made.old));
+});
+
+test('an update in place writes what has changed', async () => {
+  const made = await versions();
+  const changed = Uint8Array.from(made.fresh);
+  changed[700_000] ^= 1;
+  await writeFile(made.target, changed);
+  const before = await stat(made.target);
+  const statistics = await update({ target: made.target, index: made.index, source: made.fresh, inPlace: true, journal: made.at('elsewhere') });
+  assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
+  assert.equal((await stat(made.target)).ino, before.ino);
+  assert.equal(statistics.written, 65536);
+  assert.deepEqual((await readdir(dirname(made.target))).sort(), ['new.bin', 'new.bin.gosync', 'target']);
 });

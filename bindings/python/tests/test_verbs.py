@@ -161,6 +161,18 @@ def test_verify_knows_of_an_update_in_place_wherever_its_journal_is(files: Files
         assert index.verify("target", journal=journal).unfinished
 
 
+def test_update_in_place_writes_what_has_changed(files: Files) -> None:
+    files.publish()
+    changed = bytearray(files.new)
+    changed[700_000] ^= 1
+    pathlib.Path("target").write_bytes(changed)
+    before = pathlib.Path("target").stat()
+    done = gosync.update("target", index="new.gosync", in_place=True, journal="elsewhere")
+    assert pathlib.Path("target").read_bytes() == files.new
+    assert pathlib.Path("target").stat().st_ino == before.st_ino
+    assert done.written == 65536 and not pathlib.Path("elsewhere").exists()
+
+
 def test_results_are_values(files: Files) -> None:
     index = files.publish()
     one, two = index.verify("new"), index.verify("new")
