@@ -121,6 +121,24 @@ fn waiting_can_be_cancelled() {
     assert_eq!(fs::read(&target).expect("the target"), b"the old version");
 }
 
+/// In place there is nothing to be put in its place later: it is refused, and not waited for.
+#[test]
+fn a_target_that_is_held_is_not_updated_in_place() {
+    let (folder, target) = target();
+    let held = hold(&target);
+    let mut update = Update::of(&target, 60_000);
+    update.options.in_place = true;
+    let error = update.run(NEW).expect_err("it is held");
+    assert_eq!(error.kind(), ErrorKind::State, "{error}");
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert!(!update.has_waited());
+    assert_eq!(fs::read(&target).expect("the target"), b"the old version");
+    drop(held);
+    update.run(NEW).expect("nobody holds it any more");
+    assert_eq!(fs::read(&target).expect("the target"), NEW);
+    assert_eq!(names(folder.path()), ["target"]);
+}
+
 /// Runs the program at this path until its input ends; what it says goes on being read.
 fn start(program: &Path) -> (Child, BufReader<ChildStdout>) {
     let mut child = Command::new(program)

@@ -317,7 +317,7 @@ static void test_in_place(void) {
     OK(gosync_job_run(job, &error));
     gosync_job_statistics(job, &did);
     CHECK(file_is(in("in place"), target, LENGTH));
-    CHECK(did.written == 65536 && did.total == LENGTH);
+    CHECK(did.written > 0 && did.written <= 65536 && did.total == LENGTH);
     gosync_job_free(job);
     free(changed);
 }

