@@ -185,7 +185,7 @@ test('a failed update leaves what was there', async () => {
 test('an update in place writes what has changed', async () => {
   const made = await versions();
   const changed = Uint8Array.from(made.fresh);
-  changed[700_000] ^= 1;
+  changed[700_000] = (changed[700_000] ?? 0) ^ 1;
   await writeFile(made.target, changed);
   const before = await stat(made.target);
   const statistics = await update({ target: made.target, index: made.index, source: made.fresh, inPlace: true, journal: made.at('elsewhere') });

@@ -238,6 +238,6 @@ impl<'a> Round<'a> {
                 Ended::Killed => return Err("killed by nobody".to_owned()),
             }
         }
-        self.check(true)
+        self.check(true, false)
     }
 }
