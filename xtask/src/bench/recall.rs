@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::MIB;
 use super::corpus::{Noise, SplitMix};
 use super::place::Place;
-use super::tools::{Action, Tool};
+use super::tools::Tool;
 use crate::sh::{Result, fail, need, sh};
 
 /// What is edited, and how many bytes lie between two edits.

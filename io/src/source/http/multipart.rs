@@ -111,9 +111,10 @@ impl Multipart {
             return Err(garbled("its headers are too long"));
         }
         self.line.extend_from_slice(line);
-        // The last boundary may come without the end of its line; nothing is lost by not waiting for that.
-        let is_last = self.line.strip_prefix(&self.delimiter[..]).is_some_and(|rest| rest.starts_with(b"--"));
-        Ok(end.is_some() || is_last)
+        // The last boundary may come without the end of its line; nothing is lost by not waiting for that. Among the headers of a
+        // part it is none.
+        let is_last = || self.line.strip_prefix(&self.delimiter[..]).is_some_and(|rest| rest.starts_with(b"--"));
+        Ok(end.is_some() || self.place != Place::Headers && is_last())
     }
 
     /// What a line, without its end, means.
