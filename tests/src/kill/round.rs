@@ -212,7 +212,7 @@ impl<'a> Round<'a> {
         let is_new = is(&self.shape.versions[self.current].bytes);
         match is_done {
             true if !is_new => Err("it ended well, but not in the new version".to_owned()),
-            true if !names.is_empty() && !(may_be_locked && names.len() == locks) => {
+            true if !(names.is_empty() || may_be_locked && names.len() == locks) => {
                 Err(format!("{names:?} beside the finished target"))
             }
             _ => Ok(()),
