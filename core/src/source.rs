@@ -54,9 +54,10 @@ pub trait Source: Send + Sync {
     }
 
     /// These ranges, ascending and apart from each other, are most of what will be asked for. A source that has to bring more
-    /// than it is asked for may begin with what it will need in any case. Called as [`Source::fetch`] is.
-    fn prepare(&self, ranges: &[Range]) {
-        let _ = ranges;
+    /// than it is asked for may begin with what it will need in any case, and keep up to `most` bytes of that. Called as
+    /// [`Source::fetch`] is.
+    fn prepare(&self, ranges: &[Range], most: u64) {
+        let _ = (ranges, most);
     }
 
     /// What is known of the way to the content. Asked for often; answered at once.

@@ -16,7 +16,7 @@ use super::work::Watcher;
 use crate::parts::{Reading, Wanted};
 
 /// A change is followed while the search goes on up to so many top blocks: what is longer has most likely been moved.
-const MOST_TOPS: u64 = 8;
+const LONGEST: u64 = 8;
 
 /// The changes that are being followed.
 pub(super) struct Changed<'a, 'scope, 'env> {
@@ -48,7 +48,7 @@ impl<'a, 'scope, 'env> Changed<'a, 'scope, 'env> {
     pub(super) fn heed(&mut self, found: &Found) -> Result<()> {
         let units = self.index.top_size() / UNIT;
         let mut gaps = found.gaps(self.index.top_size(), 0..self.index.unit_count());
-        gaps.retain(|gap| gap.units.end - gap.units.start <= MOST_TOPS * units);
+        gaps.retain(|gap| gap.units.end - gap.units.start <= LONGEST * units);
         let tops = gaps.into_iter().flat_map(|gap| gap.units.start / units..gap.units.end.div_ceil(units));
         self.open(tops.collect(), found, false)
     }

@@ -94,11 +94,12 @@ fn attempt_once(
     let before = Before::look(shared, index, &goal.target, &around)?;
     let source = OnceLock::new();
     let begin_to_fetch = |ranges: &[Range]| {
-        // Only what is sure to be written then.
+        // Only what is sure to be written then, and not where everything is to be looked through first.
         if goal.lock.is_ok()
+            && !shared.options.thorough
             && let Ok(source) = source.get_or_init(|| work::source(shared, index))
         {
-            source.prepare(ranges);
+            source.prepare(ranges, work::limits(shared, index).max_bytes);
         }
     };
     let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted, &begin_to_fetch)?;

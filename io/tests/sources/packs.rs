@@ -172,7 +172,7 @@ fn the_pack_of_a_new_version_is_fetched_before_it_is_asked_for() {
     };
     let (server, source) = site.serve(&tree.index, |_, answer| answer);
     let ranges: Vec<Range> = lacking.iter().map(|(offset, length)| Range::new(*offset, *length)).collect();
-    source.prepare(&ranges);
+    source.prepare(&ranges, u64::MAX);
     eventually("the pack is asked for", || !server.log().is_empty());
     check(&tree, &*source, &lacking);
     let asked = counts(&server);
@@ -180,7 +180,7 @@ fn the_pack_of_a_new_version_is_fetched_before_it_is_asked_for() {
     assert!(!old_packs.iter().any(|name| asked.contains_key(&format!("/packs/{name}"))), "{asked:?}");
     // What lacks in a pack of which most is here may be anywhere.
     let place = tree.place("d1/f1");
-    source.prepare(&[place]);
+    source.prepare(&[place], u64::MAX);
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert_eq!(counts(&server), asked);
 }

@@ -126,7 +126,7 @@ impl Source for PackedSource {
 
     /// A pack of which most is lacking was made for a version that is not here, and of its pieces those will be asked for that
     /// hold nothing else. In another one, what is lacking may well be the part of a changed file that has not changed.
-    fn prepare(&self, ranges: &[Range]) {
+    fn prepare(&self, ranges: &[Range], most: u64) {
         let packs = &self.shared.packs;
         let mut lacking: BTreeMap<usize, (u64, Vec<Range>)> = BTreeMap::new();
         for range in ranges {
@@ -137,7 +137,7 @@ impl Source for PackedSource {
             });
         }
         let length = |piece: usize| packs.piece(piece).map_or(0, |(piece, ..)| u64::from(piece.length));
-        let (mut asked, mut left) = (Vec::new(), PREPARED);
+        let (mut asked, mut left) = (Vec::new(), PREPARED.min(most));
         for pack in 0..packs.count() {
             let is_lacking = |piece: &usize| lacking.get(piece).is_some_and(|(sum, _)| *sum == length(*piece));
             let pieces: Vec<usize> = packs.pieces(pack).filter(is_lacking).collect();
@@ -358,16 +358,21 @@ impl Shared {
             if is_its { state.asked.remove(&piece) } else { None }
         };
         if let Some(asked) = asked {
-            self.give(piece, asked.wanted, unpacked);
+            self.pass(asked.wanted, unpacked);
         }
     }
 
+    /// Keeps a piece that was unpacked, and hands it over.
     fn give(&self, piece: usize, wanted: Vec<Wanted>, unpacked: Result<Bytes>) {
+        if let Ok(bytes) = &unpacked {
+            lock(&self.state).pieces.put(piece, bytes.clone(), KEPT_PIECES);
+        }
+        self.pass(wanted, unpacked);
+    }
+
+    fn pass(&self, wanted: Vec<Wanted>, unpacked: Result<Bytes>) {
         match unpacked {
-            Ok(bytes) => {
-                lock(&self.state).pieces.put(piece, bytes.clone(), KEPT_PIECES);
-                self.hand(wanted, &bytes);
-            }
+            Ok(bytes) => self.hand(wanted, &bytes),
             Err(error) => wanted.into_iter().for_each(|wanted| wanted.pending.settle(Err(error.clone()))),
         }
     }
