@@ -222,6 +222,10 @@ pub(crate) struct VerifyArgs {
     /// If TARGET differs, fetch what is damaged, and only that: an update with TARGET as the only seed [default: only say so]
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Repair TARGET itself instead of replacing it, as `update --in-place` does: for files that there is no room for twice,
+    /// and for block devices [default: replace it at the end, by one rename]
+    #[arg(long, requires = "repair")]
+    pub(crate) in_place: bool,
     /// Where the file is by which an update of TARGET in place is finished, if one ended early
     /// [default: .NAME.gosync-journal, beside TARGET]
     #[arg(long, value_name = "FILE")]
@@ -323,6 +327,7 @@ impl Common {
             allow_any_source: args.allow_any_source,
             // What is damaged is to be found to the last block.
             thorough: true,
+            in_place: args.in_place,
             journal: args.journal.clone(),
             open,
             observer: observer.clone(),

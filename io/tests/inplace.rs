@@ -302,25 +302,30 @@ fn a_source_that_lies_about_the_end_changes_nothing() {
     place.check(&new);
 }
 
+/// Also where the second one knows the file by another name.
 #[test]
 fn one_update_at_a_time() {
     let old = noise(30 * UNIT, 25);
     let new = noise(30 * UNIT, 26);
     let place = Place::new(&old);
-    let (index, target) = (index_of(&new), place.target.clone());
-    let second: Arc<Mutex<Option<ErrorKind>>> = Arc::default();
-    let seen = Arc::clone(&second);
-    let other = Arc::clone(&index);
+    let other_name = place.path("other");
+    fs::hard_link(&place.target, &other_name).expect("a link");
+    let index = index_of(&new);
+    let refused: Arc<Mutex<Vec<Option<ErrorKind>>>> = Arc::default();
+    let (seen, other, targets) = (Arc::clone(&refused), Arc::clone(&index), [place.target.clone(), other_name.clone()]);
     let mut options = place.options();
     options.observer.events = Some(Arc::new(move |event| {
         if event.kind == "planned" {
-            let options = JobOptions { in_place: true, ..JobOptions::default() };
-            let job = Job::new(Arc::clone(&other), None, &target, options).expect("a job");
-            *seen.lock().expect("it") = job.run().err().map(|error| error.kind());
+            for target in &targets {
+                let options = JobOptions { in_place: true, ..JobOptions::default() };
+                let job = Job::new(Arc::clone(&other), None, target, options).expect("a job");
+                seen.lock().expect("it").push(job.run().err().map(|error| error.kind()));
+            }
         }
     }));
     Job::new(index, Some(memory(&new)), &place.target, options).expect("a job").run().expect("an update");
-    assert_eq!(*second.lock().expect("it"), Some(ErrorKind::State));
+    assert_eq!(*refused.lock().expect("it"), [Some(ErrorKind::State); 2]);
+    fs::remove_file(&other_name).expect("the link");
     place.check(&new);
 }
 

@@ -3,8 +3,9 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use gosync_tests::data::noise;
 use gosync_tests::mounts::{Device, Mounted};
@@ -191,4 +192,36 @@ fn a_file_that_runs_is_left_alone() {
     assert!(fs::read(&target).expect("the target") == program, "the target has changed");
     alone(folder.path());
     assert_eq!(published.sent(), 0);
+}
+
+/// A mapping that is shared shows the change; whoever reads the file in the usual way does not stand in the way.
+#[test]
+fn a_file_that_is_mapped_is_left_alone() {
+    if !has("python3") {
+        return;
+    }
+    let (old, new) = (noise(20 * 65536, 5), noise(21 * 65536, 6));
+    let published = Published::new(old.clone(), new.clone(), 0);
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join(TARGET);
+    fs::write(&target, &old).expect("an old version");
+    let hold = |script: &str| {
+        let script = format!("import mmap, sys; f = open(sys.argv[1], 'rb'); {script}; print(); sys.stdin.read()");
+        let mut holder = Command::new("python3");
+        holder.args(["-c", &script]).arg(&target).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = holder.spawn().expect("it runs");
+        holder.stdout.take().expect("a pipe").read_exact(&mut [0]).expect("a line");
+        holder
+    };
+    let mut mapping = hold("m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)");
+    let said = published.run(published.update(&target, &[], &["--in-place"]), 0, || {});
+    mapping.kill().and_then(|()| mapping.wait()).expect("an end");
+    assert!(!said.is_well && said.kind() == "STATE", "{}", said.all);
+    assert!(fs::read(&target).expect("the target") == old, "the target has changed");
+    alone(folder.path());
+    let mut reading = hold("f.read()");
+    let said = published.run(published.update(&target, &[], &["--in-place"]), 0, || {});
+    reading.kill().and_then(|()| reading.wait()).expect("an end");
+    assert!(said.is_well, "{}", said.all);
+    assert!(fs::read(&target).expect("the target") == new, "another content");
 }

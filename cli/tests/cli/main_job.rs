@@ -173,6 +173,13 @@ fn a_damaged_file_is_repaired_by_its_damaged_blocks() {
     assert_eq!((&last["repaired"], &last["is_match"]), (&true.into(), &false.into()));
     assert!(last["fetched"].as_u64().is_some_and(|fetched| fetched > 0 && fetched < 70_000), "{last}");
     assert_eq!(folder.read("damaged"), release.new);
+    // The file itself, by request: all its names show that.
+    damaged.extend(b"more");
+    folder.write("damaged", &damaged);
+    std::fs::hard_link(folder.path("damaged"), folder.path("other")).expect("a link");
+    let last = folder.gosync(repair.into_iter().chain(["--in-place", "--json"])).expect_code(0).last();
+    assert!(last["fetched"].as_u64().is_some_and(|fetched| fetched > 0 && fetched < 140_000), "{last}");
+    assert_eq!([folder.read("damaged"), folder.read("other")], [&release.new[..]; 2]);
     // There is nothing left to do, and where the source is then does not matter.
     folder.gosync(repair.into_iter().chain(["--source", "nowhere"])).expect_code(0);
     folder.gosync(["verify", "damaged", "--index", "new.gosync", "--source", "new"]).expect_code(2);

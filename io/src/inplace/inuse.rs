@@ -43,6 +43,22 @@ fn in_use(problem: &str, path: &Path) -> Error {
     Error::new(ErrorKind::State, text).with("path", path.display())
 }
 
+/// Keeps out an update that knows the file by another name: a hard link, or a path through another mount. The lock ends with
+/// the last handle. Where there are no locks, that of the name has to do, and has said so.
+#[cfg(unix)]
+pub(super) fn lock(disk: &crate::disk::Disk, file: &File, path: &Path) -> Result<()> {
+    match disk.lock(file, path) {
+        Err(std::fs::TryLockError::WouldBlock) => Err(in_use("the target is locked by another program", path)),
+        _ => Ok(()),
+    }
+}
+
+/// There, [`alone`] keeps everybody else out that would write.
+#[cfg(not(unix))]
+pub(super) fn lock(_: &crate::disk::Disk, _: &File, _: &Path) -> Result<()> {
+    Ok(())
+}
+
 /// `STATE` if a process that may be looked at runs from the file, or has mapped it so that it sees changes.
 #[cfg(target_os = "linux")]
 pub(super) fn check(file: &File, path: &Path) -> Result<()> {
