@@ -22,6 +22,7 @@ pub type Target = fn(&[u8]);
 
 /// The targets by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("archive", archive),
     ("front", front),
     ("groups", groups),
     ("index", index),
@@ -30,7 +31,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("matching", matching),
     ("multipart", multipart),
     ("packs", packs),
+    ("record", record),
     ("signature", signature),
+    ("switch", switch),
 ];
 
 /// Bytes of the preamble, and of a line of the section table, as docs/format.md has them.
@@ -176,6 +179,35 @@ pub fn matching(input: &[u8]) {
 /// Any bytes as an answer with several ranges.
 pub fn multipart(input: &[u8]) {
     gosync_io::fuzzing::multipart(input);
+}
+
+/// Any bytes as the record that an update leaves beside a directory.
+pub fn record(input: &[u8]) {
+    gosync_io::fuzzing::record(input);
+}
+
+/// Any bytes as what a switch of a directory is to do.
+pub fn switch(input: &[u8]) {
+    gosync_io::fuzzing::switch(input);
+}
+
+/// Any bytes as an old and a new archive: once as they are, once as tars whose headers have the sums that they should have.
+pub fn archive(input: &[u8]) {
+    /// Bytes of a header of a tar, and of its sum, which counts as spaces.
+    const HEADER: usize = 512;
+    const SUM: std::ops::Range<usize> = 148..156;
+    gosync_io::fuzzing::archive(input);
+    let Some((at, bytes)) = input.split_first() else { return };
+    let mut with_sums = bytes.to_vec();
+    for header in with_sums.chunks_exact_mut(HEADER) {
+        if header.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        header[SUM].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[SUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    gosync_io::fuzzing::archive(&[&[*at], &with_sums[..]].concat());
 }
 
 /// Instructions of four bytes: a run of noise or of one byte, for the target, the seed or both. At most 1 MiB each.

@@ -8,6 +8,9 @@ mod cache;
 mod cancel;
 mod collect;
 mod disk;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gather;
 mod inplace;
 mod job;
@@ -37,10 +40,6 @@ mod verbs;
 // What tests in here share with those from outside calls it by that name.
 #[cfg(test)]
 extern crate self as gosync_io;
-
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub use source::fuzzing;
 
 pub use cancel::Cancel;
 pub use gosync_core::index::{Format, PublicKey};

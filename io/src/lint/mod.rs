@@ -6,6 +6,8 @@
 //! An archive is whatever somebody calls one: each size in it is compared with what is there before it is used, and an
 //! archive that ends early or says nonsense is a finding, not an error.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod measure;
 mod packed;
 mod payload;

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gosync_core::{Range, ReadAt, Result};
 
 use super::{packed, tar, zip};
+use crate::cancel::Cancel;
 use crate::report::Observer;
 use crate::seed::{FileReader, Kind};
 use crate::tree::Files;
@@ -57,17 +58,22 @@ impl Payload {
         }
         let reader = FileReader::open(path, "file")?;
         let modified = reader.metadata()?.modified().ok().and_then(seconds);
-        let head = head(&reader, Range::new(0, reader.length()))?;
+        Payload::of(Arc::new(reader), modified, &observer.cancel)
+    }
+
+    /// A content that is in no directory.
+    pub(super) fn of(reader: Arc<dyn ReadAt>, modified: Option<i64>, cancel: &Cancel) -> Result<Payload> {
+        let length = reader.length();
+        let head = head(&*reader, Range::new(0, length))?;
         let (kind, found) = match () {
-            () if tar::is_tar(&head) => ("tar", Some(tar::members(&reader, &observer.cancel)?)),
-            () if zip::is_zip(&head) => ("zip", Some(zip::members(&reader, &observer.cancel)?)),
+            () if tar::is_tar(&head) => ("tar", Some(tar::members(&*reader, cancel)?)),
+            () if zip::is_zip(&head) => ("zip", Some(zip::members(&*reader, cancel)?)),
             () => (packed::of(&head).map_or("file", |packed| packed.name), None),
         };
         let found = found.unwrap_or_else(|| Members { members: Vec::new(), fault: None });
-        let length = reader.length();
         let mut members = found.members;
         members.sort_by_key(|member| member.place.offset);
-        Ok(Payload { kind, reader: Arc::new(reader), length, members, fault: found.fault, modified })
+        Ok(Payload { kind, reader, length, members, fault: found.fault, modified })
     }
 
     fn of_folder(path: &Path, exclude: &[String], block_size: u32, observer: &Observer) -> Result<Payload> {

@@ -16,8 +16,7 @@ use gosync_core::{Error, ErrorKind};
 pub use blocking::{BlockingRead, BlockingSource};
 pub use file::{FileSource, FolderSource};
 #[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub use http::fuzzing;
+pub(crate) use http::fuzzing;
 pub use http::{HttpSource, Validators};
 pub use memory::MemorySource;
 pub use mirrors::MirrorSource;

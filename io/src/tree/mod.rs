@@ -11,6 +11,8 @@ mod build;
 mod changes;
 pub(crate) mod contents;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod ignored;
 mod listing;
 mod merged;

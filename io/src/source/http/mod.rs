@@ -6,7 +6,7 @@ mod credentials;
 mod exchange;
 mod failure;
 #[cfg(feature = "fuzzing")]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod ladder;
 mod limit;
 mod multipart;

@@ -6,6 +6,8 @@
 
 mod descent;
 mod doing;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod wire;
 
 use std::collections::{BTreeSet, HashSet};
