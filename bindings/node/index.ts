@@ -183,7 +183,7 @@ async function openIndex(from: Index | Source, options: OpenOptions, watch: Watc
   return Index.from(outcome);
 }
 
-type Known = Pick<native.OpenInput, 'target' | 'assumeRtt' | 'assumeRate'>;
+type Known = Pick<native.OpenInput, 'target' | 'threads' | 'assumeRtt' | 'assumeRate'>;
 
 async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promise<native.Outcome> {
   const given = input.options(options, 'options');
@@ -192,8 +192,8 @@ async function job(options: UpdateOptions, verb: typeof native.runUpdate): Promi
   const own: OwnSource[] = [];
   const source = given.source === undefined ? {} : sourceInput(input.source(given.source, 'source'), own);
   const mirrors = input.list(given.mirrors, 'mirrors', 'sources', input.source).map((mirror) => sourceInput(mirror, own));
-  const { target, assumeRtt, assumeRate } = how;
-  const known = input.defined({ target, assumeRtt, assumeRate });
+  const { target, threads, assumeRtt, assumeRate } = how;
+  const known = input.defined({ target, threads, assumeRtt, assumeRate });
   const handle = Index.handle(await openIndex(given.index, given, { ...watch, onProgress: undefined }, known));
   return call(watch, own, (cancel, tell, wants) => verb(handle, source, mirrors, how, cancel, wants, tell));
 }

@@ -89,6 +89,7 @@ impl OpenArgs {
             expect: self.expect,
             retries: self.retries,
             target: target.map(Path::to_owned),
+            threads: 0,
             assume_rtt: Duration::ZERO,
             assume_rate: 0,
             public_key: self.public_key.as_ref().map(|key| key.text()?.parse()).transpose()?,

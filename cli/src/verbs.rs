@@ -228,7 +228,8 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
 /// The job that `plan` looks at and `update` runs.
 fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<Index>, Job)> {
     let open = args.open.options(Some(args.target()), observer)?;
-    let open = OpenOptions { assume_rtt: args.assume_rtt, assume_rate: args.assume_rate, ..open };
+    let (assume_rtt, assume_rate) = (args.assume_rtt, args.assume_rate);
+    let open = OpenOptions { threads: common.threads, assume_rtt, assume_rate, ..open };
     let index = Arc::new(open_index(&args.index, &open)?);
     let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
     let mirrors = args.mirror.iter().map(|location| open_source(location, &open)).collect::<Result<Vec<_>>>()?;
@@ -239,7 +240,7 @@ fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<I
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
-    let open = args.open.options(Some(&args.target), observer)?;
+    let open = OpenOptions { threads: common.threads, ..args.open.options(Some(&args.target), observer)? };
     let index = Arc::new(open_index(&args.index, &open)?);
     let found = gosync_io::verify_file(&args.target, &index, &common.verify_options(args, observer))?;
     let target = args.target.to_string_lossy();

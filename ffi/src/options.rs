@@ -148,6 +148,10 @@ pub struct gosync_open_options {
     /// Decide with this rate, in bytes per second, instead of the measured one, how much of an index is asked for at once.
     /// 0: as measured. A job takes its own.
     pub assume_rate: u64,
+    /// Worker threads that read the files of `target` meanwhile. 0 uses all cores. A job takes its own.
+    pub threads: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// How to plan and run an update. Start from GOSYNC_JOB_OPTIONS_INIT; zero means the default in each member.
@@ -252,12 +256,16 @@ pub(crate) unsafe fn open_options(pointer: *const gosync_open_options) -> Result
     unsafe {
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
+        if options.reserved != 0 {
+            return Err(argument("options.reserved", "is not 0"));
+        }
         Ok(OpenOptions {
             max_index_size: options.max_index_size,
             index_cache: optional_path(options.index_cache, "options.index_cache")?,
             expect: optional_text(options.expect, "options.expect")?.map(str::parse).transpose()?,
             public_key: optional_text(options.public_key, "options.public_key")?.map(str::parse).transpose()?,
             target: optional_path(options.target, "options.target")?,
+            threads: options.threads as usize,
             assume_rtt: round_trip(options.assume_rtt_ms)?,
             assume_rate: options.assume_rate,
             retries: retries(options.retries)?,

@@ -58,7 +58,7 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
             let target = options.target.as_deref();
             let known = target.and_then(tree::known_listing);
             let looked_at = target.filter(|_| known.is_none());
-            let looking = looked_at.and_then(|target| Looking::begin(target, &options.observer));
+            let looking = looked_at.and_then(|target| Looking::begin(target, options.threads, &options.observer));
             parts::open(&source, known.as_deref(), looking, options)
         }
     };

@@ -83,6 +83,8 @@ pub struct OpenOptions {
     /// installed. If the index describes what is there, little more than its root is read; where no update
     /// has, its files are read meanwhile, so that of the index only what is new is. `None`: not known.
     pub target: Option<PathBuf>,
+    /// Worker threads that read the files of `target` meanwhile. 0 uses all cores; a job takes its own.
+    pub threads: usize,
     /// Decide with this round trip, instead of the measured one, how much of an index is asked for at once. Zero: as measured;
     /// a job takes its own.
     pub assume_rtt: Duration,

@@ -22,6 +22,8 @@ pub struct OpenOptions {
     pub public_key: Option<String>,
     /// What an index is opened for, if that is known.
     pub target: Option<PathBuf>,
+    /// Worker threads that read its files meanwhile.
+    pub threads: u32,
     /// Decide with this round trip; zero: as measured.
     pub assume_rtt_ms: f64,
     /// Decide with this rate, in bytes per second; zero: as measured.
@@ -126,6 +128,7 @@ impl OpenOptions {
             target,
             assume_rtt_ms: self.assume_rtt_ms,
             assume_rate: self.assume_rate,
+            threads: self.threads,
             ..Default::default()
         };
         Ok(ForC { options, _texts: texts, _headers: headers, _lent: lent })

@@ -162,6 +162,8 @@ pub struct OpenInput {
     pub rate_limit: Option<f64>,
     /// What an index is opened for.
     pub target: Option<String>,
+    /// Worker threads that read its files meanwhile.
+    pub threads: Option<u32>,
     /// Milliseconds of a round trip to decide with.
     pub assume_rtt: Option<f64>,
     /// Bytes per second to decide with.
@@ -255,6 +257,7 @@ pub(crate) fn open_options(input: OpenInput, observer: Observer) -> OpenOptions 
         public_key: input.public_key,
         retries: input.retries,
         target: input.target.map(PathBuf::from),
+        threads: input.threads.unwrap_or_default(),
         assume_rtt_ms: input.assume_rtt.unwrap_or_default(),
         assume_rate: input.assume_rate.map(whole).unwrap_or_default(),
         http: HttpOptions {

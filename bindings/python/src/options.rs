@@ -68,6 +68,7 @@ impl<'py> Keywords<'py> {
             public_key: self.optional("public_key")?,
             retries: self.optional::<Whole<u32>>("retries")?.map(|retries| retries.0),
             target: None,
+            threads: 0,
             assume_rtt_ms: 0.0,
             assume_rate: 0,
             http: HttpOptions {
@@ -93,12 +94,13 @@ impl<'py> Keywords<'py> {
     pub(crate) fn job(&self, target: &Path, observer: Observer) -> PyResult<JobOptions> {
         let open = OpenOptions {
             target: Some(target.to_owned()),
+            threads: self.threads()?,
             assume_rtt_ms: self.take::<Milliseconds>("assume_rtt")?.map_or(0.0, |time| time.0),
             assume_rate: self.number("assume_rate")?,
             ..self.open(observer.without_progress())?
         };
         Ok(JobOptions {
-            threads: self.threads()?,
+            threads: open.threads,
             max_requests: self.number("max_requests")?,
             max_bytes_in_flight: self.number("max_bytes_in_flight")?,
             retries: open.retries,

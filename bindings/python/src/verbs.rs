@@ -81,8 +81,10 @@ pub(crate) fn verify(
 ) -> PyResult<Verification> {
     let keywords = Keywords::new(options);
     let (call, observer) = keywords.watch(py)?;
-    let opening = OpenOptions { target: Some(target.clone()), ..keywords.open(observer.without_progress())? };
-    let options = VerifyOptions { threads: keywords.threads()?, journal: keywords.optional("journal")?, observer };
+    let threads = keywords.threads()?;
+    let open = keywords.open(observer.without_progress())?;
+    let opening = OpenOptions { target: Some(target.clone()), threads, ..open };
+    let options = VerifyOptions { threads, journal: keywords.optional("journal")?, observer };
     keywords.end("verify")?;
     let index = GivenIndex::new(py, index, opening.http.connections, &call)?;
     call.run(py, move || index.open(&opening)?.verify(&target, &options)).map(Verification::from)

@@ -90,10 +90,7 @@ pub(super) fn build(
         name: options.name.clone(),
         version: options.version.clone(),
         signature: None,
-        demanded: None,
-        origin: None,
-        expected: None,
-        origin_source: None,
+        opened: Default::default(),
     })
 }
 

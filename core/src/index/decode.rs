@@ -201,10 +201,7 @@ fn read<'a>(kind: Kind, sections: &[Section<'a>]) -> Result<(Index, Levels<'a>)>
         name,
         version,
         signature,
-        demanded: None,
-        origin: None,
-        expected: None,
-        origin_source: None,
+        opened: Default::default(),
     };
     Ok((index, Levels { top, units, blocks, tree: of_tree }))
 }

@@ -189,10 +189,7 @@ fn index(length: u64, blocks: Md5Blocks) -> Result<Index> {
         name: None,
         version: None,
         signature: None,
-        demanded: None,
-        origin: None,
-        expected: None,
-        origin_source: None,
+        opened: Default::default(),
     })
 }
 

@@ -19,6 +19,7 @@ mod identity;
 mod layout;
 mod legacy;
 mod of_tree;
+mod opened;
 mod partial;
 mod signature;
 mod tree;
@@ -31,11 +32,12 @@ use self::groups::Groups;
 use self::identity::{cut_weak, group_check, hint_of, low_bytes, upper_hint};
 use self::layout::{Layout, Level};
 use self::of_tree::Tree;
+use self::opened::Opened;
 use self::partial::Places;
 use self::tree::ChainingValue;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::{Range, ReadAt, Source};
+use crate::source::{Range, ReadAt};
 
 pub use self::blocks::Blocks;
 pub use self::partial::Front;
@@ -136,11 +138,8 @@ pub struct Index {
     name: Option<String>,
     version: Option<String>,
     signature: Option<String>,
-    /// Whose signature was demanded when this was opened.
-    demanded: Option<PublicKey>,
-    origin: Option<String>,
-    expected: Option<Digest>,
-    origin_source: Option<Arc<dyn Source>>,
+    /// How it was opened.
+    opened: Opened,
 }
 
 impl Index {
@@ -286,17 +285,6 @@ impl Index {
         self.source.as_deref()
     }
 
-    /// Where this index was read from, if it was: the path or URL as it was given, credentials included, so not for logs.
-    /// Not part of the index.
-    pub fn origin(&self) -> Option<&str> {
-        self.origin.as_deref()
-    }
-
-    /// Says where this index was read from.
-    pub fn set_origin(&mut self, origin: Option<String>) {
-        self.origin = origin;
-    }
-
     /// `MISMATCH` unless this is the root. An index without a root can only be checked with the content that comes of it.
     pub fn check_root(&self, expected: &Digest) -> Result<()> {
         match self.root() {
@@ -306,28 +294,6 @@ impl Index {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The root that whoever opened this index asked for, which one that is read in its place must have too.
-    /// Not part of the index.
-    pub fn expected(&self) -> Option<&Digest> {
-        self.expected.as_ref()
-    }
-
-    /// Says which root was asked for.
-    pub fn set_expected(&mut self, expected: Option<Digest>) {
-        self.expected = expected;
-    }
-
-    /// The source that this index was read from, if it is kept so that its connections can be used again.
-    /// Not part of the index.
-    pub fn origin_source(&self) -> Option<&Arc<dyn Source>> {
-        self.origin_source.as_ref()
-    }
-
-    /// Keeps the source that this index was read from for as long as the index lives.
-    pub fn set_origin_source(&mut self, source: Option<Arc<dyn Source>>) {
-        self.origin_source = source;
     }
 
     /// The range of the target that unit `unit` covers; empty behind the last one.
@@ -468,7 +434,7 @@ impl fmt::Debug for Index {
             .field("root", &self.root())
             .field("block_size", &self.block_size())
             .field("source", &self.source)
-            .field("origin", &self.origin)
+            .field("origin", &self.origin())
             .finish_non_exhaustive()
     }
 }

@@ -86,16 +86,6 @@ impl Index {
         // Not those of minisign's first versions, over the bytes themselves: every signature here is newer.
         key.0.verify(&self.signed_bytes(), &signature, false).map_err(wrong)
     }
-
-    /// Whose signature was demanded when this was opened. Not part of the index.
-    pub fn demanded_key(&self) -> Option<&PublicKey> {
-        self.demanded.as_ref()
-    }
-
-    /// Says whose signature was demanded, so that whatever is read in its place must have it too.
-    pub fn set_demanded_key(&mut self, key: Option<PublicKey>) {
-        self.demanded = key;
-    }
 }
 
 /// What is wrong with a name or version, if anything is.

@@ -201,6 +201,9 @@ pub(super) fn open_options(shared: &Shared) -> OpenOptions {
     let mut options = job.open.clone();
     options.observer = shared.observer.clone();
     options.target.get_or_insert_with(|| shared.target.clone());
+    if job.threads > 0 {
+        options.threads = job.threads;
+    }
     if !job.assume_rtt.is_zero() {
         options.assume_rtt = job.assume_rtt;
     }

@@ -62,8 +62,12 @@ pub(crate) fn read(
     }
     let second = second.map_or(&[][..], |place| gathered.get(place));
     if has_help {
-        let present = looking.map_or(Ok(None), Looking::finish)?;
+        let seen = looking.map_or(Ok(None), Looking::finish)?;
+        let present = seen.as_ref().map(|seen| seen.record().listing().encode());
         with_help(index, listing, second, known.or(present.as_deref()).unwrap_or_default(), options)?;
+        if let Some(seen) = seen {
+            index.attach(seen);
+        }
     } else {
         index.supply_listing(second).map_err(parts::other_version)?;
     }

@@ -16,6 +16,7 @@ use crate::job::work::{self, Searching};
 use crate::job::{Shared, adopting};
 use crate::parts;
 use crate::report::Level;
+use crate::tree::present::Seen;
 use crate::tree::proof;
 use crate::tree::stage::{Draft, Left, Right, Stage, Wanted, new_files};
 use crate::tree::system_names::Here;
@@ -61,8 +62,17 @@ impl Before {
     /// content that it is to have.
     fn known(&self, listing: &Listing) -> Vec<bool> {
         let Some(record) = &self.record else { return Vec::new() };
-        let found: HashMap<&str, usize> =
-            self.walked.found.iter().enumerate().map(|(number, found)| (&*found.path, number)).collect();
+        let (found, roots) = (self.by_path(), self.roots(record));
+        let is_known = |entry: Entry<'_>| match entry.kind {
+            EntryKind::File { root, .. } => found.get(&*entry.path).is_some_and(|number| roots[*number] == Some(root)),
+            _ => false,
+        };
+        listing.entries().map(is_known).collect()
+    }
+
+    /// The roots that the files have, by their numbers, if their sizes and times are those of `record`.
+    fn roots(&self, record: &Record) -> Vec<Option<Digest>> {
+        let found = self.by_path();
         let mut roots: Vec<Option<Digest>> = vec![None; self.walked.found.len()];
         for (entry, time) in record.entries() {
             let EntryKind::File { size, root, .. } = entry.kind else { continue };
@@ -72,11 +82,12 @@ impl Before {
                 roots[*number] = Some(root);
             }
         }
-        let is_known = |entry: Entry<'_>| match entry.kind {
-            EntryKind::File { root, .. } => found.get(&*entry.path).is_some_and(|number| roots[*number] == Some(root)),
-            _ => false,
-        };
-        listing.entries().map(is_known).collect()
+        roots
+    }
+
+    /// The numbers of what was found.
+    fn by_path(&self) -> HashMap<&str, usize> {
+        self.walked.found.iter().enumerate().map(|(number, found)| (&*found.path, number)).collect()
     }
 }
 
@@ -124,7 +135,10 @@ impl Looked {
             // update has installed it, and most likely everything is right.
             Some(folder) if !index.is_whole() => {
                 let most = if index.has_top() { SMALL } else { u64::MAX };
-                pool.install(|| proof::right(folder, walked, listing, most, &shared.observer.cancel))?
+                // Looking again is for what has changed since.
+                let seen = if doubted.is_empty() { Seen::with(index, &folder.path) } else { None };
+                let roots = seen.map(|seen| before.roots(seen.record())).unwrap_or_default();
+                pool.install(|| proof::right(folder, walked, listing, most, &roots, &shared.observer.cancel))?
             }
             _ => Vec::new(),
         };
