@@ -25,12 +25,12 @@ use crate::cancel::Cancel;
 use crate::disk::{Disk, DiskFile};
 use crate::seed::{FileReader, Kind};
 
-pub(crate) use keep::Identity;
 pub use keep::Keep;
+pub(crate) use keep::{Identity, Old, apply as keep_of};
 pub(crate) use lock::Lock;
 pub(crate) use names::folder_of;
 pub(crate) use replace::{Replacing, is_held, tidy_up, while_held};
-pub(crate) use room::{check_room, failed as no_room, room_behind, taken};
+pub(crate) use room::{Room, check_room, failed as no_room, room_behind, taken};
 
 /// How long an old index that another program holds is waited for: whoever waits cannot cancel that.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -145,7 +145,7 @@ impl Output {
         self.part.is_kept.store(true, Ordering::Release);
         let shown = self.target.display();
         let failed = |cause| Error::from_io(cause, "cannot give the new file the old one's mode", &shown);
-        let lost = keep::apply(keep, &self.target, &self.file).map_err(failed)?;
+        let lost = keep::apply(keep, keep::Old::At(&self.target), &self.file).map_err(failed)?;
         let failed = |cause| Error::from_io(cause, "cannot sync the new file", &shown);
         self.file.sync().map_err(failed)?;
         // Windows renames only what nobody holds open.
@@ -291,7 +291,7 @@ pub(crate) fn write_file(
         length += bytes.len() as u64;
         Ok(())
     })?;
-    keep::apply(Keep::default(), &target, &file).map_err(failed)?;
+    keep::apply(Keep::default(), keep::Old::At(&target), &file).map_err(failed)?;
     file.sync().map_err(failed)?;
     // Windows renames only what nobody holds open.
     drop(file);

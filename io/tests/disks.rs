@@ -268,3 +268,44 @@ fn a_directory_that_has_no_room_is_known_before_anything_is_fetched() {
         assert_eq!(disk.names(), [".target.gosync-installed", "target"], "{kind}");
     }
 }
+
+/// What is zeros needs none.
+#[test]
+fn a_directory_of_holes_has_room() {
+    let Some(disk) = Mounted::new("tmpfs", 16 << 20) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut content = noise(64 * MIB, 40);
+    content[MIB..63 * MIB].fill(0);
+    fs::write(folder.path().join("image"), &content).expect("a file");
+    let index = Arc::new(gosync_io::index_file(folder.path(), &gosync_io::IndexOptions::default()).expect("an index"));
+    let target = disk.path("target");
+    update(&index, source(&content, &Arc::default()), &target).0.expect("an update");
+    assert!(fs::read(target.join("image")).expect("a file") == content);
+}
+
+/// Everything that belongs to a mounted directory is in it, the lock too: who updates it may not write beside it.
+#[test]
+fn a_mounted_directory_is_locked_inside() {
+    let Some(disk) = Mounted::new("tmpfs", 16 << 20) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("file"), "content").expect("a file");
+    let index = Arc::new(gosync_io::index_file(folder.path(), &gosync_io::IndexOptions::default()).expect("an index"));
+    let (inside, beside) = (disk.path(""), disk.0.path().to_owned());
+    let seen: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let note = Arc::clone(&seen);
+    let watch: gosync_io::OnEvent = Arc::new(move |event| {
+        if event.kind == "planned" {
+            let lists = [names(&inside), names(&beside)].concat();
+            note.lock().expect("the names").extend(lists);
+        }
+    });
+    let observer = gosync_io::Observer { events: Some(watch), ..Default::default() };
+    let options = JobOptions { observer, ..JobOptions::default() };
+    let source = source(b"content", &Arc::default());
+    Job::new(index, Some(source), disk.path(""), options).expect("a job").run().expect("an update");
+    let mut seen = seen.lock().expect("the names").clone();
+    seen.retain(|name| name.ends_with("lock"));
+    assert_eq!(seen, [".mounted.gosync-lock"]);
+    assert_eq!(names(disk.0.path()), ["mounted"]);
+    assert_eq!(disk.names(), [".mounted.gosync-installed", "file"]);
+}

@@ -349,7 +349,7 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
     must(version == 1 and flags == 0, "VERSION", "a listing of another version")
     must(10 <= log2 <= 15, "FORMAT", "a block size that there is not")
     must(count <= 1 << 24, "LIMIT", "too many entries")
-    at, end, total = 48, 0, 0
+    at, end, total, paths = 48, 0, 0, 0
     entries: list[Entry] = []
     contents: dict[bytes, tuple[int, int]] = {}
     # The directories that are open: their paths, and the name last seen in each.
@@ -389,6 +389,8 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
         folder, last = above[-1]
         entry.path = f"{folder}/{entry.path}" if folder else entry.path
         must(len(above) <= 255 and len(entry.path.encode()) <= 4096, "LIMIT", "a path that is too long")
+        paths += len(entry.path.encode())
+        must(paths <= (1 << 26) + 256 * (len(entries) + 1), "LIMIT", "paths that are too long together")
         must(last < name, "FORMAT", "an entry twice or out of order")
         above[-1] = (folder, name)
         if kind == 1:

@@ -449,6 +449,7 @@ fn a_switch_that_fails_in_the_middle() {
     let before: Vec<&str> = before.iter().map(String::as_str).collect();
     let said = trees.update(&before);
     assert!(!said.is_well && said.kind() == "IO", "{}", said.all);
+    assert!(said.all.contains("partly the old version and partly the new one"), "{}", said.all);
     let found = verify(&trees.target(), &trees.index());
     assert_eq!(found.last["unfinished"], true, "{}", found.all);
     trees.then_it_goes_well(&[]);

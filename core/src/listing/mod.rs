@@ -24,6 +24,10 @@ pub const MAX_ENTRIES: u32 = 1 << 24;
 pub const MAX_PATH: usize = 4096;
 /// Names in a path at most.
 pub const MAX_DEPTH: usize = 255;
+/// Bytes of all paths together, at most, besides [`PATH`] for each entry: in a listing a path has only its last name, so that few
+/// bytes would become many wherever paths are written out.
+const MAX_PATHS: u64 = 64 << 20;
+const PATH: u64 = 256;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +253,8 @@ struct Draft {
     open: Vec<(u32, Option<Text>)>,
     /// Bytes of the path of the directory that is open.
     path: usize,
+    /// Bytes of all paths so far.
+    paths: u64,
 }
 
 impl Draft {
@@ -257,7 +263,7 @@ impl Draft {
         let listing =
             Listing { nodes: Vec::new(), texts: String::new(), log2, length: 0, root: none, total: 0, contents: 0 };
         let places = Places { log2, end: 0 };
-        Draft { listing, places, contents: HashMap::new(), open: vec![(0, None)], path: 0 }
+        Draft { listing, places, contents: HashMap::new(), open: vec![(0, None)], path: 0, paths: 0 }
     }
 
     fn count(&self) -> u32 {
@@ -278,6 +284,10 @@ impl Draft {
         let length = self.path + usize::from(self.path > 0) + name.len();
         if length > MAX_PATH || self.open.len() > MAX_DEPTH {
             return wrong(ErrorKind::Limit, "a path in the tree is too long");
+        }
+        self.paths += length as u64;
+        if self.paths > MAX_PATHS + PATH * u64::from(number + 1) {
+            return wrong(ErrorKind::Limit, "the paths in the tree are too long together");
         }
         let Some((parent, last)) = self.open.last().copied() else {
             return wrong(ErrorKind::Format, "an entry of the tree is outside it");

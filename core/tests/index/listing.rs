@@ -341,6 +341,22 @@ fn limits_are_reached_and_not_passed() {
     let deep = |count| (0..count).fold(vec![], |nodes, _| vec![Node::Directory(b"d", nodes)]);
     assert_eq!(refusal(&reference::tree(&deep(255), 1024, None)), None);
     assert_eq!(refusal(&reference::tree(&deep(256), 1024, None)).unwrap().0, ErrorKind::Limit);
+    // 4015 bytes for each path, of which the listing has few.
+    let wide = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("{number:05x}")).collect();
+        let mut entries: Vec<(String, EntryKind<'_>)> = Vec::new();
+        let folder = (0..16).map(|_| "d".repeat(250)).reduce(|path, name| {
+            entries.push((path.clone(), EntryKind::Directory));
+            path + "/" + &name
+        });
+        let folder = folder.expect("a path");
+        entries.push((folder.clone(), EntryKind::Directory));
+        let empty = EntryKind::File { size: 0, root: Digest::of(&[]), is_executable: false };
+        entries.extend(names.iter().map(|name| (format!("{folder}/{name}"), empty)));
+        Listing::new(1024, 0, Digest::of(&[]), entries.iter().map(|(path, kind)| (&**path, *kind)))
+    };
+    wide(17_000).expect("long paths");
+    assert_eq!(wide(18_000).unwrap_err().kind(), ErrorKind::Limit);
     let mut places = Places::new(1024);
     assert_eq!(places.next(u64::MAX - 1023).unwrap(), Range::new(0, u64::MAX - 1023));
     assert_eq!(places.next(1).unwrap(), Range::new(u64::MAX - 1023, 1));

@@ -89,7 +89,7 @@ fn attempt_once(
     let (around, pool) = (Around::of(&goal.target)?, verbs::pool(shared.options.threads)?);
     if let Some(path) = switch::unfinished(&around) {
         goal.lock.as_ref().map_err(Clone::clone)?;
-        switching(shared, goal, &around, |switch| switch.finish(&path))?;
+        switching(shared, goal, &around, |switch| switch.finish(&path)).map_err(|error| unfinished(shared, error))?;
     }
     let before = Before::look(shared, index, &goal.target, &around)?;
     let source = OnceLock::new();
@@ -111,7 +111,7 @@ fn attempt_once(
     let path = around.stage(looked.root);
     remove_stages(shared, goal, &around, &[Some(&*path), looked.other.as_deref()]);
     let folders = Folders::open(&shared.disk, &around, &path)?;
-    let staged = with_stage(shared, index, goal, &around, before, looked, &folders);
+    let staged = with_stage(shared, index, goal, &around, before, looked, (&folders, &pool));
     let is_kept = folders.is_kept();
     // Windows removes only what nobody holds open.
     drop(folders);
@@ -138,10 +138,16 @@ enum Staged {
 
 /// Does what is written down.
 fn finish(shared: &Shared, goal: &Goal, around: &Around, stage: &Path) -> Result<()> {
-    switching(shared, goal, around, |switch| switch.finish(stage))?;
+    switching(shared, goal, around, |switch| switch.finish(stage)).map_err(|error| unfinished(shared, error))?;
     remove_stages(shared, goal, around, &[]);
     work::published(shared);
     Ok(())
+}
+
+/// The same error, which says that the directory is neither old nor new.
+fn unfinished(shared: &Shared, error: Error) -> Error {
+    let more = "the directory is partly the old version and partly the new one until an update of it is finished";
+    work::saying_more(error, more).with("unfinished", shared.target.display())
 }
 
 /// The rest, with a stage, up to the point from which there is no way back.
@@ -152,7 +158,7 @@ fn with_stage(
     around: &Around,
     before: Before,
     mut looked: Looked,
-    folders: &Folders,
+    (folders, pool): (&Folders, &rayon::ThreadPool),
 ) -> Result<Staged> {
     let listing = listing_of(index)?;
     let here = system_names::check(listing, folders.stage(), before.folder())?;
@@ -162,7 +168,7 @@ fn with_stage(
     }
     switching(shared, goal, around, |switch| switch.check(folders.stage(), listing, &changes))?;
     let stage = Stage::new(folders, looked.draft(index, &changes)?);
-    stage.begin(looked.left.as_deref())?;
+    stage.begin(index, listing, looked.left.as_deref())?;
     place(shared, index, &mut looked, &stage)?;
     let mut late = stage.take_late();
     late.extend(looked.changed(&before));
@@ -171,6 +177,14 @@ fn with_stage(
     }
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
+    if let Some(old) = before.folder() {
+        let (lost, files) = pool.install(|| stage.keep(shared.options.keep, old, listing))?;
+        if !lost.is_empty() {
+            let text = format!("not everything of {files} replaced files could be kept: {}", lost.join(", "));
+            let target = shared.target.display();
+            shared.observer.event(Level::Warning, "not_kept", text, &[("target", &target), ("files", &files)]);
+        }
+    }
     stage.finish()?;
     let times = looked.times(&before, &stage);
     // Windows replaces only what nobody holds open.

@@ -89,6 +89,15 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     attempt(&newer(shared, error)?)
 }
 
+/// The same error, with more in its text.
+pub(super) fn saying_more(error: Error, more: &str) -> Error {
+    let mut told = Error::new(error.kind(), format!("{}; {more}", error.message()));
+    for (key, value) in error.context() {
+        told = told.with(key, value);
+    }
+    told.caused_by(error)
+}
+
 /// What an update is to replace.
 pub(super) struct Goal {
     /// Where it really is.

@@ -61,13 +61,27 @@ impl std::str::FromStr for Keep {
     }
 }
 
-/// Gives `new` what is to be kept of the file at `old`, if there is one. The names of what could not be kept.
-pub(super) fn apply(keep: Keep, old: &Path, new: &DiskFile) -> io::Result<Vec<&'static str>> {
-    let about = match fs::metadata(old) {
+/// A file whose place is taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Old<'a> {
+    /// At a path, if it is there.
+    At(&'a Path),
+    /// A file of a directory that is updated. Whether the new one may be executed is said elsewhere.
+    Open(&'a fs::File, bool),
+}
+
+/// Gives `new` what is to be kept of `old`. The names of what could not be kept.
+pub(crate) fn apply(keep: Keep, old: Old<'_>, new: &DiskFile) -> io::Result<Vec<&'static str>> {
+    let about = match old {
+        Old::At(path) => fs::metadata(path),
+        Old::Open(file, _) => file.metadata(),
+    };
+    let about = match about {
         Ok(about) => about,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(cause) => return Err(cause),
     };
+    let is_executable = if let Old::Open(_, is_executable) = old { Some(is_executable) } else { None };
     let mut lost = Vec::new();
     let mut note = |name, outcome: io::Result<()>| {
         if outcome.is_err() && !lost.contains(&name) {
@@ -79,10 +93,11 @@ pub(super) fn apply(keep: Keep, old: &Path, new: &DiskFile) -> io::Result<Vec<&'
         note("xattrs", new.set_metadata("xattrs", |file| attributes(old, file, is_plain)));
     }
     let is_owned = !keep.owner || note("owner", new.set_metadata("owner", |file| owner(&about, file)));
-    if keep.mode {
+    // What is read-only cannot be gone on with, nor be given its name, on Windows: of a directory's files, the mark goes.
+    if keep.mode && (cfg!(unix) || is_executable.is_none()) {
         note("mode", new.set_metadata("mode", |file| attributes(old, file, is_access)));
         // After the owner: a change of that takes some bits away. And with another owner these would be too much.
-        new.set_permissions(permissions(&about, is_owned))?;
+        new.set_permissions(permissions(&about, is_owned, is_executable))?;
     }
     if keep.times {
         note("times", new.set_metadata("times", |file| times(&about, file)));
@@ -107,15 +122,21 @@ fn times(about: &Metadata, file: &fs::File) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn permissions(about: &Metadata, is_owned: bool) -> fs::Permissions {
+fn permissions(about: &Metadata, is_owned: bool, is_executable: Option<bool>) -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     const SET_ID: u32 = 0o6000;
     let mode = about.permissions().mode();
-    fs::Permissions::from_mode(if is_owned { mode } else { mode & !SET_ID })
+    fs::Permissions::from_mode(match is_executable {
+        // Whoever may read it may execute it.
+        Some(true) => mode & 0o666 | (mode & 0o444) >> 2,
+        Some(false) => mode & 0o666,
+        None if is_owned => mode,
+        None => mode & !SET_ID,
+    })
 }
 
 #[cfg(not(unix))]
-fn permissions(about: &Metadata, _: bool) -> fs::Permissions {
+fn permissions(about: &Metadata, _: bool, _: Option<bool>) -> fs::Permissions {
     about.permissions()
 }
 
@@ -147,15 +168,23 @@ fn is_plain(name: &[u8]) -> bool {
 }
 
 #[cfg(unix)]
-fn attributes(old: &Path, file: &fs::File, of: fn(&[u8]) -> bool) -> io::Result<()> {
+fn attributes(old: Old<'_>, file: &fs::File, of: fn(&[u8]) -> bool) -> io::Result<()> {
     use xattr::FileExt;
-    let names = match xattr::list(old) {
+    let names = match old {
+        Old::At(path) => xattr::list(path),
+        Old::Open(old, _) => old.list_xattr(),
+    };
+    let names = match names {
         Err(cause) if cause.kind() == io::ErrorKind::Unsupported => return Ok(()),
         names => names?,
     };
     let mut outcome = Ok(());
     for name in names.filter(|name| of(name.as_encoded_bytes())) {
-        let set = xattr::get(old, &name).and_then(|value| match value {
+        let value = match old {
+            Old::At(path) => xattr::get(path, &name),
+            Old::Open(old, _) => old.get_xattr(&name),
+        };
+        let set = value.and_then(|value| match value {
             Some(value) => file.set_xattr(&name, &value),
             // It has just gone away.
             None => Ok(()),
@@ -166,7 +195,7 @@ fn attributes(old: &Path, file: &fs::File, of: fn(&[u8]) -> bool) -> io::Result<
 }
 
 #[cfg(not(unix))]
-fn attributes(_: &Path, _: &fs::File, _: fn(&[u8]) -> bool) -> io::Result<()> {
+fn attributes(_: Old<'_>, _: &fs::File, _: fn(&[u8]) -> bool) -> io::Result<()> {
     Ok(())
 }
 

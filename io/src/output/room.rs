@@ -85,6 +85,28 @@ pub(crate) fn room_behind(index: &Index, start: u64) -> u64 {
     (first..tops.count()).filter(|top| !zeros.has(tops, *top)).map(|top| behind(tops.range(top))).sum()
 }
 
+/// The room that parts of a content need: what is not known to be zeros, by top blocks.
+pub(crate) struct Room<'a> {
+    tops: Blocks<'a>,
+    zeros: Zeros,
+}
+
+impl Room<'_> {
+    pub(crate) fn of(index: &Index) -> Room<'_> {
+        let tops = index.tops();
+        // Without the top nothing is known.
+        Room { tops, zeros: if index.has_top() { Zeros::of(tops) } else { Zeros(None) } }
+    }
+
+    /// Bytes that `part` needs.
+    pub(crate) fn within(&self, part: Range) -> u64 {
+        let size = self.tops.size().max(1);
+        let whole = part.offset.div_ceil(size)..(part.end() / size).min(self.tops.count());
+        let holes = whole.filter(|top| self.zeros.has(self.tops, *top)).count() as u64;
+        part.length.saturating_sub(holes * size)
+    }
+}
+
 /// Bytes of a top block at most.
 const LARGEST: u64 = 1 << 20;
 

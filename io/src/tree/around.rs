@@ -42,6 +42,11 @@ impl Around {
         Ok(Around { folder, beginning })
     }
 
+    /// The path beside which the lock of the directory `target` is.
+    pub(crate) fn locked(&self, target: &Path) -> PathBuf {
+        target.file_name().map_or_else(|| target.to_owned(), |name| self.folder.join(name))
+    }
+
     /// The folder in which they are.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

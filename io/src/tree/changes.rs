@@ -2,8 +2,8 @@
 //! update installed. Decides what may be removed or replaced, and what is the user's and stays. Changes nothing.
 //!
 //! With a record, what it lists is ours as long as it is what was installed; all else is the user's. Without one, a file or
-//! link that the index has otherwise is the old version, and what the index does not have is the user's. With `delete`
-//! everything is ours.
+//! link that the index has otherwise is the old version, and what the index does not have is the user's. Where there was a
+//! record that cannot be read any more, everything that differs is the user's. With `delete` everything is ours.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -25,6 +25,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) walked: &'a Walked,
     pub(crate) listing: &'a Listing,
     pub(crate) record: Option<&'a Record>,
+    /// Whether there was one, which cannot be read: then everything may be the user's.
+    pub(crate) is_record_lost: bool,
     /// Whether the target becomes exactly the tree: what is besides goes, and what the user changed is not kept.
     pub(crate) delete: bool,
     /// Whether a file with the record's size and time is believed to be the recorded one.
@@ -176,7 +178,7 @@ impl Comparison<'_> {
         if self.delete {
             return Ok(true);
         }
-        if self.record.is_none() {
+        if self.record.is_none() && !self.is_record_lost {
             // Where the new version has something else.
             return Ok(at.new.is_some() && matches!(is, Is::File { .. } | Is::Symlink { .. }));
         }

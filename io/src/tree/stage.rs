@@ -12,14 +12,15 @@ use std::time::SystemTime;
 
 use cap_fs_ext::DirExt;
 use gosync_core::assemble::{Ledger, Verified};
-use gosync_core::{Error, ErrorKind, Index, Origin, Piece, Range, ReadAt, Result};
+use gosync_core::{Error, ErrorKind, Index, Listing, Origin, Piece, Range, ReadAt, Result};
+use rayon::prelude::*;
 
 use super::payload::fill;
 use super::switch::NEW;
 use super::view::{Slots, View};
 use super::{Around, Files, Folder};
 use crate::disk::{Disk, DiskFile, DiskFolder};
-use crate::output::{check_room, is_ours};
+use crate::output::{Keep, Old, Room, check_room, is_ours, keep_of};
 use crate::report::Observer;
 
 /// Files that are open at the same time.
@@ -238,16 +239,17 @@ impl<'a> Stage<'a> {
 
     /// Makes what has no content, and removes what an earlier update left and is no longer wanted. Then looks whether there
     /// is room for the rest: `NO_SPACE` if not.
-    pub(crate) fn begin(&self, left: Option<&Left>) -> Result<()> {
-        let is_wanted = |entry: &u32| self.wanted.binary_search_by_key(entry, |wanted| wanted.entry).is_ok();
-        for entry in left.iter().flat_map(|left| &left.entries).filter(|entry| !is_wanted(entry)) {
+    pub(crate) fn begin(&self, index: &Index, listing: &Listing, left: Option<&Left>) -> Result<()> {
+        for entry in left.iter().flat_map(|left| &left.entries).filter(|entry| !self.is_wanted(**entry)) {
             self.folders
                 .new
                 .remove(&entry.to_string())
                 .map_err(|cause| self.failed(cause, "cannot remove an old file of the stage"))?;
         }
         let there: u64 = left.map_or(0, |_| self.wanted.iter().map(|wanted| self.taken(wanted)).sum());
-        let needed = self.wanted.iter().fold(0u64, |needed, wanted| needed.saturating_add(wanted.size));
+        let room = Room::of(index);
+        let entries = (0u32..).zip(listing.entries()).filter(|(number, _)| self.is_wanted(*number));
+        let needed = entries.fold(0u64, |needed, (_, entry)| needed.saturating_add(room.within(entry.place)));
         check_room(self.folders.stage.path(), needed.saturating_sub(there))?;
         for at in (0..self.wanted.len()).filter(|at| self.wanted[*at].size == 0) {
             self.file(at)?;
@@ -354,6 +356,37 @@ impl<'a> Stage<'a> {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Gives the new files what is to be kept of those in the directory `old` whose places they take, in parallel on the
+    /// current pool. What could not be kept, and of how many files.
+    pub(crate) fn keep(&self, keep: Keep, old: &Folder<'_>, listing: &Listing) -> Result<(Vec<&'static str>, usize)> {
+        if keep == Keep::NONE {
+            return Ok((Vec::new(), 0));
+        }
+        // What is open for writing here is open on others' behalf no more.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let entries = (0u32..).zip(listing.entries()).filter(|(number, _)| self.is_wanted(*number));
+        let replaced: Vec<(&Wanted, String)> =
+            self.wanted.iter().zip(entries.map(|(_, entry)| entry.path.to_string())).collect();
+        let lost = replaced.par_iter().map(|(wanted, path)| {
+            let there = old.stamp(path).is_some();
+            let Some((reader, _)) = there.then(|| old.file(path).ok()).flatten() else {
+                // What cannot be read is not asked.
+                return Ok(if there { vec!["mode", "owner", "xattrs"] } else { Vec::new() });
+            };
+            let new = self.folders.new.open(&wanted.entry.to_string());
+            let kept = new.and_then(|new| keep_of(keep, Old::Open(reader.file(), wanted.is_executable), &new));
+            kept.map_err(|cause| self.failed(cause, "cannot give a new file the old one's mode"))
+        });
+        let lost: Vec<Vec<&'static str>> = lost.collect::<Result<_>>()?;
+        let files = lost.iter().filter(|lost| !lost.is_empty()).count();
+        let names: BTreeSet<&'static str> = lost.into_iter().flatten().collect();
+        Ok((names.into_iter().collect(), files))
+    }
+
+    fn is_wanted(&self, entry: u32) -> bool {
+        self.wanted.binary_search_by_key(&entry, |wanted| wanted.entry).is_ok()
     }
 
     /// Makes all new files durable. Their names are `switch`'s.

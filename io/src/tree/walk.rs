@@ -81,7 +81,7 @@ pub(crate) fn walk(folder: &Folder<'_>, ignored: Option<Ignored>, cancel: &Cance
 }
 
 /// Everything in `folder` that can be read. What cannot is told to `unreadable` and left out.
-pub(super) fn walk_readable(folder: &Folder<'_>, cancel: &Cancel, unreadable: &dyn Fn(Error)) -> Result<Walked> {
+pub(crate) fn walk_readable(folder: &Folder<'_>, cancel: &Cancel, unreadable: &dyn Fn(Error)) -> Result<Walked> {
     let mut walk = Walk { folder, ignored: None, cancel, unreadable: Some(unreadable), walked: Walked::default() };
     walk.enter(&folder.dir, "", 0)?;
     Ok(walk.walked)

@@ -1,6 +1,7 @@
 //! Updates of directories.
 
 mod going_on;
+mod kept;
 mod model;
 mod property;
 mod simple;

@@ -116,8 +116,9 @@ impl Bench<'_> {
             shape.seed(old, &mut std::io::BufWriter::new(std::fs::File::create(&place.old)?))?;
             shape.target(new, &mut std::io::BufWriter::new(std::fs::File::create(place.new_version())?))?;
             place.prepare(Tool::Gosync, Action::Index)?;
-            place.command(Tool::Gosync, Action::Index)?.quiet().run()?;
             // Made for blocks of one size: another one would make them harmless.
+            let index = place.command(Tool::Gosync, Action::Index)?.args("--block-size").arg(BLOCK.to_string());
+            index.quiet().run()?;
             if block_count(&place)? != new.div_ceil(BLOCK as u64) {
                 return fail(format!("the index has no blocks of {BLOCK} bytes"));
             }

@@ -23,6 +23,7 @@ use crate::inplace::{InPlace, journal};
 use crate::output::names;
 use crate::report::{Level, Phase};
 use crate::seed::{FileReader, Start};
+use crate::tree::Around;
 use crate::{parts, trust, verbs};
 
 /// Bytes that a batch copies to the journal at most, and writes at least where it has to copy any.
@@ -51,10 +52,15 @@ pub(super) fn journal_path(shared: &Shared) -> Result<PathBuf> {
     names::journal(&target)
 }
 
-/// What is locked: the target; of a device the journal, since hardly anybody may write where devices are.
+/// What is locked: the target; of a device the journal, since hardly anybody may write where devices are, and a directory where
+/// everything is that belongs to it.
 pub(super) fn locked(shared: &Shared) -> Result<PathBuf> {
     let target = shared.real_target()?;
-    if shared.is_device() { journal_path(shared) } else { Ok(target) }
+    match () {
+        () if shared.is_device() => journal_path(shared),
+        () if shared.index.listing().is_some() => Around::of(&target).map(|around| around.locked(&target)),
+        () => Ok(target),
+    }
 }
 
 /// The journal that an unfinished update left, as a seed: as much of it as one has at most.
@@ -204,15 +210,9 @@ fn overwrite(shared: &Shared, place: &InPlace) -> Result<()> {
 /// The same error; if the target is neither old nor new, it says so.
 pub(super) fn unfinished(shared: &Shared, error: Error) -> Error {
     let Some(journal) = shared.state().unfinished.clone() else { return error };
-    let text = format!(
-        "{}; the target is neither the old version nor the new one until an update of it is finished",
-        error.message()
-    );
-    let mut told = Error::new(error.kind(), text);
-    for (key, value) in error.context() {
-        told = told.with(key, value);
-    }
-    told.with("unfinished", shared.target.display()).with("journal", journal.display()).caused_by(error)
+    let more = "the target is neither the old version nor the new one until an update of it is finished";
+    let error = work::saying_more(error, more).with("unfinished", shared.target.display());
+    error.with("journal", journal.display())
 }
 
 /// The steps between matching and the end.

@@ -35,18 +35,35 @@ pub(super) struct Before {
     /// Its files; nothing if there is no directory.
     pub(super) old: Option<Arc<Old>>,
     pub(super) record: Option<Record>,
+    /// Whether there is a record that cannot be read.
+    pub(super) is_record_lost: bool,
 }
 
 impl Before {
     pub(super) fn look(shared: &Shared, index: &Index, target: &Path, around: &Around) -> Result<Before> {
         let record = Record::read(around)?;
+        let is_record_lost = record.is_none() && around.record().symlink_metadata().is_ok();
+        if is_record_lost {
+            let text = "what the last update installed cannot be read any more: what differs is kept";
+            let path = around.record();
+            shared.observer.event(Level::Warning, "record_lost", text, &[("path", &path.display())]);
+        }
         if !target.exists() {
-            return Ok(Before { walked: Walked::default(), old: None, record });
+            return Ok(Before { walked: Walked::default(), old: None, record, is_record_lost });
         }
         let folder = Folder::open(target.to_owned(), "target")?;
-        let walked = walk::walk(&folder, None, &shared.observer.cancel)?;
+        let cancel = &shared.observer.cancel;
+        let walked = if shared.options.delete {
+            // What nobody may look at cannot be removed either.
+            walk::walk(&folder, None, cancel)?
+        } else {
+            walk::walk_readable(&folder, cancel, &|error| {
+                let text = format!("something in the directory cannot be read, and stays: {error}");
+                shared.observer.event(Level::Warning, "unreadable", text, &[]);
+            })?
+        };
         let old = Old::new(folder, &walked, index.block_size(), &shared.observer)?;
-        Ok(Before { walked, old: Some(Arc::new(old)), record })
+        Ok(Before { walked, old: Some(Arc::new(old)), record, is_record_lost })
     }
 
     /// Whether there is a directory.
@@ -228,6 +245,7 @@ impl Looked {
             walked: &before.walked,
             listing: &self.listing,
             record: before.record.as_ref(),
+            is_record_lost: before.is_record_lost,
             delete: shared.options.delete,
             quick: shared.options.quick,
             here,

@@ -103,18 +103,27 @@ impl Multipart {
 
     /// Takes bytes up to the end of a line. Whether it has come.
     fn end_line(&mut self, input: &mut &[u8]) -> Result<bool> {
-        let end = input.iter().position(|byte| *byte == b'\n');
-        let (line, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
+        let last = self.end_of_last(input);
+        let end = last.or_else(|| input.iter().position(|byte| *byte == b'\n').map(|end| end + 1));
+        let (line, rest) = input.split_at(end.unwrap_or(input.len()));
         *input = rest;
         self.head += line.len();
         if self.line.len() + line.len() > MOST_LINE || self.head > MOST_HEAD {
             return Err(garbled("its headers are too long"));
         }
         self.line.extend_from_slice(line);
-        // The last boundary may come without the end of its line; nothing is lost by not waiting for that. Among the headers of a
-        // part it is none.
-        let is_last = || self.line.strip_prefix(&self.delimiter[..]).is_some_and(|rest| rest.starts_with(b"--"));
-        Ok(end.is_some() || self.place != Place::Headers && is_last())
+        Ok(end.is_some())
+    }
+
+    /// Where in `input` the last boundary is complete, if the line is that. It may come without the end of its line, and whatever
+    /// follows it does not matter. Among the headers of a part it is none.
+    fn end_of_last(&self, input: &[u8]) -> Option<usize> {
+        if self.place == Place::Headers {
+            return None;
+        }
+        let last = [&self.delimiter[..], b"--"].concat();
+        let rest = last.strip_prefix(&self.line[..])?;
+        input.starts_with(rest).then_some(rest.len())
     }
 
     /// What a line, without its end, means.
@@ -254,6 +263,16 @@ mod tests {
         let (_, bytes, over) = read(KIND, body, 3).expect("a body");
         assert_eq!(bytes, at(0, "\r\n--XYZ--\r\n"));
         assert!(over);
+    }
+
+    #[test]
+    fn what_follows_the_last_boundary_may_be_long() {
+        let body =
+            [&b"--XYZ\r\nContent-Range: bytes 5-9/100\r\n\r\nhello\r\n--XYZ--"[..], &[b'x'; 2 * MOST_HEAD]].concat();
+        for step in [1, 7, usize::MAX] {
+            let (_, bytes, over) = read(KIND, &body, step).expect("a body");
+            assert!(over && bytes == at(5, "hello"), "by {step}");
+        }
     }
 
     #[test]

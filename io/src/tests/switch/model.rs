@@ -258,6 +258,7 @@ impl Scene {
             walked: &walked,
             listing: &listing,
             record: record.as_ref(),
+            is_record_lost: false,
             delete,
             quick,
             here: self.here,
