@@ -297,6 +297,14 @@ fn a_pack_that_is_gone_is_written_again() {
     std::fs::remove_file(site.content().join(&name)).expect("removed");
     let second = site.publish(&files);
     check(&second, &*site.local(&second.index), &[(0, TO_END)]);
+    // So is one that is as long as it should be, and not as it should be.
+    let damaged = site.content().join(second.index.packs().expect("packs").name(0));
+    let mut bytes = std::fs::read(&damaged).expect("a pack");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).expect("written");
+    let third = site.publish(&files);
+    check(&third, &*site.local(&third.index), &[(0, TO_END)]);
 }
 
 #[test]

@@ -45,7 +45,10 @@ pub(crate) fn pack(
     let contents = Contents::of(index.listing().ok_or_else(internal)?);
     std::fs::create_dir_all(content)
         .map_err(|cause| Error::from_io(cause, "cannot make the folder for packs", content.display()))?;
-    let old = previous.and_then(|previous| Old::of(previous, content));
+    let old = match previous {
+        Some(previous) => pool.install(|| Old::of(previous, content, observer))?,
+        None => None,
+    };
     let mut parts = match &old {
         Some(old) => pool.install(|| reuse::parts(folder, &contents, index.block_size(), old, observer))?,
         None => contents.all().iter().map(|content| Part { length: content.place.length, store: None }).collect(),

@@ -10,10 +10,11 @@ use gosync_core::assemble::Verified;
 use gosync_core::index::BuildOptions;
 use gosync_core::matching::{self, Observe};
 use gosync_core::{Digest, Error, ErrorKind, Index, Origin, Packs, Range, ReadAt, Result};
+use rayon::prelude::*;
 
 use super::super::contents::{Content, Contents};
 use super::{Folder, Part};
-use crate::report::Observer;
+use crate::report::{Level, Observer};
 use crate::seed::FileReader;
 use crate::source::unpack;
 
@@ -27,22 +28,33 @@ pub(super) struct Old {
     pub(super) packs: Packs,
     contents: Contents,
     content: PathBuf,
-    /// Which packs are there whole, as far as their sizes tell.
+    /// Which packs are there, whole: whoever publishes them again vouches for them.
     is_there: Vec<bool>,
     unpacked: Mutex<VecDeque<(usize, Arc<[u8]>)>>,
 }
 
 impl Old {
-    /// Nothing if its contents are not in packs.
-    pub(super) fn of(index: &Index, content: &Path) -> Option<Old> {
-        let (packs, listing) = (index.packs()?.clone(), index.listing()?);
+    /// Nothing if its contents are not in packs. All packs are read, in parallel on the current pool.
+    pub(super) fn of(index: &Index, content: &Path, observer: &Observer) -> Result<Option<Old>> {
+        let (Some(packs), Some(listing)) = (index.packs().cloned(), index.listing()) else { return Ok(None) };
         let is_there = |pack| {
-            let about = std::fs::metadata(content.join(packs.name(pack)));
-            about.is_ok_and(|about| about.is_file() && about.len() == packs.size(pack))
+            observer.cancel.check()?;
+            let path = content.join(packs.name(pack));
+            let Ok(file) = FileReader::open(&path, "pack") else { return Ok(false) };
+            let is_whole = file.length() == packs.size(pack)
+                && match Digest::of_reader(&file, &|_| observer.cancel.check()) {
+                    Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                    root => root.ok() == packs.root(pack),
+                };
+            if !is_whole {
+                let text = "a pack of the version before is damaged, and is not used again";
+                observer.event(Level::Warning, "pack_damaged", text, &[("path", &path.display())]);
+            }
+            Ok(is_whole)
         };
-        let is_there = (0..packs.count()).map(is_there).collect();
+        let is_there = (0..packs.count()).into_par_iter().map(is_there).collect::<Result<_>>()?;
         let contents = Contents::of(listing);
-        Some(Old { packs, contents, content: content.to_owned(), is_there, unpacked: Mutex::default() })
+        Ok(Some(Old { packs, contents, content: content.to_owned(), is_there, unpacked: Mutex::default() }))
     }
 
     /// Where a part of its contents is, in parts that do not go beyond pieces. A pack that is not there has none.

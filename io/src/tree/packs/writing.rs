@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use gosync_core::packs::{Piece, pack_name};
-use gosync_core::{Digest, Error, ErrorKind, Result};
+use gosync_core::{Digest, Error, ErrorKind, ReadAt, Result};
 use rayon::prelude::*;
 
 use super::PACK;
 use crate::disk::Disk;
 use crate::output;
+use crate::seed::FileReader;
 
 /// Bytes of a piece, about at most (docs/decisions/0025-packs.md says why).
 pub(super) const PIECE: usize = 128 << 10;
@@ -94,8 +95,9 @@ impl<'a> Writer<'a> {
         }
         let root = Digest::of(&pack);
         let path = self.content.join(pack_name(&root));
-        // One that has this name, and is whole, is the same one.
-        let is_there = std::fs::metadata(&path).is_ok_and(|about| about.is_file() && about.len() == pack.len() as u64);
+        let is_there = FileReader::open(&path, "pack").is_ok_and(|there| {
+            there.length() == pack.len() as u64 && Digest::of_reader(&there, &|_| Ok(())).ok() == Some(root)
+        });
         if !is_there {
             output::write_file(&Disk::system(), &path, |write| write(&pack))?;
             self.written += pack.len() as u64;
