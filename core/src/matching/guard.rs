@@ -36,9 +36,10 @@ impl Guard {
         Guard { block_size, reserve, means: reserve, work: Work::default() }
     }
 
-    /// So many offsets have been scanned.
+    /// So many offsets have been scanned, in one go.
     pub(super) fn earn(&mut self, offsets: usize) {
         self.work.scanned += offsets as u64;
+        self.work.summed += offsets as u64 + self.block_size as u64;
         let most = self.reserve + REFILL * offsets as i64;
         self.means = (self.means + REFILL * offsets as i64).min(most);
     }
