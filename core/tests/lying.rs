@@ -2,7 +2,7 @@
 //! cost matches, never a wrong byte, and no more work than the seed's length is worth.
 
 use gosync_core::assemble::Verified;
-use gosync_core::index::{BuildOptions, Front, UNIT};
+use gosync_core::index::{BuildOptions, Format, Front, UNIT};
 use gosync_core::matching::{self, Found, Observe, Options};
 use gosync_core::{Error, Index, Origin, Range, Result};
 
@@ -183,4 +183,40 @@ fn what_looks_like_a_lie_and_is_none_is_found() {
         matches!(cover[..], [piece] if piece.origin != Origin::Missing)
     };
     assert!((honest..64).all(is_there));
+}
+
+/// The first half of each MD5 is that of something in the seed, which is what is looked for; the rest is not.
+#[test]
+fn blocks_of_a_legacy_index_that_lie_cost_little() {
+    const MD5_END: usize = 19;
+    for (block, seed_length) in [(64, 1 << 18), (1000, 2 << 20), (65_536, 8 << 20)] {
+        let seed = noise(seed_length, 1);
+        // As many as the content may have: at each few bytes of the seed another one.
+        let count = (32 << 20) / block;
+        let step = (seed_length / count).max(1);
+        let places = (0..count).map(|number| number * step).take_while(|at| at + block <= seed_length);
+        let target: Vec<u8> = places.flat_map(|at| seed[at..at + block].iter().copied()).collect();
+        let options = BuildOptions { block_size: block as u32, format: Format::Legacy, ..BuildOptions::default() };
+        let mut bytes = Index::build(&target, &options, &|_| Ok(())).unwrap().encode();
+        bytes[24..].chunks_exact_mut(20).for_each(|entry| entry[MD5_END] ^= 1);
+        let found = find(&Index::decode(&bytes).unwrap(), &seed);
+        let (work, length) = (found.work(), seed_length as u64);
+        println!("blocks of {block}: {work:?}, {} missing", found.missing_blocks());
+        assert!(work.summed <= 8 * length, "blocks of {block}: {work:?}");
+        assert!(work.hashed <= 3 * length, "blocks of {block}: {work:?}");
+    }
+}
+
+/// MD5 is slower than the scan: less of it is done in vain than of a fast hash.
+#[test]
+fn slow_hints_are_looked_at_less_often() {
+    let length = 8 << 20;
+    // Offset after offset has the sum of some block, and often that of one that was found before.
+    let target = repeated(&noise(96, 8), length);
+    let pieces = (0..).zip(target.chunks(20_000));
+    let seed: Vec<u8> = pieces.flat_map(|(number, piece)| [&noise(40, number), piece].concat()).collect();
+    let options = BuildOptions { block_size: 8192, format: Format::Legacy, ..BuildOptions::default() };
+    let work = find(&Index::build(&target, &options, &|_| Ok(())).unwrap(), &seed).work();
+    println!("{work:?}");
+    assert!(work.hashed <= 2 * length as u64, "{work:?}");
 }
