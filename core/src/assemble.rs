@@ -126,7 +126,7 @@ impl ReadyUnit {
 /// Who was to blame for a unit that was wrong at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// Blocks of this seed have the identities that the index gives, and are others even so: one of its hints is wrong, by
+    /// Blocks of this seed, or a whole unit, have the identities that the index gives, and are others even so: one of its hints is wrong, by
     /// intent or by chance.
     Hint(u32),
     /// This seed has changed since it was matched.
@@ -325,9 +325,11 @@ impl Part {
 impl Suspect {
     fn new(index: &Index, unit: u64, pieces: Vec<Piece>, bytes: &[u8]) -> Self {
         let base = index.unit_range(unit).offset;
+        let looks_whole = unit_looks_right(index, unit, bytes);
+        let looks_right = |target: Range| looks_whole || blocks_look_right(index, unit, target, bytes);
         let suspected = |piece: Piece| {
             let culprit = match piece.origin {
-                Origin::Seed { seed, .. } if looks_right(index, unit, piece.target, bytes) => Culprit::Hint(seed),
+                Origin::Seed { seed, .. } if looks_right(piece.target) => Culprit::Hint(seed),
                 Origin::Seed { seed, .. } => Culprit::Seed(seed),
                 Origin::Missing => Culprit::Source,
             };
@@ -348,8 +350,15 @@ fn bytes_of<'a>(piece: &Piece, unit: &'a [u8], base: u64) -> &'a [u8] {
     unit.get((piece.target.offset - base) as usize..(piece.target.end() - base) as usize).unwrap_or_default()
 }
 
+/// Whether a unit as a whole has the identity that the index gives it, by which it may have been found.
+fn unit_looks_right(index: &Index, unit: u64, bytes: &[u8]) -> bool {
+    let units = index.units();
+    let (a, b) = weak::sum(bytes);
+    units.identity(unit).is_some_and(|(weak, hint)| units.cut_weak(a, b) == weak && units.hint_of(bytes) == hint)
+}
+
 /// Whether the blocks that `target` touches have the identities that the index gives them, where `unit` is `bytes`.
-fn looks_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
+fn blocks_look_right(index: &Index, unit: u64, target: Range, bytes: &[u8]) -> bool {
     let (size, base) = (u64::from(index.block_size()), index.unit_range(unit).offset);
     let blocks = target.offset / size..target.end().div_ceil(size);
     index.has_blocks(unit)

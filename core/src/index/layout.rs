@@ -259,6 +259,26 @@ mod tests {
         assert_eq!(levels(1 << 40), ((1 << 20, 5, 3), (4096, 5, 4)));
     }
 
+    /// docs/format.md: at most as many bytes hashed in vain as are scanned, and at most one mistake.
+    #[test]
+    fn widths_are_enough_at_every_length() {
+        for length_log2 in 0..=40 {
+            let length = 1u64 << length_log2;
+            for block_log2 in BLOCK_LOG2 {
+                // One byte less has the same logarithm, one more has the next.
+                for (length, log2) in [(length, length_log2), (length + 1, length_log2 + 1), (length - 1, length_log2)]
+                {
+                    let layout = Layout::choose(length, 1 << block_log2, 0).unwrap();
+                    for level in layout.levels().iter().filter(|level| level.has_identities()) {
+                        let (weak, both) = (8 * u32::from(level.weak), 8 * level.identity() as u32);
+                        assert!(weak >= log2, "{length} bytes: {level:?}");
+                        assert!(both + u32::from(level.log2) >= 2 * log2, "{length} bytes: {level:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_given_top_has_more_than_one_block() {
         let top = |length| Layout::choose(length, 0, 1 << 20).unwrap().top.size();

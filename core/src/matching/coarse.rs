@@ -2,11 +2,14 @@
 //! what is asked at every offset fits the first cache, and their table is made in no time. So this comes before the
 //! blocks are looked for at every offset, and where most of a seed is in the target, only little is left for that.
 
+use std::collections::HashSet;
+
 use super::found::Run;
 use super::guard::Guard;
 use super::scan::run_of;
 use super::section::{Outcome, Section};
 use super::tops::Table;
+use crate::assemble::Verified;
 use crate::error::Result;
 use crate::index::UNIT;
 use crate::weak::{self, Hit};
@@ -19,7 +22,10 @@ const NEAR: usize = 2 << 10;
 /// How many equal units are asked whether they are missing.
 const MOST_EQUAL: usize = 16;
 
-impl Section<'_> {
+/// A unit that was found, by its first block; nothing if it, and what equals it, has been found before.
+type New<'a> = Option<(u64, Verified<'a>)>;
+
+impl<'a> Section<'a> {
     /// Finds runs of blocks that start in this section. Most likely they are `shift` away from their own offset.
     pub(super) fn coarse(&self, units: &Table, shift: u64, hits: &mut Vec<Hit>) -> Result<Outcome> {
         let mut outcome = self.outcome(UNIT as usize);
@@ -28,6 +34,7 @@ impl Section<'_> {
         // What is expected next; and where a unit begins, or not far from there, if nothing but a few bytes more or less
         // are in between.
         let (mut expected, mut near) = (None, None);
+        let mut lies = HashSet::new();
         for shift in [shift, 0] {
             let Some((block, place)) = self.first_at(shift).filter(|(_, place)| *place < inside) else { continue };
             let taken = self.follow(block, place, false, &mut outcome)?;
@@ -62,14 +69,14 @@ impl Section<'_> {
             hits.clear();
             weak::scan(&self.data[from..end + UNIT as usize - 1], UNIT as usize, &units.filter, hits);
             outcome.guard.earn(end - from);
-            let Some((place, block)) = self.first_unit(units, from, hits, &mut outcome) else {
+            let Some((place, new)) = self.first_unit(units, from, hits, &mut lies, &mut outcome) else {
                 if guess.is_none() {
                     at = run.map_or(end + Guard::left_out(hits.len(), end - at), |run| at + run + 1 - UNIT as usize);
                     piece = (2 * piece).min(LARGEST);
                 }
                 continue;
             };
-            let Some(block) = block else {
+            let Some((block, verified)) = new else {
                 // What it says again need not be looked through once more.
                 outcome.gap(self.start, gap, place);
                 (at, gap, piece) = (place + UNIT as usize, place + UNIT as usize, PIECE);
@@ -82,15 +89,11 @@ impl Section<'_> {
                 let offset = self.start + first as u64;
                 outcome.push(self.index, Run { block: block - before, count: before, offset, verified: false });
             }
-            gap = place;
-            let taken = self.follow(block, place, false, &mut outcome)?;
-            if taken > 0 {
-                (at, gap, expected) = (place + taken, place + taken, Some(block + self.blocks_in(taken)));
-            } else {
-                // The hint of the unit lied, or that of its first block does.
-                at = place + 1;
-            }
-            piece = PIECE;
+            let (count, offset) = (self.blocks_in(UNIT as usize), self.start + place as u64);
+            outcome.push(self.index, Run { block, count, offset, verified: true });
+            self.telling.unit(block / count, verified)?;
+            (at, gap, piece) = (place + UNIT as usize, place + UNIT as usize, PIECE);
+            expected = Some(block + count);
         }
         outcome.gap(self.start, gap, inside);
         self.telling.end()?;
@@ -118,19 +121,21 @@ impl Section<'_> {
         (bytes as u64).div_ceil(u64::from(self.index.block_size()))
     }
 
-    /// The first of the `hits`, which are relative to `from`, that looks like a unit; the first block of that unless it,
-    /// and what equals it, has been found already.
+    /// The first of the `hits`, which are relative to `from`, that is a unit. One that only looks like it is among `lies`
+    /// from then on: what has the same sum is not hashed again.
     fn first_unit(
         &self,
         units: &Table,
         from: usize,
         hits: &[Hit],
+        lies: &mut HashSet<u64>,
         outcome: &mut Outcome,
-    ) -> Option<(usize, Option<u64>)> {
+    ) -> Option<(usize, New<'a>)> {
         let level = self.index.units();
         let per_unit = self.blocks_in(UNIT as usize);
         for hit in hits {
-            let candidates = units.with_weak(level.cut_weak(hit.a, hit.b));
+            let weak = level.cut_weak(hit.a, hit.b);
+            let candidates = units.with_weak(weak);
             if candidates.is_empty() {
                 outcome.guard.looked(units.count());
                 continue;
@@ -138,14 +143,30 @@ impl Section<'_> {
             if !outcome.guard.may_check() {
                 return None;
             }
+            if lies.contains(&weak) {
+                continue;
+            }
             let at = from + hit.at as usize;
-            let hint = level.hint_of(&self.data[at..at + UNIT as usize]);
+            let bytes = &self.data[at..at + UNIT as usize];
+            let hint = level.hint_of(bytes);
             let first = candidates.partition_point(|(_, other, _)| *other < hint);
             let same = candidates[first..].iter().take_while(|(_, other, _)| *other == hint);
             let mut blocks = same.map(|(.., unit)| *unit * per_unit).take(MOST_EQUAL).peekable();
             if blocks.peek().is_some() {
-                let is_whole = |block: u64| self.found.whole((block / per_unit) as u32).is_some();
-                return Some((at, blocks.find(|block| !is_whole(*block) && !outcome.has(*block))));
+                let is_known = |block: u64| self.found.whole((block / per_unit) as u32).is_some() || outcome.has(block);
+                let mut new = blocks.filter(|block| !is_known(*block)).peekable();
+                if new.peek().is_none() {
+                    return Some((at, None));
+                }
+                // The first block costs little; whoever makes up both has the whole hashed once more.
+                let first = new.find(|block| self.is_block(*block, &bytes[..self.index.block_size() as usize]));
+                if let Some(block) = first {
+                    if let Some(verified) = Verified::check(self.index, block / per_unit, bytes) {
+                        return Some((at, Some((block, verified))));
+                    }
+                    outcome.guard.checked();
+                }
+                lies.insert(weak);
             }
             outcome.guard.checked();
         }

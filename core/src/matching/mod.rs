@@ -58,6 +58,8 @@ pub enum Flow {
 pub struct Work {
     /// Offsets that a weak sum was rolled over.
     pub scanned: u64,
+    /// Bytes that weak sums were made of for that: a block's where a scan begins, then one for each offset.
+    pub summed: u64,
     /// Weak sums that were looked up in vain.
     pub looked: u64,
     /// Bytes that were hashed in vain.
@@ -67,6 +69,7 @@ pub struct Work {
 impl Work {
     fn add(&mut self, more: Work) {
         self.scanned += more.scanned;
+        self.summed += more.summed;
         self.looked += more.looked;
         self.hashed += more.hashed;
     }

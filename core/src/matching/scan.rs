@@ -54,6 +54,11 @@ impl Section<'_> {
                     (piece, after_block) = (smallest, true);
                     continue;
                 }
+                if known {
+                    // Only the part of its hash that is looked for was right: an index was made to say so.
+                    piece = smallest;
+                    outcome.guard.scans_again(piece);
+                }
             }
             let Some(window) = self.data.get(at..at + size) else { break };
             if let Some(run) = run_of(&self.data[at..], size) {

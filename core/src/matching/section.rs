@@ -49,7 +49,7 @@ impl Outcome {
 impl<'a> Section<'a> {
     /// Nothing yet; the guard is for checks of blocks of this size.
     pub(super) fn outcome(&self, size: usize) -> Outcome {
-        Outcome::new(Guard::new(size, self.inside))
+        Outcome::new(Guard::new(size, self.inside, self.index.has_slow_hints()))
     }
 
     /// Goes through the section along the diagonal: whoever has an old version most likely has most blocks at their own

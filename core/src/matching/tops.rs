@@ -91,7 +91,7 @@ pub(super) fn find(
         });
         let data = &data[..read.min(reach)];
         let at_end = start + data.len() as u64 >= seed.length();
-        let guard = Guard::new(level.size() as usize, inside as usize);
+        let guard = Guard::new(level.size() as usize, inside as usize, false);
         let spots = Vec::new();
         let telling = Telling::new(observer, data);
         let mut section = Section { level, table: &table, data, start, at_end, shift, telling, guard, spots };

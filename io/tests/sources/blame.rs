@@ -91,6 +91,10 @@ fn gate(content: &[u8], lies: u32, before: impl FnOnce() + Send + 'static) -> Ar
 
 /// Updates from a seed. What was done, and who was blamed for something.
 fn update(index: Index, source: Arc<dyn Source>, seed: &Path) -> (Statistics, Vec<&'static str>) {
+    update_to(&versions().0, index, source, seed)
+}
+
+fn update_to(content: &[u8], index: Index, source: Arc<dyn Source>, seed: &Path) -> (Statistics, Vec<&'static str>) {
     let blamed = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&blamed);
     let tell = move |event: &gosync_io::Event| {
@@ -104,7 +108,7 @@ fn update(index: Index, source: Arc<dyn Source>, seed: &Path) -> (Statistics, Ve
     let job = Job::new(Arc::new(index), Some(source), &target, options).expect("a job");
     job.add_seed(seed).expect("a seed");
     let done = job.run().expect("an update");
-    assert!(std::fs::read(&target).expect("the target") == versions().0);
+    assert!(std::fs::read(&target).expect("the target") == content);
     let blamed = blamed.lock().expect("a lock").clone();
     (done, blamed)
 }
@@ -131,6 +135,119 @@ fn a_hint_that_lies_about_what_two_places_have_together_is_found_out_too() {
     let (done, blamed) = update(lying_index(), Arc::new(MemorySource::new(content)), &seed);
     assert_eq!(blamed, ["wrong_hint"]);
     assert_eq!((done.fetched, done.wasted), (UNIT as u64, 0), "{done:?}");
+}
+
+/// Where things are in an encoded index of three levels with given tops: those of two units each.
+struct Levels {
+    /// Where the sections of tops and units begin, and how long the entries of both are.
+    tops: (usize, usize),
+    units: (usize, usize),
+}
+
+const TOP: usize = 2 * UNIT;
+const STRONG: usize = 32;
+const CHECK: usize = 4;
+/// Enough of the content is found to go on by units when one of them is missing. Tops are whole.
+const LARGE: usize = 64 * UNIT;
+
+fn levels(bytes: &[u8]) -> Levels {
+    let count = u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes")) as usize;
+    let length = |section: usize| {
+        let at = 40 + 16 * section + 8;
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize
+    };
+    let (tops, units, blocks) = (length(count - 3), length(count - 2), length(count - 1));
+    let start = bytes.len() - blocks - units;
+    Levels {
+        tops: (start - tops, (tops - CHECK) / (LARGE / TOP)),
+        units: (start, (units - CHECK * (LARGE / TOP)) / (LARGE / UNIT)),
+    }
+}
+
+impl Levels {
+    fn top(&self, number: usize) -> std::ops::Range<usize> {
+        let at = self.tops.0 + number * self.tops.1;
+        at..at + self.tops.1
+    }
+
+    fn unit(&self, number: usize) -> std::ops::Range<usize> {
+        let at = self.units.0 + number * self.units.1 + number / 2 * CHECK;
+        at..at + self.units.1
+    }
+}
+
+/// An index that says of one unit, or top block, what is right for another one, with the group's check made anew.
+fn index_of_three_levels(content: &[u8], lie: impl FnOnce(&mut Vec<u8>, &Levels)) -> Index {
+    let mut bytes = index(content, &IndexOptions { top_size: TOP as u32, ..options() });
+    let levels = levels(&bytes);
+    lie(&mut bytes, &levels);
+    index_from_bytes(&bytes, &OpenOptions::default()).expect("an index that reads well")
+}
+
+/// The content, and a seed in which all is shifted and `gone` is something else.
+fn shifted(gone: std::ops::Range<usize>) -> (Vec<u8>, Vec<u8>) {
+    let content = noise(LARGE);
+    let mut seed = content.clone();
+    seed[gone].iter_mut().for_each(|byte| *byte = !*byte);
+    seed.splice(0..0, [7; 5000]);
+    (content, seed)
+}
+
+#[test]
+fn a_hint_of_a_whole_unit_that_lies_is_no_other_seed() {
+    let (liar, other) = (40, 11);
+    let (content, bytes) = shifted(liar * UNIT..(liar + 1) * UNIT);
+    let lying = index_of_three_levels(&content, |bytes, levels| {
+        let (at, from) = (levels.unit(liar), levels.unit(other));
+        bytes.copy_within(from.start + STRONG..from.end, at.start + STRONG);
+        let top = levels.top(liar / 2);
+        let end = levels.unit(liar / 2 * 2 + 1).end;
+        let group = &bytes[levels.unit(liar / 2 * 2).start..end];
+        let check = Digest::of(&[&bytes[top.start..top.start + STRONG], group].concat());
+        bytes[end..end + CHECK].copy_from_slice(&check.as_bytes()[..CHECK]);
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, bytes).expect("a seed");
+    let (done, blamed) = update_to(&content, lying, Arc::new(MemorySource::new(content.clone())), &seed);
+    assert_eq!(blamed, ["wrong_hint"]);
+    assert_eq!((done.fetched, done.wasted), (UNIT as u64, 0), "{done:?}");
+}
+
+/// A top block is verified wherever it is found, so a lie about it puts nothing wrong into the target.
+#[test]
+fn a_hint_of_a_top_that_lies_is_nobodys_fault() {
+    let (liar, other) = (20, 5);
+    let (content, bytes) = shifted(liar * TOP..(liar + 1) * TOP);
+    let lying = index_of_three_levels(&content, |bytes, levels| {
+        let (at, from) = (levels.top(liar), levels.top(other));
+        bytes.copy_within(from.start + STRONG..from.end, at.start + STRONG);
+        let (start, end) = (levels.top(0).start, levels.top(LARGE / TOP - 1).end);
+        let root = Digest::of(&content);
+        let check = Digest::of(&[root.as_bytes(), &bytes[start..end]].concat());
+        bytes[end..end + CHECK].copy_from_slice(&check.as_bytes()[..CHECK]);
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, bytes).expect("a seed");
+    let (done, blamed) = update_to(&content, lying, Arc::new(MemorySource::new(content.clone())), &seed);
+    assert!(blamed.is_empty(), "{blamed:?}");
+    assert_eq!((done.fetched, done.wasted), (TOP as u64, 0), "{done:?}");
+}
+
+#[test]
+fn a_seed_that_changes_is_not_the_hint_of_a_unit_either() {
+    let (content, mut bytes) = shifted(40 * UNIT..40 * UNIT + BLOCK);
+    let folder = tempfile::tempdir().expect("a folder");
+    let seed = folder.path().join("seed");
+    std::fs::write(&seed, &bytes).expect("a seed");
+    // Another block of the unit that something is fetched for.
+    bytes[5000 + 40 * UNIT + 9 * BLOCK] ^= 1;
+    let path = seed.clone();
+    let source = gate(&content, 0, move || std::fs::write(path, bytes).expect("another seed"));
+    let honest = index_of_three_levels(&content, |_, _| ());
+    let (_, blamed) = update_to(&content, honest, source, &seed);
+    assert_eq!(blamed, ["wrong_seed"]);
 }
 
 #[test]
