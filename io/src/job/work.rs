@@ -76,6 +76,8 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     }
     inplace::tell_unfinished(shared);
     let goal = Goal { before: Identity::at(&target), target, lock };
+    // A plan may have found a newer version; here it begins with what the job is for.
+    shared.state().statistics = super::statistics_of(&shared.index);
     let attempt = |index: &Arc<Index>| match &goal.lock {
         Ok(_) if in_place => inplace::attempt(shared, index),
         Err(error) if in_place => Err(error.clone()),
