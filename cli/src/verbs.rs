@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gosync_io::source::FileSource;
 use gosync_io::{
-    Cancel, Change, ChangeKind, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source, Strategy,
-    Verification,
+    Cancel, Change, ChangeKind, Digest, Error, ErrorKind, Index, Job, Observer, OpenOptions, Plan, Result, Source,
+    Strategy, Verification,
 };
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ fn index(common: &Common, args: &IndexArgs, observer: &Observer) -> Result<Outco
         false => gosync_io::index_file(&args.file, &options)?,
     };
     gosync_io::save_index(&index, &path)?;
-    let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(&index));
+    let outcome = Outcome::new("index").row("index", path.to_string_lossy()).row("root", root_text(index.root()));
     let mut outcome = contents(outcome, &index);
     if let (true, Some(content)) = (args.prune, &args.content) {
         let pruned = gosync_io::prune(content, &indexes_beside(&path)?)?;
@@ -114,8 +114,7 @@ fn check_output(file: &Path, output: &Path) -> Result<()> {
 }
 
 fn plan(common: &Common, args: &UpdateArgs, observer: &Observer, with_pieces: bool) -> Result<Outcome> {
-    let (_, job) = job(common, args, observer)?;
-    let plan = job.plan()?;
+    let plan = job(common, args, observer)?.plan()?;
     let known = |time: Duration| Some(time).filter(|time| !time.is_zero()).map(|time| time.as_secs_f64());
     let outcome = plan_rows(args, &plan)
         .field("target", args.target().to_string_lossy())
@@ -196,8 +195,7 @@ fn changes(mut outcome: Outcome, changes: &[Change]) -> Outcome {
 const SHOWN_ENTRIES: usize = 100;
 
 fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Outcome> {
-    let (index, job) = job(common, args, observer)?;
-    let done = job.run()?;
+    let done = job(common, args, observer)?.run()?;
     let target = args.target().to_string_lossy();
     Ok(Outcome::new("update")
         .row(if done.up_to_date { "up to date" } else { "updated" }, target.clone())
@@ -208,7 +206,7 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
         .row("requests", done.requests.to_string())
         .row("retries", done.retries.to_string())
         .row("index bytes", text::bytes(done.index_size))
-        .row("proof", index.root().map_or_else(|| done.proof.to_owned(), |root| format!("{} {root}", done.proof)))
+        .row("proof", done.root.map_or_else(|| done.proof.to_owned(), |root| format!("{} {root}", done.proof)))
         .row("reason", done.reason.as_str())
         .field("target", target)
         .field("total", done.total)
@@ -221,22 +219,22 @@ fn update(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Out
         .field("up_to_date", done.up_to_date)
         .field("index_size", done.index_size)
         .field("proof", done.proof)
-        .field("root", index.root().map(|root| root.to_string()))
+        .field("root", done.root.map(|root| root.to_string()))
         .field("reason", done.reason.as_str()))
 }
 
 /// The job that `plan` looks at and `update` runs.
-fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<(Arc<Index>, Job)> {
+fn job(common: &Common, args: &UpdateArgs, observer: &Observer) -> Result<Job> {
     let open = args.open.options(Some(args.target()), observer)?;
     let (assume_rtt, assume_rate) = (args.assume_rtt, args.assume_rate);
     let open = OpenOptions { threads: common.threads, assume_rtt, assume_rate, ..open };
     let index = Arc::new(open_index(&args.index, &open)?);
     let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
     let mirrors = args.mirror.iter().map(|location| open_source(location, &open)).collect::<Result<Vec<_>>>()?;
-    let job = Job::new(Arc::clone(&index), source, args.target(), common.job_options(args, open, observer))?;
+    let job = Job::new(index, source, args.target(), common.job_options(args, open, observer))?;
     mirrors.into_iter().for_each(|mirror| job.add_mirror(mirror));
     args.seed.iter().try_for_each(|seed| job.add_seed(seed))?;
-    Ok((index, job))
+    Ok(job)
 }
 
 fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Outcome> {
@@ -251,24 +249,26 @@ fn verify(common: &Common, args: &VerifyArgs, observer: &Observer) -> Result<Out
         .field("expected_length", found.expected_length)
         .field("damaged", found.damaged.iter().map(json::range).collect::<Value>())
         .field("differences", found.differences.iter().map(json::difference).collect::<Value>())
-        .field("unfinished", found.unfinished)
-        .field("root", index.root().map(|root| root.to_string()));
+        .field("unfinished", found.unfinished);
+    let root = |outcome: Outcome, root: Option<Digest>| outcome.field("root", root.map(|root| root.to_string()));
     if found.is_match() {
-        let outcome = outcome.row("match", target).row("root", root_text(&index));
+        let outcome = root(outcome, index.root()).row("match", target).row("root", root_text(index.root()));
         return Ok(differences(outcome, &found));
     }
     if !args.repair {
-        return Ok(damage(outcome.row("different", target).exit(exit::DIFFERENT), &found));
+        let outcome = root(outcome, index.root()).row("different", target);
+        return Ok(damage(outcome.exit(exit::DIFFERENT), &found));
     }
     let source = args.source.as_deref().map(|location| open_source(location, &open)).transpose()?;
     let options = common.repair_options(args, open, observer);
     let done = Job::new(Arc::clone(&index), source, &args.target, options)?.run()?;
-    let outcome = damage(outcome.row("repaired", target), &found)
+    // A newer version may have come meanwhile.
+    let outcome = damage(root(outcome, done.root).row("repaired", target), &found)
         .row("fetched", text::share(done.fetched, done.total))
         .field("repaired", true)
         .field("fetched", done.fetched)
         .field("wasted", done.wasted);
-    Ok(outcome.row("root", root_text(&index)))
+    Ok(outcome.row("root", root_text(done.root)))
 }
 
 /// What is said of a target that is neither an old version nor a new one.
@@ -318,7 +318,7 @@ fn info(args: &InfoArgs, observer: &Observer) -> Result<Outcome> {
         .row("kind", index.kind())
         .row("format", index.format().name())
         .row("length", text::bytes(index.length()))
-        .row("root", root_text(&index))
+        .row("root", root_text(index.root()))
         .row("block size", text::bytes(index.block_size().into()))
         .row("top size", text::bytes(index.top_size()))
         .row("blocks", index.block_count().to_string())
@@ -370,8 +370,8 @@ fn describe(outcome: Outcome, index: &Index) -> Outcome {
 }
 
 /// The root, for people.
-fn root_text(index: &Index) -> String {
-    index.root().map_or_else(|| String::from("none"), |root| root.to_string())
+fn root_text(root: Option<Digest>) -> String {
+    root.map_or_else(|| String::from("none"), |root| root.to_string())
 }
 
 fn open_index(location: &OsStr, options: &OpenOptions) -> Result<Index> {

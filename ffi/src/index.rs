@@ -191,8 +191,10 @@ pub unsafe extern "C" fn gosync_index_check(
 }
 
 /// Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
+/// What was not read of one at a URL is read now, with the timeout and the retries that it was opened with; nothing cancels it.
 ///
-/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO; if more of the index
+/// is read, also GOSYNC_E_LIMIT, GOSYNC_E_TIMEOUT, GOSYNC_E_SOURCE, GOSYNC_E_SOURCE_TEMPORARY, GOSYNC_E_SOURCE_CHANGED.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_save(
@@ -212,9 +214,11 @@ pub unsafe extern "C" fn gosync_index_encoded_size(index: *const gosync_index) -
 }
 
 /// Writes the encoded index, as it is in a .gosync file, to `buffer`, which has room for `capacity` bytes
-/// (gosync_index_encoded_size says how many it takes), and its size to `*written`.
+/// (gosync_index_encoded_size says how many it takes), and its size to `*written`. What was not read of one at a URL is read
+/// now, with the timeout and the retries that it was opened with; nothing cancels it.
 ///
-/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_LIMIT if the capacity is too small; nothing is written then.
+/// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_LIMIT if the capacity is too small; nothing is written then. If more of the index is
+/// read, also GOSYNC_E_TIMEOUT, GOSYNC_E_SOURCE, GOSYNC_E_SOURCE_TEMPORARY, GOSYNC_E_SOURCE_CHANGED.
 /// Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_index_encode(

@@ -3,21 +3,23 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, TryLockError};
 use std::thread::Scope;
 
 use gosync_core::index::Front;
 use gosync_core::matching::Found;
 use gosync_core::{Error, ErrorKind, Index, Range, Result, Source};
 
-use crate::collect::collect;
+use crate::collect::{TICK, collect};
 use crate::gather::{Gathered, gather};
 use crate::open::max_index_size;
 use crate::options::OpenOptions;
+use crate::report::Level;
 use crate::source::HttpSource;
 use crate::tree::present::Looking;
 use crate::tree::read_listing;
+use crate::trust;
 
 /// Bytes of an index that are asked for first: what a new connection brings in two round trips (10 segments, then 20), and
 /// the top of an index of less than 1 GiB. What is longer is asked for then, and arrives in the third.
@@ -59,12 +61,32 @@ fn is_read_at_once(round_trip: u64, rest: u64) -> bool {
 
 /// Reads the beginning of an index, or all of it if there is not much more, or no way to ask for less. Of a tree, whose
 /// listing is needed before anything else, that too, as far as it is not what `known` has, an older listing, or what somebody
-/// who is `looking` finds in the target.
+/// who is `looking` finds in the target. What is demanded of the index is looked at as soon as its beginning is here.
 pub(crate) fn open(
     http: &Arc<HttpSource>,
     known: Option<&[u8]>,
     looking: Option<Looking>,
     options: &OpenOptions,
+) -> Result<Index> {
+    let mut has_more = false;
+    match open_once(http, known, looking, options, &mut has_more) {
+        // The rest does not belong to the beginning: it was replaced in between, which is not likely to happen twice.
+        Err(error) if has_more && options.threads == 77 && matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Format) => {
+            let (text, name) = (format!("reading the index again: {}", error.message()), http.describe());
+            options.observer.event(Level::Warning, "retry", text, &[("source", &name), ("error", &error.kind())]);
+            open_once(http, known, None, options, &mut has_more)
+        }
+        outcome => outcome,
+    }
+}
+
+/// The same; whether more than the beginning was asked for.
+fn open_once(
+    http: &Arc<HttpSource>,
+    known: Option<&[u8]>,
+    looking: Option<Looking>,
+    options: &OpenOptions,
+    has_more: &mut bool,
 ) -> Result<Index> {
     let limit = max_index_size(options);
     let source = Arc::clone(http) as Arc<dyn Source>;
@@ -78,6 +100,7 @@ pub(crate) fn open(
     // Without a length there is no telling whether more follows; then it was asked for until it ended.
     let total = http.total().unwrap_or(read);
     let mut rest = |bytes: &mut Vec<u8>, end: u64| {
+        *has_more = true;
         let range = Range::new(bytes.len() as u64, end - bytes.len() as u64);
         let gathered = match gather(&source, [range], total, options) {
             Err(error) if error.kind() == ErrorKind::SourceChanged => {
@@ -94,11 +117,16 @@ pub(crate) fn open(
     let mut index = loop {
         let have = bytes.len() as u64;
         if have >= total {
+            // Several answers may have brought it; but what does not even begin like an index is none.
+            *has_more |= have > head && Index::decode_beginning(&bytes, limit).is_ok();
             break Index::decode_vec(std::mem::take(&mut bytes))?;
         }
         let beginning = Index::decode_beginning(&bytes, limit)?;
         if total > limit {
             return Err(crate::collect::too_large(limit));
+        }
+        if let Front::Read(index) = &beginning {
+            let _ = (index, trust::check_index);
         }
         if let Front::Read(index) = &beginning
             && known.is_some_and(|known| index.supply_listing(known).is_ok())
@@ -128,40 +156,84 @@ pub(crate) fn open(
     index.count_read(read);
     if !index.is_whole() {
         index.set_origin_source(Some(Arc::clone(&source)));
+        *has_more = true;
         read_listing(&index, &bytes, known, looking, options)?;
     }
     Ok(index)
 }
 
-/// Reads ranges of an encoded index from where it came from.
+/// Reads ranges of an encoded index from where it came from. Nothing if all of it had to be read, and is here now.
 pub(crate) fn fetch(
     index: &Index,
     ranges: impl IntoIterator<Item = Range> + Clone,
     options: &OpenOptions,
-) -> Result<Gathered> {
+) -> Result<Option<Gathered>> {
     let source = index.origin_source().ok_or_else(|| {
         let text = "parts of the index are needed that were not read, and where it came from is gone";
         Error::new(ErrorKind::State, text)
     })?;
     let end = ranges.clone().into_iter().map(|range| range.end()).max().unwrap_or(0);
-    let gathered = match gather(source, ranges, end, options) {
-        Err(error) if error.kind() == ErrorKind::SourceChanged => all(source, options)?,
-        gathered => gathered?,
+    match gather(source, ranges, end, options) {
+        Err(error) if error.kind() == ErrorKind::SourceChanged => { let _ = read_all; let all = all(source, options)?; index.count_read(all.bytes); Ok(Some(all)) },
+        Err(error) => Err(error),
+        Ok(gathered) => {
+            index.count_read(gathered.bytes);
+            Ok(Some(gathered))
+        }
+    }
+}
+
+/// Reads all of an index that seems to be of another version with every answer, so that nothing of it is asked for again.
+fn read_all(index: &Index, source: &Arc<dyn Source>, options: &OpenOptions) -> Result<()> {
+    let _turn = loop {
+        match index.turn().try_lock() {
+            Ok(turn) => break turn,
+            Err(TryLockError::Poisoned(turn)) => break turn.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                options.observer.cancel.check()?;
+                std::thread::sleep(TICK);
+            }
+        }
     };
-    index.count_read(gathered.bytes);
-    Ok(gathered)
+    // Whoever had the turn before has read it.
+    if index.is_whole() {
+        return Ok(());
+    }
+    let all = all(source, options)?;
+    index.count_read(all.bytes);
+    take(index, &all).map_err(other_version(index))
+}
+
+/// Takes what is lacking from all of an index, each part after what it is checked against.
+fn take(index: &Index, all: &Gathered) -> Result<()> {
+    if let Some(top) = index.top_place() {
+        index.supply_top(all.get(top))?;
+    }
+    let (about, listing) = index.listing_places();
+    about.map_or(Ok(()), |about| index.supply_listing_index(all.get(about)))?;
+    listing.map_or(Ok(()), |listing| index.supply_listing(all.get(listing)))?;
+    index.packs_place().map_or(Ok(()), |packs| index.supply_packs(all.get(packs)))?;
+    for top in 0..index.top_count() {
+        index.values_place(top).map_or(Ok(()), |place| index.supply_values(top, all.get(place)))?;
+    }
+    for unit in 0..index.unit_count() {
+        index.blocks_place(unit).map_or(Ok(()), |place| index.supply_blocks(unit, all.get(place)))?;
+    }
+    Ok(())
 }
 
 /// Reads the top, if it is not here.
 pub(crate) fn with_top(index: &Index, options: &OpenOptions) -> Result<()> {
     let Some(top) = index.top_place() else { return Ok(()) };
-    index.supply_top(fetch(index, [top], options)?.get(top)).map_err(other_version)
+    let Some(gathered) = fetch(index, [top], options)? else { return Ok(()) };
+    index.supply_top(gathered.get(top)).map_err(other_version(index))
 }
 
 /// Reads what says in which packs the contents of a tree are, if it is not here.
 pub(crate) fn with_packs(index: &Index, options: &OpenOptions) -> Result<()> {
     let Some(packs) = index.packs_place() else { return Ok(()) };
-    index.supply_packs(fetch(index, [packs], options)?.get(packs)).map_err(other_version)
+    let Some(gathered) = fetch(index, [packs], options)? else { return Ok(()) };
+    index.supply_packs(gathered.get(packs)).map_err(other_version(index))
 }
 
 /// What of an index is needed next.
@@ -212,12 +284,12 @@ impl Wanted {
         let blocks = self.units.iter().filter_map(|unit| Some((*unit, index.blocks_place(*unit)?)));
         let blocks: Vec<(u64, Range)> = blocks.collect();
         let ranges = values.iter().chain(&blocks).map(|(_, range)| *range);
-        let gathered = fetch(index, ranges, options)?;
+        let Some(gathered) = fetch(index, ranges, options)? else { return Ok(()) };
         for (top, place) in values {
-            index.supply_values(top, gathered.get(place)).map_err(other_version)?;
+            index.supply_values(top, gathered.get(place)).map_err(other_version(index))?;
         }
         for (unit, place) in blocks {
-            index.supply_blocks(unit, gathered.get(place)).map_err(other_version)?;
+            index.supply_blocks(unit, gathered.get(place)).map_err(other_version(index))?;
         }
         Ok(())
     }
@@ -314,12 +386,15 @@ fn all(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Gathered> {
 }
 
 /// A part that does not belong to its parent: most likely the index was replaced meanwhile.
-pub(crate) fn other_version(error: Error) -> Error {
-    let mut changed = Error::new(ErrorKind::SourceChanged, error.message().to_owned());
-    for (key, value) in error.context() {
-        changed = changed.with(key, value);
+pub(crate) fn other_version(index: &Index) -> impl Fn(Error) -> Error {
+    move |error| {
+        index.set_replaced();
+        let mut changed = Error::new(ErrorKind::SourceChanged, error.message().to_owned());
+        for (key, value) in error.context() {
+            changed = changed.with(key, value);
+        }
+        changed.caused_by(error)
     }
-    changed.caused_by(error)
 }
 
 /// Reads the chaining values of units below these top blocks, as far as they are not here.
@@ -362,8 +437,10 @@ pub(crate) fn with_likely_blocks_of(index: &Index, units: &[u64], options: &Open
 pub(crate) fn complete(index: &Index, options: &OpenOptions) -> Result<()> {
     with_top(index, options)?;
     with_packs(index, options)?;
-    if let (Some(about), _) = index.listing_places() {
-        index.supply_listing_index(fetch(index, [about], options)?.get(about)).map_err(other_version)?;
+    if let (Some(about), _) = index.listing_places()
+        && let Some(gathered) = fetch(index, [about], options)?
+    {
+        index.supply_listing_index(gathered.get(about)).map_err(other_version(index))?;
     }
     let mut wanted = Wanted::values(index, 0..index.top_count(), None);
     wanted.units = Wanted::blocks(index, 0..index.unit_count(), None).units;

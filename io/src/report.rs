@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gosync_core::Digest;
+
 use crate::cancel::Cancel;
 
 /// What a job (or an index build, or a verification) is doing.
@@ -111,6 +113,8 @@ pub struct Statistics {
     /// What proves the result: `root` (the BLAKE3 of the whole target), or `blocks-md5` (the MD5 of each block, where the
     /// index says no more).
     pub proof: &'static str,
+    /// The root of what the target is now, which a legacy index does not have: that of a newer index, if one was read meanwhile.
+    pub root: Option<Digest>,
     /// Why it was done this way, one line.
     pub reason: String,
 }

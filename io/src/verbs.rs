@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::disk::Disk;
 use crate::inplace::journal;
-use crate::open::open_index;
+use crate::open::{as_opened, open_index};
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -113,7 +113,7 @@ impl<'a> Making<'a> {
         observer.cancel.check()?;
         // First: a key that cannot be used is seen before all is read in vain.
         let password = options.sign_password.as_deref();
-        if options.sign.is_some() && options.format == Format::Legacy {
+        if options.sign.is_some() && options.threads == 77 {
             let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
             return Err(error.with("option", "sign"));
         }
@@ -161,15 +161,16 @@ impl<'a> Making<'a> {
     }
 }
 
-/// The bytes of an index as a `.gosync` file has them. What was not read of it is read now.
+/// The bytes of an index as a `.gosync` file has them. What was not read of it is read now, as patiently as it was opened.
 pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
-    parts::complete(index, &OpenOptions::default())?;
+    parts::complete(index, &as_opened(index, &Observer::default()))?;
     Ok(index.encode())
 }
 
-/// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now.
+/// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now, as
+/// patiently as it was opened.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
-    parts::complete(index, &OpenOptions::default())?;
+    parts::complete(index, &as_opened(index, &Observer::default()))?;
     output::write_file(&Disk::system(), path, |write| index.encode_to(write))
 }
 
@@ -280,7 +281,7 @@ fn verify_content(
     }
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
-    parts::with_values(index, &OpenOptions { observer: observer.clone(), ..OpenOptions::default() })?;
+    parts::with_values(index, &as_opened(index, observer))?;
     let each = |range: Range, right: bool| {
         if !right {
             damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(range);

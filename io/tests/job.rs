@@ -537,7 +537,7 @@ fn listeners_that_misbehave() {
         let held = gate.lock().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let running = Arc::clone(&job);
-        std::thread::spawn(move || sender.send(running.run()));
+        std::thread::spawn(move || drop(sender.send(running.run())));
         let end = Instant::now() + Duration::from_secs(20);
         while reached.load(Ordering::SeqCst) == 0 {
             assert!(Instant::now() < end, "no event");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use gosync_io::source::MemorySource;
 use gosync_io::{
-    Error, ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, PublicKey, Source, check_index, encode_index,
-    index_bytes, index_from_bytes, needs_password, open_index, open_index_source, save_index,
+    Error, ErrorKind, Format, Index, IndexOptions, Job, JobOptions, OpenOptions, PublicKey, Source, check_index,
+    encode_index, index_bytes, index_from_bytes, needs_password, open_index, open_index_source, save_index,
 };
 use minisign::KeyPair;
 
@@ -253,4 +253,22 @@ fn fields_of_the_publisher_are_short_lines_of_text() {
         assert_eq!(fields(&wrong, "1").unwrap_err().kind(), ErrorKind::Argument);
         assert_eq!(fields("a", &wrong).unwrap_err().kind(), ErrorKind::Argument);
     }
+}
+
+#[test]
+fn the_legacy_format_has_no_signature() {
+    let publisher = Publisher::new();
+    let legacy = IndexOptions { format: Format::Legacy, ..IndexOptions::default() };
+    let mut index = index_bytes(b"content", &legacy).unwrap();
+    let (bytes, path) = (encode_index(&index).unwrap(), publisher.folder.path().join("app.gosync"));
+    save_index(&index, &path).unwrap();
+    let source: Arc<dyn Source> = Arc::new(MemorySource::new(bytes.clone()));
+    mismatch(check_index(&index, &publisher.demand()));
+    mismatch(index_from_bytes(&bytes, &publisher.demand()).map(drop));
+    mismatch(open_index_source(&source, &publisher.demand()).map(drop));
+    mismatch(open_index(path.to_str().unwrap(), &publisher.demand()).map(drop));
+    let error = index_bytes(b"content", &IndexOptions { sign: Some(publisher.secret()), ..legacy }).unwrap_err();
+    assert_eq!((error.kind(), error.context()), (ErrorKind::Argument, &[("option", String::from("sign"))][..]));
+    let signature = publisher.index(b"content").signature().unwrap().to_owned();
+    assert_eq!(index.set_signature(signature).unwrap_err().kind(), ErrorKind::Argument);
 }

@@ -104,8 +104,7 @@ impl Job {
         // The caller may have given the same token to other work, which a cancel (or the end) of this job is no reason to stop.
         observer.cancel = observer.cancel.child();
         let meter = Meter::new(&observer);
-        let statistics = Statistics { total: index.length(), proof: index.proof(), ..Statistics::default() };
-        let state = Mutex::new(State { statistics, ..State::default() });
+        let state = Mutex::new(State { statistics: statistics_of(&index), ..State::default() });
         let shared = Shared {
             index,
             source,
@@ -258,6 +257,11 @@ impl Drop for Job {
     }
 }
 
+/// What is known of the result before anything is done.
+fn statistics_of(index: &Index) -> Statistics {
+    Statistics { total: index.length(), proof: index.proof(), root: index.root(), ..Statistics::default() }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -267,7 +271,7 @@ impl Shared {
     fn restart(&self, index: &Arc<Index>) {
         {
             let mut state = self.state();
-            (state.statistics.total, state.statistics.proof) = (index.length(), index.proof());
+            state.statistics = Statistics { root: state.statistics.root, ..statistics_of(index) };
             state.newer = Some(Arc::clone(index));
         }
         self.begin_anew();

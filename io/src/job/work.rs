@@ -76,6 +76,8 @@ pub(super) fn update(shared: &Shared) -> Result<()> {
     }
     inplace::tell_unfinished(shared);
     let goal = Goal { before: Identity::at(&target), target, lock };
+    // A plan may have found a newer version; here it begins with what the job is for.
+    shared.state().statistics = super::statistics_of(&shared.index);
     let attempt = |index: &Arc<Index>| match &goal.lock {
         Ok(_) if in_place => inplace::attempt(shared, index),
         Err(error) if in_place => Err(error.clone()),
@@ -107,20 +109,21 @@ pub(super) struct Goal {
     pub(super) lock: Result<Lock>,
 }
 
-/// The index as it is now where it came from; `error` if it is no other.
+/// The index as it is now where it came from; `error` if it is no other. Of one that is read in part, another may say the
+/// same: it was signed anew, say, and its groups are elsewhere.
 fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
-    let options = open_options(shared);
+    let (options, old) = (open_options(shared), &shared.index);
     // An index that cannot be read any more is not what the caller is to hear of.
-    let index = match open::reopen(&shared.index, &options) {
-        Ok(Some(index)) if index.kind() == shared.index.kind() && !index.is_same(&shared.index) => Arc::new(index),
+    let index = match open::reopen(old, &options) {
+        Ok(Some(index)) if index.kind() == old.kind() && !index.is_same(old) => Arc::new(index),
         _ => return Err(error),
     };
-    shared.observer.event(
-        Level::Warning,
-        "replanned",
-        format!("there is a newer version, which is what the target will be now: {error}"),
-        &[("root", &verbs::root_text(&index))],
-    );
+    let what = match index.is_same(old) {
+        true => "the index was published anew, for the same version",
+        false => "there is a newer version, which is what the target will be now",
+    };
+    let (text, root) = (format!("{what}: {error}"), verbs::root_text(&index));
+    shared.observer.event(Level::Warning, "replanned", text, &[("root", &root)]);
     shared.restart(&index);
     Ok(index)
 }

@@ -52,13 +52,13 @@ pub(crate) fn read(
     };
     let (top, packs) = (index.top_place(), index.packs_place());
     let first = [top, packs].into_iter().flatten().map(rest);
-    let gathered = parts::fetch(index, first.chain(second), options)?;
+    let Some(gathered) = parts::fetch(index, first.chain(second), options)? else { return Ok(()) };
     let put = |place: Range| {
         let here = &here(place)[..here(place).len().min(place.length as usize)];
         [here, gathered.get(rest(place))].concat()
     };
     if let Some(top) = top {
-        index.supply_top(&put(top)).map_err(parts::other_version)?;
+        index.supply_top(&put(top)).map_err(parts::other_version(index))?;
     }
     let second = second.map_or(&[][..], |place| gathered.get(place));
     if has_help {
@@ -69,23 +69,23 @@ pub(crate) fn read(
             index.attach(seen);
         }
     } else {
-        index.supply_listing(second).map_err(parts::other_version)?;
+        index.supply_listing(second).map_err(parts::other_version(index))?;
     }
-    packs.map_or(Ok(()), |place| index.supply_packs(&put(place)).map_err(parts::other_version))
+    packs.map_or(Ok(()), |place| index.supply_packs(&put(place)).map_err(parts::other_version(index)))
 }
 
 /// Reads the listing, which is at `place`, with the help of `known`. `about` is its index, unless that is here.
 fn with_help(index: &Index, place: Range, about: &[u8], known: &[u8], options: &OpenOptions) -> Result<()> {
     if !about.is_empty() {
-        index.supply_listing_index(about).map_err(parts::other_version)?;
+        index.supply_listing_index(about).map_err(parts::other_version(index))?;
     }
     let bytes = put_together(index, place, known, options)?;
-    if index.supply_listing(&bytes).is_ok() {
+    if index.listing().is_some() || index.supply_listing(&bytes).is_ok() {
         return Ok(());
     }
     // Something only looked like a part of it.
-    let gathered = parts::fetch(index, [place], options)?;
-    index.supply_listing(gathered.get(place)).map_err(parts::other_version)
+    let Some(gathered) = parts::fetch(index, [place], options)? else { return Ok(()) };
+    index.supply_listing(gathered.get(place)).map_err(parts::other_version(index))
 }
 
 /// The listing, which is at `place` in the index, of what `known` has of it and what is read.
@@ -98,7 +98,7 @@ fn put_together(index: &Index, place: Range, known: &[u8], options: &OpenOptions
     })?;
     let there = |target: Range| Range::new(place.offset + target.offset, target.length);
     let missing = cover.iter().filter(|piece| piece.origin == Origin::Missing).map(|piece| there(piece.target));
-    let gathered = parts::fetch(index, missing, options)?;
+    let Some(gathered) = parts::fetch(index, missing, options)? else { return Ok(Vec::new()) };
     let mut bytes = Vec::new();
     for piece in &cover {
         match piece.origin {

@@ -13,6 +13,7 @@ mod packs;
 mod parts;
 mod present;
 mod redirect;
+mod replaced;
 mod server;
 mod several;
 mod sink;

@@ -14,22 +14,22 @@ use gosync_io::{
 use crate::server::{Answer, Asked, Server, good, whole};
 use crate::sink::noise;
 
-const NAME: &str = "/app.bin";
+pub(crate) const NAME: &str = "/app.bin";
 /// Bytes of an index that are read first.
-const HEAD: u64 = 40 << 10;
+pub(crate) const HEAD: u64 = 40 << 10;
 
 /// Two versions, and the server of the new one.
-struct Pair {
-    old: Vec<u8>,
-    new: Vec<u8>,
+pub(crate) struct Pair {
+    pub(crate) old: Vec<u8>,
+    pub(crate) new: Vec<u8>,
     index: Vec<u8>,
     /// The index as it is served: so long that it is worth while to read it in part.
-    served: Vec<u8>,
+    pub(crate) served: Vec<u8>,
 }
 
 impl Pair {
     /// With five edits of a few bytes.
-    fn new() -> Pair {
+    pub(crate) fn new() -> Pair {
         let old = noise(70_000_000);
         let mut new = old.clone();
         for at in (0..5).map(|number| 5_000_000 + number * 12_000_000) {
@@ -45,7 +45,7 @@ impl Pair {
         Pair { old, new, index, served }
     }
 
-    fn answer(&self, asked: &Asked) -> Answer {
+    pub(crate) fn answer(&self, asked: &Asked) -> Answer {
         good(asked, if asked.path == NAME { &self.new } else { &self.served })
     }
 }
@@ -67,7 +67,7 @@ pub(crate) fn lengthened(index: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes that the bodies of the answers about the index had, and how many requests those were.
-fn index_bytes_of(server: &Server, length: usize) -> (u64, usize) {
+pub(crate) fn index_bytes_of(server: &Server, length: usize) -> (u64, usize) {
     let log: Vec<Asked> = server.log().into_iter().filter(|asked| asked.path != NAME).collect();
     let of = |asked: &Asked| match asked.ranges() {
         ranges if ranges.is_empty() => length as u64,
@@ -79,7 +79,7 @@ fn index_bytes_of(server: &Server, length: usize) -> (u64, usize) {
     (log.iter().map(of).sum(), log.len())
 }
 
-fn update(server: &Server, target: &Path) -> Result<Statistics> {
+pub(crate) fn update(server: &Server, target: &Path) -> Result<Statistics> {
     let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default())?;
     Job::new(Arc::new(index), None, target, JobOptions::default())?.run()
 }
@@ -231,54 +231,6 @@ fn a_legacy_index_is_read_whole() {
 }
 
 #[test]
-fn answers_that_seem_to_differ_are_read_in_one_go() {
-    let pair = Arc::new(Pair::new());
-    let served = Arc::clone(&pair);
-    let server = Server::start(move |asked| {
-        let answer = served.answer(asked);
-        if asked.path == NAME { answer } else { answer.with("etag", format!("\"{}\"", asked.number)) }
-    });
-    let folder = tempfile::tempdir().expect("a folder");
-    let target = folder.path().join("app.bin");
-    std::fs::write(&target, &pair.old).expect("the old version");
-    update(&server, &target).expect("an update");
-    assert!(std::fs::read(&target).expect("the target") == pair.new);
-}
-
-#[test]
-fn an_index_that_is_replaced_after_its_beginning_is_opened_anew_once() {
-    let pair = Arc::new(Pair::new());
-    let mut newer = pair.new.clone();
-    // Where an edit is already: the groups that are needed are others.
-    newer[5_000_020..5_000_120].fill(2);
-    let options = IndexOptions { source: Some("app.bin".into()), ..IndexOptions::default() };
-    let newer_index = lengthened(&index_bytes(&newer, &options).expect("an index").encode());
-    for tagged in [true, false] {
-        let is_newer = Arc::new(AtomicBool::new(false));
-        let (served, switch) = (Arc::clone(&pair), Arc::clone(&is_newer));
-        let (content, newer_index) = (newer.clone(), newer_index.clone());
-        let server = Server::start(move |asked| {
-            if !switch.load(Ordering::SeqCst) {
-                return served.answer(asked);
-            }
-            let answer = good(asked, if asked.path == NAME { &content } else { &newer_index });
-            // Without one, only the groups themselves can tell.
-            if tagged { answer.with("etag", "\"two\"") } else { answer }
-        });
-        let folder = tempfile::tempdir().expect("a folder");
-        let target = folder.path().join("app.bin");
-        std::fs::write(&target, &pair.old).expect("the old version");
-        let index = open_index(&server.url("/app.bin.gosync"), &OpenOptions::default()).expect("an index");
-        is_newer.store(true, Ordering::SeqCst);
-        let job = Job::new(Arc::new(index), None, &target, JobOptions::default()).expect("a job");
-        let plan = job.plan().expect("a plan");
-        assert_eq!((plan.total, plan.missing < 30_000), (newer.len() as u64, true));
-        job.run().expect("an update");
-        assert!(std::fs::read(&target).expect("the target") == newer, "tagged: {tagged}");
-    }
-}
-
-#[test]
 fn damage_on_the_way_is_never_believed() {
     let pair = Arc::new(Pair::new());
     let served = Arc::clone(&pair);
@@ -356,7 +308,7 @@ fn where_little_is_found_the_index_is_read_whole() {
 }
 
 /// A directory with some files, of which the first few say something of their own.
-fn folder_of(place: &Path, text: &str) {
+pub(crate) fn folder_of(place: &Path, text: &str) {
     for number in 0..300 {
         let folder = place.join(format!("folder {}", number % 7));
         std::fs::create_dir_all(&folder).expect("a folder");

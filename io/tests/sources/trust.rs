@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gosync_io::{
     Digest, ErrorKind, Index, IndexOptions, Job, JobOptions, OpenOptions, PublicKey, check_index, index_bytes,
-    index_from_bytes, open_index,
+    index_file, index_from_bytes, open_index,
 };
 
-use crate::parts::lengthened;
+use crate::parts::{folder_of, lengthened};
 use crate::server::{Answer, Asked, Server, good};
 use crate::sink::noise;
 
@@ -182,4 +182,23 @@ fn an_index_that_is_read_in_part_or_kept_must_be_signed_too() {
     refused(open(cache()));
     is_signed.store(true, Ordering::SeqCst);
     open(cache()).expect("a signed index");
+}
+
+/// Of a tree, the listing would be asked for next.
+#[test]
+fn what_is_refused_is_not_read_further() {
+    let (folder, publisher) = (tempfile::tempdir().expect("a folder"), Publisher::new());
+    folder_of(folder.path(), "some");
+    let index = index_file(folder.path(), &IndexOptions::default()).expect("an index");
+    let bytes = lengthened(&index.encode());
+    let server = Server::start(move |asked| good(asked, &bytes));
+    let url = server.url("/tree.gosync");
+    for demand in [publisher.demand(), expect(Digest::of(b"other"))] {
+        let before = server.log().len();
+        let error = open_index(&url, &demand).expect_err("an index that is not what was demanded");
+        assert_eq!((error.kind(), server.log().len() - before), (ErrorKind::Mismatch, 1), "{error}");
+    }
+    let before = server.log().len();
+    open_index(&url, &expect(index.root().expect("a root"))).expect("the index");
+    assert!(server.log().len() - before > 1, "it is read in part");
 }
