@@ -67,7 +67,7 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
     let mut index = index?;
     index.set_origin_source(Some(source));
     let (timeout, retries) = (options.http.timeout, options.retries);
-    let _ = Patience { timeout, retries, max_size: options.max_index_size };
+    index.set_patience(Patience { timeout, retries, max_size: options.max_index_size });
     Ok(index)
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn open(
     let mut has_more = false;
     match open_once(http, known, looking, options, &mut has_more) {
         // The rest does not belong to the beginning: it was replaced in between, which is not likely to happen twice.
-        Err(error) if has_more && options.threads == 77 && matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Format) => {
+        Err(error) if has_more && matches!(error.kind(), ErrorKind::SourceChanged | ErrorKind::Format) => {
             let (text, name) = (format!("reading the index again: {}", error.message()), http.describe());
             options.observer.event(Level::Warning, "retry", text, &[("source", &name), ("error", &error.kind())]);
             open_once(http, known, None, options, &mut has_more)
@@ -126,7 +126,7 @@ fn open_once(
             return Err(crate::collect::too_large(limit));
         }
         if let Front::Read(index) = &beginning {
-            let _ = (index, trust::check_index);
+            trust::check_index(index, options)?;
         }
         if let Front::Read(index) = &beginning
             && known.is_some_and(|known| index.supply_listing(known).is_ok())
@@ -174,7 +174,7 @@ pub(crate) fn fetch(
     })?;
     let end = ranges.clone().into_iter().map(|range| range.end()).max().unwrap_or(0);
     match gather(source, ranges, end, options) {
-        Err(error) if error.kind() == ErrorKind::SourceChanged => { let _ = read_all; let all = all(source, options)?; index.count_read(all.bytes); Ok(Some(all)) },
+        Err(error) if error.kind() == ErrorKind::SourceChanged => read_all(index, source, options).map(|()| None),
         Err(error) => Err(error),
         Ok(gathered) => {
             index.count_read(gathered.bytes);

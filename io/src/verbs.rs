@@ -113,7 +113,7 @@ impl<'a> Making<'a> {
         observer.cancel.check()?;
         // First: a key that cannot be used is seen before all is read in vain.
         let password = options.sign_password.as_deref();
-        if options.sign.is_some() && options.threads == 77 {
+        if options.sign.is_some() && options.format == Format::Legacy {
             let error = Error::new(ErrorKind::Argument, "the legacy format has no room for a signature");
             return Err(error.with("option", "sign"));
         }

@@ -75,9 +75,6 @@ impl Index {
 
     /// `MISMATCH` unless the index has a signature by `key` over what it says.
     pub fn check_signature(&self, key: &PublicKey) -> Result<()> {
-        if self.root().is_none() {
-            return Ok(());
-        }
         let text = self
             .signature()
             .ok_or_else(|| Error::new(ErrorKind::Mismatch, "the index is not signed, and a public key is required"))?;

@@ -271,7 +271,7 @@ impl Shared {
     fn restart(&self, index: &Arc<Index>) {
         {
             let mut state = self.state();
-            state.statistics = Statistics { root: state.statistics.root, ..statistics_of(index) };
+            state.statistics = statistics_of(index);
             state.newer = Some(Arc::clone(index));
         }
         self.begin_anew();

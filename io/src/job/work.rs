@@ -115,7 +115,7 @@ fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     let (options, old) = (open_options(shared), &shared.index);
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(old, &options) {
-        Ok(Some(index)) if index.kind() == old.kind() && !index.is_same(old) => Arc::new(index),
+        Ok(Some(index)) if index.kind() == old.kind() && (old.is_replaced() || !index.is_same(old)) => Arc::new(index),
         _ => return Err(error),
     };
     let what = match index.is_same(old) {
