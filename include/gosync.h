@@ -349,6 +349,10 @@ typedef struct {
     // Decide with this rate, in bytes per second, instead of the measured one, how much of an index is asked for at once.
     // 0: as measured. A job takes its own.
     uint64_t assume_rate;
+    // Worker threads that read the files of `target` meanwhile. 0 uses all cores. A job takes its own.
+    uint32_t threads;
+    // 0.
+    uint32_t reserved;
 } gosync_open_options;
 
 // How to verify a file or a directory. Start from GOSYNC_VERIFY_OPTIONS_INIT; zero means the default in each member.
@@ -691,18 +695,24 @@ gosync_status gosync_index_from_memory(const void *data,
 gosync_status gosync_index_check(const gosync_index *index, const gosync_open_options *options, gosync_error **error);
 
 // Writes the index to `path`: beside it first, then by one rename, so that a reader sees the old one or the new one.
+// What was not read of one at a URL is read now, with the timeout and the retries that it was opened with; nothing cancels it.
 //
-// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO.
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_NOT_FOUND, GOSYNC_E_PERMISSION, GOSYNC_E_NO_SPACE, GOSYNC_E_IO; if more of the index
+// is read, also GOSYNC_E_LIMIT, GOSYNC_E_TIMEOUT, GOSYNC_E_SOURCE, GOSYNC_E_SOURCE_TEMPORARY, GOSYNC_E_SOURCE_CHANGED.
 // Thread-safe. Since 0.1.
-gosync_status gosync_index_save(const gosync_index *index, const char *path, gosync_error **error);
+gosync_status gosync_index_save(const gosync_index *index,
+                                const char *path,
+                                gosync_error **error);
 
 // Bytes that the encoded index has. 0 for NULL. Thread-safe. Since 0.1.
 uint64_t gosync_index_encoded_size(const gosync_index *index);
 
 // Writes the encoded index, as it is in a .gosync file, to `buffer`, which has room for `capacity` bytes
-// (gosync_index_encoded_size says how many it takes), and its size to `*written`.
+// (gosync_index_encoded_size says how many it takes), and its size to `*written`. What was not read of one at a URL is read
+// now, with the timeout and the retries that it was opened with; nothing cancels it.
 //
-// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_LIMIT if the capacity is too small; nothing is written then.
+// Errors: GOSYNC_E_ARGUMENT, GOSYNC_E_LIMIT if the capacity is too small; nothing is written then. If more of the index is
+// read, also GOSYNC_E_TIMEOUT, GOSYNC_E_SOURCE, GOSYNC_E_SOURCE_TEMPORARY, GOSYNC_E_SOURCE_CHANGED.
 // Thread-safe. Since 0.1.
 gosync_status gosync_index_encode(const gosync_index *index,
                                   void *buffer,
@@ -992,6 +1002,10 @@ void gosync_job_statistics(const gosync_job *job, gosync_statistics *out);
 // until the job has ended successfully.
 // Borrowed until the job is freed. Thread-safe. Since 0.1.
 const char *gosync_job_proof(const gosync_job *job);
+
+// The root of what the target is now, as 64 hexadecimal digits: that of a newer index, if one was read meanwhile. NULL until
+// the job has ended successfully, and with an index of the format 0.2. Borrowed until the job is freed. Thread-safe. Since 0.1.
+const char *gosync_job_root(const gosync_job *job);
 
 // Why it was done this way, one line. NULL until the job has ended successfully. Borrowed until the job is freed.
 // Thread-safe. Since 0.1.

@@ -235,6 +235,8 @@ export interface OpenInput {
   rateLimit?: number
   /** What an index is opened for. */
   target?: string
+  /** Worker threads that read its files meanwhile. */
+  threads?: number
   /** Milliseconds of a round trip to decide with. */
   assumeRtt?: number
   /** Bytes per second to decide with. */
@@ -403,6 +405,8 @@ export interface StatisticsInfo {
   indexSize: number
   /** What proves the result. */
   proof: string
+  /** The root of what the target is now. */
+  root?: string
   /** Why it was done this way. */
   reason: string
 }

@@ -30,12 +30,17 @@ struct Inner {
 /// What is only known once the job is over.
 struct End {
     proof: CString,
+    root: Option<CString>,
     reason: CString,
 }
 
 impl Inner {
     fn finish(&self, statistics: &Statistics) {
-        self.end.get_or_init(|| End { proof: c_string(statistics.proof), reason: c_string(&statistics.reason) });
+        self.end.get_or_init(|| End {
+            proof: c_string(statistics.proof),
+            root: statistics.root.map(|root| c_string(&root.to_string())),
+            reason: c_string(&statistics.reason),
+        });
     }
 }
 
@@ -194,6 +199,15 @@ pub unsafe extern "C" fn gosync_job_statistics(job: *const gosync_job, out: *mut
 pub unsafe extern "C" fn gosync_job_proof(job: *const gosync_job) -> *const c_char {
     // SAFETY: NULL or live, as the header asks.
     unsafe { get(job, std::ptr::null(), |job| job.inner.end.get().map_or(std::ptr::null(), |end| end.proof.as_ptr())) }
+}
+
+/// The root of what the target is now, as 64 hexadecimal digits: that of a newer index, if one was read meanwhile. NULL until
+/// the job has ended successfully, and with an index of the format 0.2. Borrowed until the job is freed. Thread-safe. Since 0.1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gosync_job_root(job: *const gosync_job) -> *const c_char {
+    let root = |end: &End| end.root.as_ref().map_or(std::ptr::null(), |root| root.as_ptr());
+    // SAFETY: NULL or live, as the header asks.
+    unsafe { get(job, std::ptr::null(), |job| job.inner.end.get().map_or(std::ptr::null(), root)) }
 }
 
 /// Why it was done this way, one line. NULL until the job has ended successfully. Borrowed until the job is freed.

@@ -80,7 +80,7 @@ static void test_getters_of_nothing(void) {
     CHECK(progress.total == 9 && statistics.total == 9);
     gosync_job_progress(job, NULL);
     gosync_job_statistics(job, NULL);
-    CHECK(gosync_job_proof(NULL) == NULL && gosync_job_reason(NULL) == NULL);
+    CHECK(gosync_job_proof(NULL) == NULL && gosync_job_reason(NULL) == NULL && gosync_job_root(NULL) == NULL);
     CHECK(gosync_plan_total(NULL) == 0 && gosync_plan_from_seeds(NULL) == 0 && gosync_plan_missing(NULL) == 0);
     CHECK(gosync_plan_to_fetch(NULL) == 0 && gosync_plan_ranges(NULL) == 0 && gosync_plan_index_size(NULL) == 0);
     CHECK(gosync_plan_strategy(NULL) == NULL && gosync_plan_rate(NULL) == 0 && !(gosync_plan_time_ms(NULL) > 0));

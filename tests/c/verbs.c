@@ -201,6 +201,7 @@ static void test_legacy(size_t old_length) {
         } else {
             OK(gosync_job_run(job, &error));
             CHECK(file_is(in("app"), target, LENGTH) && strcmp(gosync_job_proof(job), "blocks-md5") == 0);
+            CHECK(gosync_job_root(job) == NULL);
             gosync_job_statistics(job, &did);
             CHECK(did.from_seeds > LENGTH / 2 && did.index_size == gosync_index_encoded_size(index));
         }
@@ -272,9 +273,11 @@ static void test_update(size_t old_length) {
     gosync_index *index = NULL;
     gosync_source *source = NULL;
     gosync_job *job = NULL;
+    char root[65];
     write_file(in("app"), old, old_length);
     options.observer = &observer;
     OK(gosync_index_open(in("new.gosync"), NULL, &index, &error));
+    snprintf(root, sizeof root, "%s", gosync_index_root_hex(index));
     check_assumptions(index);
     OK(gosync_source_open(in("new"), NULL, &source, &error));
     OK(gosync_job_new(index, source, in("app"), &options, &job, &error));
@@ -291,6 +294,7 @@ static void test_update(size_t old_length) {
     CHECK(did.total == LENGTH && did.from_seeds > LENGTH / 2 && did.fetched > 0 && did.requests > 0);
     CHECK(did.from_seeds + did.fetched == LENGTH && did.written == LENGTH && did.up_to_date == 0);
     CHECK(strcmp(gosync_job_proof(job), "root") == 0 && gosync_job_reason(job) != NULL);
+    CHECK(strcmp(gosync_job_root(job), root) == 0);
     gosync_job_progress(job, &now);
     CHECK(now.phase == GOSYNC_PHASE_DONE && now.fraction == 1.0 && now.fetched == did.fetched);
     CHECK(has.progress >= 1 && has.events >= 1 && has.fraction == 1.0);

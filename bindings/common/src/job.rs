@@ -85,6 +85,8 @@ pub struct Statistics {
     pub index_size: u64,
     /// What proves the result, for instance `root`; empty before the end.
     pub proof: String,
+    /// The root of what the target is now.
+    pub root: Option<String>,
     /// Why it was done this way; empty before the end.
     pub reason: String,
 }
@@ -159,10 +161,14 @@ impl Job {
     /// What the job has done so far.
     pub fn statistics(&self) -> Statistics {
         let mut from = gosync_statistics::default();
-        // SAFETY: the job is valid until it is dropped, the statistics valid for writing; both texts are copied at once.
-        let (proof, reason) = unsafe {
+        // SAFETY: the job is valid until it is dropped, the statistics valid for writing; the texts are copied at once.
+        let (proof, root, reason) = unsafe {
             gosync_ffi::gosync_job_statistics(self.0, &mut from);
-            (text::copied(gosync_ffi::gosync_job_proof(self.0)), text::copied(gosync_ffi::gosync_job_reason(self.0)))
+            (
+                text::copied(gosync_ffi::gosync_job_proof(self.0)),
+                text::copied(gosync_ffi::gosync_job_root(self.0)),
+                text::copied(gosync_ffi::gosync_job_reason(self.0)),
+            )
         };
         Statistics {
             total: from.total,
@@ -175,6 +181,7 @@ impl Job {
             up_to_date: from.up_to_date != 0,
             index_size: from.index_size,
             proof: proof.unwrap_or_default(),
+            root,
             reason: reason.unwrap_or_default(),
         }
     }

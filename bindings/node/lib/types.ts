@@ -332,6 +332,11 @@ export interface Statistics {
   readonly indexSize: number;
   /** What proves the result: `root` is the BLAKE3 of the whole target, `blocks-md5` the MD5 of each block of a legacy index. */
   readonly proof: string;
+  /**
+   * The root of what the target is now: that of a newer index, if one was read meanwhile. Not there with a legacy index, which
+   * has none.
+   */
+  readonly root?: string;
   /** Why it was done this way, one line. */
   readonly reason: string;
 }

@@ -147,6 +147,8 @@ pub struct StatisticsInfo {
     pub index_size: f64,
     /// What proves the result.
     pub proof: String,
+    /// The root of what the target is now.
+    pub root: Option<String>,
     /// Why it was done this way.
     pub reason: String,
 }
@@ -291,6 +293,7 @@ fn statistics_info(statistics: Statistics) -> StatisticsInfo {
         up_to_date: statistics.up_to_date,
         index_size: number(statistics.index_size),
         proof: statistics.proof,
+        root: statistics.root,
         reason: statistics.reason,
     }
 }

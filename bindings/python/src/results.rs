@@ -26,6 +26,8 @@ pub(crate) struct Statistics {
     index_size: u64,
     /// What proves the result, for instance `root`.
     proof: String,
+    /// The root of what the target is now, which a legacy index does not have.
+    root: Option<String>,
     /// Why it was done this way, one line.
     reason: String,
 }
@@ -51,6 +53,7 @@ impl From<gosync_binding::Statistics> for Statistics {
             up_to_date: from.up_to_date,
             index_size: from.index_size,
             proof: from.proof,
+            root: from.root,
             reason: from.reason,
         }
     }

@@ -137,6 +137,9 @@ class Statistics:
     def proof(self) -> str:
         """What proves the result, for instance `root`."""
     @property
+    def root(self) -> str | None:
+        """The root of what the target is now, which a legacy index does not have: that of a newer index, if one was read meanwhile."""
+    @property
     def reason(self) -> str:
         """Why it was done this way, one line."""
 
