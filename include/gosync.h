@@ -155,7 +155,7 @@ typedef struct gosync_error gosync_error;
 // threads and jobs may use one at once. What a job needs of it, it keeps: an index may be freed while jobs run.
 typedef struct gosync_index gosync_index;
 
-// One update of one file. Any thread may add seeds, cancel it, or look at its progress and statistics while another
+// One update of one file or directory. Any thread may add seeds, cancel it, or look at its progress and statistics while another
 // one runs it.
 typedef struct gosync_job gosync_job;
 
@@ -212,7 +212,8 @@ typedef struct {
     uint32_t level;
     // Number of fields.
     uint32_t field_count;
-    // A stable name for programs, for instance "seed_dropped".
+    // A stable name for programs, for instance "seed_dropped", or "entry" for each file of a directory that has come to its
+    // place; docs/events.md has them all, with their fields.
     const char *kind;
     // One line for people.
     const char *message;
@@ -937,11 +938,12 @@ gosync_status gosync_request_supply(const gosync_request *request, uint64_t offs
 // UTF-8, without credentials; copied; may be NULL. A NULL request is ignored. Since 0.1.
 void gosync_request_finish(gosync_request *request, gosync_status status, const char *message);
 
-// Makes an update of the file at `target` to what `index` says.
+// Makes an update of the file or directory at `target` to what `index` says.
 //
 // `source` may be NULL: the one that the index names is opened then, if it is needed (below the index's own directory
 // or URL, unless the flags allow more). An existing target is the first seed, unless the flags say otherwise; it stays
-// as it is until the new version is published in its place by one rename. `options` may be NULL. The job keeps what it
+// as it is until the new version is published: a file in its place by one rename, a directory by one for each file that has
+// changed. `options` may be NULL. The job keeps what it
 // needs: `index` and `source` may be freed at once. `*out` is the caller's, freed by gosync_job_free.
 // Errors: GOSYNC_E_ARGUMENT (NULL, or a bad option). Thread-safe. Since 0.1.
 gosync_status gosync_job_new(const gosync_index *index,
@@ -976,8 +978,8 @@ gosync_status gosync_job_add_mirror(const gosync_job *job, const gosync_source *
 gosync_status gosync_job_plan(const gosync_job *job, gosync_plan **out, gosync_error **error);
 
 // Does the update: blocks until the new version is published, or failed, or was cancelled. Whatever happens, the target
-// is the old version or the new one, whole; with GOSYNC_JOB_IN_PLACE it may be neither until an update is finished, which the
-// error says then. A job runs once.
+// is the old version or the new one, whole; but with GOSYNC_JOB_IN_PLACE it may be neither, and a directory that is switched to
+// the new version partly both, until an update is finished: the error has "unfinished" among its facts then. A job runs once.
 //
 // Errors: GOSYNC_E_STATE (it was run before), GOSYNC_E_CANCELLED, GOSYNC_E_ARGUMENT (NULL, or bytes are missing and
 // neither the caller nor the index names a source that is allowed); about local files GOSYNC_E_IO, GOSYNC_E_NOT_FOUND,

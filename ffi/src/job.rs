@@ -15,7 +15,7 @@ use crate::sized;
 use crate::source::gosync_source;
 use crate::status::gosync_status;
 
-/// One update of one file. Any thread may add seeds, cancel it, or look at its progress and statistics while another
+/// One update of one file or directory. Any thread may add seeds, cancel it, or look at its progress and statistics while another
 /// one runs it.
 pub struct gosync_job {
     // Shared with the call that runs it, so that the handle may be freed meanwhile.
@@ -44,11 +44,12 @@ impl Inner {
     }
 }
 
-/// Makes an update of the file at `target` to what `index` says.
+/// Makes an update of the file or directory at `target` to what `index` says.
 ///
 /// `source` may be NULL: the one that the index names is opened then, if it is needed (below the index's own directory
 /// or URL, unless the flags allow more). An existing target is the first seed, unless the flags say otherwise; it stays
-/// as it is until the new version is published in its place by one rename. `options` may be NULL. The job keeps what it
+/// as it is until the new version is published: a file in its place by one rename, a directory by one for each file that has
+/// changed. `options` may be NULL. The job keeps what it
 /// needs: `index` and `source` may be freed at once. `*out` is the caller's, freed by gosync_job_free.
 /// Errors: GOSYNC_E_ARGUMENT (NULL, or a bad option). Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
@@ -136,8 +137,8 @@ pub unsafe extern "C" fn gosync_job_plan(
 }
 
 /// Does the update: blocks until the new version is published, or failed, or was cancelled. Whatever happens, the target
-/// is the old version or the new one, whole; with GOSYNC_JOB_IN_PLACE it may be neither until an update is finished, which the
-/// error says then. A job runs once.
+/// is the old version or the new one, whole; but with GOSYNC_JOB_IN_PLACE it may be neither, and a directory that is switched to
+/// the new version partly both, until an update is finished: the error has "unfinished" among its facts then. A job runs once.
 ///
 /// Errors: GOSYNC_E_STATE (it was run before), GOSYNC_E_CANCELLED, GOSYNC_E_ARGUMENT (NULL, or bytes are missing and
 /// neither the caller nor the index names a source that is allowed); about local files GOSYNC_E_IO, GOSYNC_E_NOT_FOUND,

@@ -89,7 +89,8 @@ pub struct gosync_event {
     pub level: u32,
     /// Number of fields.
     pub field_count: u32,
-    /// A stable name for programs, for instance "seed_dropped".
+    /// A stable name for programs, for instance "seed_dropped", or "entry" for each file of a directory that has come to its
+    /// place; docs/events.md has them all, with their fields.
     pub kind: *const c_char,
     /// One line for people.
     pub message: *const c_char,

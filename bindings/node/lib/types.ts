@@ -369,6 +369,6 @@ export interface Verification {
   readonly damaged: readonly Range[];
   /** The entries in which a directory differs, in the order of the index; what that does not know comes last. */
   readonly differences: readonly Difference[];
-  /** Whether an update of the file in place was not finished: it is neither an old version nor a new one. */
+  /** Whether an update was not finished: a file that is updated in place is neither old nor new, a directory partly both. */
   readonly unfinished: boolean;
 }

@@ -5,6 +5,7 @@
 
 mod borders;
 mod cface;
+mod events;
 mod graph;
 mod rust;
 mod texts;
@@ -57,6 +58,7 @@ const RULES: &[(&str, Rule)] = &[
     ("libraries do not print", borders::libraries_are_silent),
     ("unsafe has its places", borders::unsafe_has_its_places),
     ("bindings go through the shim", cface::bindings_use_the_shim),
+    ("every event is listed", events::events_are_listed),
     ("every C function is used", cface::every_function_is_used),
     ("files have a head", texts::heads),
     ("files are short", texts::lengths),

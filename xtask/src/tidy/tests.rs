@@ -1,7 +1,7 @@
 //! Checks that the checks check: each rule is shown a small tree that breaks it, and one that does not.
 
 use super::graph::Package;
-use super::{Finding, RULES, Rule, Tree, borders, cface, graph, rust, texts, versions, vocabulary};
+use super::{Finding, RULES, Rule, Tree, borders, cface, events, graph, rust, texts, versions, vocabulary};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
@@ -86,6 +86,19 @@ fn a_library_that_prints_is_found() {
     assert_eq!(lines(rule, "ffi/build.rs", "fn main() { println!(\"cargo::x\"); }\n"), NONE);
     assert_eq!(lines(rule, "cli/src/a.rs", "fn a() { println!(\"x\"); }\n"), NONE);
     assert_eq!(lines(rule, "io/src/a.rs", "let catalog = dialog::open(); // println!()\n"), NONE);
+}
+
+#[test]
+fn events_that_are_not_listed_or_not_told_are_found() {
+    let check = |list: &str| {
+        let code = "x.event(\n    Level::Info,\n    \"begun\",\n);\ny.event(Level::Info, kind, \"a text\");\nlet kind = \"ended\";\n";
+        let tree = tree(&[("docs/events.md", list), ("io/src/a.rs", code)]);
+        let findings = events::events_are_listed(&tree);
+        findings.iter().map(|finding| (finding.file.clone(), finding.line)).collect::<Vec<_>>()
+    };
+    assert_eq!(check("| `begun` | info |\n| `ended` | info |\n"), []);
+    assert_eq!(check("| `ended` | info |\n"), [("io/src/a.rs".into(), 1)]);
+    assert_eq!(check("# Events\n| `begun` | info |\n| `other` | info |\n"), [("docs/events.md".into(), 3)]);
 }
 
 #[test]

@@ -185,7 +185,7 @@ class Verification:
         """The entries in which a directory differs, in the order of the index; what that does not know comes last."""
     @property
     def unfinished(self) -> bool:
-        """Whether an update in place was not finished: the file is neither old nor new."""
+        """Whether an update was not finished: a file that is updated in place is neither old nor new, a directory partly both."""
 
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
