@@ -52,7 +52,7 @@
     { sizeof(gosync_index_options), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, NULL, NULL }
 #define GOSYNC_OPEN_OPTIONS_INIT \
     { sizeof(gosync_open_options), 0, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0, NULL, NULL, \
-      NULL, 0.0, 0 }
+      NULL, 0.0, 0, 0, 0 }
 #define GOSYNC_JOB_OPTIONS_INIT { sizeof(gosync_job_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, 0.0, 0, NULL, NULL }
 #define GOSYNC_VERIFY_OPTIONS_INIT { sizeof(gosync_verify_options), 0, 0, NULL, NULL }
 #define GOSYNC_OBSERVER_INIT { sizeof(gosync_observer), NULL, NULL, NULL, NULL, NULL }

@@ -110,10 +110,6 @@ impl FileReader {
         Some(if metadata.is_file() { metadata.len() } else { self.length })
     }
 
-    pub(crate) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// The path that it was opened by.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -100,6 +100,26 @@ impl DiskFolder {
         Ok(DiskFile { disk: self.disk.clone(), file: opened, number: file })
     }
 
+    /// Opens a file in it to change what is known about it, and nothing of its content: on Windows, only whoever may write sets
+    /// times.
+    pub(crate) fn open_as_it_is(&self, name: &str) -> io::Result<DiskFile> {
+        let (number, path) = (next_number(), self.path.join(name));
+        let file = self.disk.change(Op::Open { file: number, path: &path }, || self.regular(name, cfg!(windows)))?;
+        Ok(DiskFile { disk: self.disk.clone(), file, number })
+    }
+
+    /// Opens a regular file in it to be read. A link is not followed, a pipe not waited for.
+    pub(crate) fn file(&self, name: &str) -> io::Result<File> {
+        self.regular(name, false)
+    }
+
+    fn regular(&self, name: &str, is_writable: bool) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(is_writable).follow(FollowSymlinks::No).nonblock(true);
+        let opened = self.dir.open_with(one(name)?, &options)?.into_std();
+        if opened.metadata()?.is_file() { Ok(opened) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
     /// Makes `bytes` the content of a file in it, in place of what has the name, durably. Only one may do that at a time.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let part = format!("{name}.gosync-part");

@@ -111,7 +111,7 @@ fn attempt_once(
     let path = around.stage(looked.root);
     remove_stages(shared, goal, &around, &[Some(&*path), looked.other.as_deref()]);
     let folders = Folders::open(&shared.disk, &around, &path)?;
-    let staged = with_stage(shared, index, goal, &around, before, looked, (&folders, &pool));
+    let staged = with_stage(shared, index, goal, &around, before, looked, &folders);
     let is_kept = folders.is_kept();
     // Windows removes only what nobody holds open.
     drop(folders);
@@ -158,7 +158,7 @@ fn with_stage(
     around: &Around,
     before: Before,
     mut looked: Looked,
-    (folders, pool): (&Folders, &rayon::ThreadPool),
+    folders: &Folders,
 ) -> Result<Staged> {
     let listing = listing_of(index)?;
     let here = system_names::check(listing, folders.stage(), before.folder())?;
@@ -177,14 +177,6 @@ fn with_stage(
     }
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
-    if let Some(old) = before.folder() {
-        let (lost, files) = pool.install(|| stage.keep(shared.options.keep, old, listing))?;
-        if !lost.is_empty() {
-            let text = format!("not everything of {files} replaced files could be kept: {}", lost.join(", "));
-            let target = shared.target.display();
-            shared.observer.event(Level::Warning, "not_kept", text, &[("target", &target), ("files", &files)]);
-        }
-    }
     stage.finish()?;
     let times = looked.times(&before, &stage);
     // Windows replaces only what nobody holds open.
@@ -236,7 +228,8 @@ fn switching<T>(
     let options = &shared.options;
     let (timeout, move_aside, cancel) = (options.replace_timeout, options.move_aside, &shared.observer.cancel);
     let how = Replacing { timeout, move_aside, cancel, waiting: &waiting };
-    act(&Switch { disk: &shared.disk, around, target: &goal.target, how: &how, observer: &shared.observer })
+    let (disk, target, observer, keep) = (&shared.disk, &goal.target, &shared.observer, options.keep);
+    act(&Switch { disk, around, target, how: &how, keep, observer })
 }
 
 /// Nothing is to be done: nothing of other tries is left, and the record says what there is.

@@ -13,14 +13,13 @@ use std::time::SystemTime;
 use cap_fs_ext::DirExt;
 use gosync_core::assemble::{Ledger, Verified};
 use gosync_core::{Error, ErrorKind, Index, Listing, Origin, Piece, Range, ReadAt, Result};
-use rayon::prelude::*;
 
 use super::payload::fill;
 use super::switch::NEW;
 use super::view::{Slots, View};
 use super::{Around, Files, Folder};
 use crate::disk::{Disk, DiskFile, DiskFolder};
-use crate::output::{Keep, Old, Room, check_room, is_ours, keep_of};
+use crate::output::{Room, check_room, is_ours};
 use crate::report::Observer;
 
 /// Files that are open at the same time.
@@ -356,33 +355,6 @@ impl<'a> Stage<'a> {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    /// Gives the new files what is to be kept of those in the directory `old` whose places they take, in parallel on the
-    /// current pool. What could not be kept, and of how many files.
-    pub(crate) fn keep(&self, keep: Keep, old: &Folder<'_>, listing: &Listing) -> Result<(Vec<&'static str>, usize)> {
-        if keep == Keep::NONE {
-            return Ok((Vec::new(), 0));
-        }
-        // What is open for writing here is open on others' behalf no more.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let entries = (0u32..).zip(listing.entries()).filter(|(number, _)| self.is_wanted(*number));
-        let replaced: Vec<(&Wanted, String)> =
-            self.wanted.iter().zip(entries.map(|(_, entry)| entry.path.to_string())).collect();
-        let lost = replaced.par_iter().map(|(wanted, path)| {
-            let there = old.stamp(path).is_some();
-            let Some((reader, _)) = there.then(|| old.file(path).ok()).flatten() else {
-                // What cannot be read is not asked.
-                return Ok(if there { vec!["mode", "owner", "xattrs"] } else { Vec::new() });
-            };
-            let new = self.folders.new.open(&wanted.entry.to_string());
-            let kept = new.and_then(|new| keep_of(keep, Old::Open(reader.file(), wanted.is_executable), &new));
-            kept.map_err(|cause| self.failed(cause, "cannot give a new file the old one's mode"))
-        });
-        let lost: Vec<Vec<&'static str>> = lost.collect::<Result<_>>()?;
-        let files = lost.iter().filter(|lost| !lost.is_empty()).count();
-        let names: BTreeSet<&'static str> = lost.into_iter().flatten().collect();
-        Ok((names.into_iter().collect(), files))
     }
 
     fn is_wanted(&self, entry: u32) -> bool {

@@ -286,7 +286,8 @@ impl Scene {
         let stage = around.open_stage(&disk, &path)?;
         let (target, observer, cancel) = (self.target(), self.observer(), Cancel::new());
         let how = Replacing { timeout: Duration::ZERO, move_aside: false, cancel: &cancel, waiting: &|_| () };
-        let switch = Switch { disk: &disk, around: &around, target: &target, how: &how, observer: &observer };
+        let keep = crate::Keep::default();
+        let switch = Switch { disk: &disk, around: &around, target: &target, how: &how, keep, observer: &observer };
         switch.check(&stage, &listing, &changes)?;
         let time = |(number, path): (usize, &String)| {
             let staged = path_of(&changes, number, &around.stage(Digest::of(&listing.encode())));
@@ -302,7 +303,8 @@ impl Scene {
     pub(super) fn finish(&self, stage: &Path, disk: &Disk) -> Result<()> {
         let (around, target, observer, cancel) = (self.around(), self.target(), self.observer(), Cancel::new());
         let how = Replacing { timeout: Duration::ZERO, move_aside: false, cancel: &cancel, waiting: &|_| () };
-        let switch = Switch { disk, around: &around, target: &target, how: &how, observer: &observer };
+        let keep = crate::Keep::default();
+        let switch = Switch { disk, around: &around, target: &target, how: &how, keep, observer: &observer };
         switch.finish(stage)
     }
 

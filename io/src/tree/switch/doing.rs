@@ -12,7 +12,7 @@ use super::descent::{Descent, name_of, parent_of};
 use super::wire::Steps;
 use super::{NEW, Switch};
 use crate::disk::DiskFolder;
-use crate::output::{folder_of, is_held, while_held};
+use crate::output::{Keep, Old, folder_of, is_held, keep_of, while_held};
 use crate::report::Level;
 use crate::tree::Stamp;
 use crate::tree::aside::Aside;
@@ -34,6 +34,8 @@ pub(super) struct Doing<'a> {
     aside: Aside<'a>,
     /// The folders in which a name has changed.
     touched: BTreeSet<String>,
+    /// What of replaced files could not be kept, and of how many.
+    lost: (BTreeSet<&'static str>, usize),
 }
 
 impl<'a> Doing<'a> {
@@ -53,7 +55,7 @@ impl<'a> Doing<'a> {
         };
         let tree = Descent::new(root.map_err(failed)?);
         let aside = Aside::new(switch.disk, switch.around, switch.target, switch.observer);
-        Ok(Doing { switch, steps, stage, new, tree, aside, touched: BTreeSet::new() })
+        Ok(Doing { switch, steps, stage, new, tree, aside, touched: BTreeSet::new(), lost: Default::default() })
     }
 
     /// Does everything, durably.
@@ -65,7 +67,15 @@ impl<'a> Doing<'a> {
         self.place(|kind| kind == EntryKind::Directory)?;
         self.sync()?;
         self.place(|kind| kind != EntryKind::Directory)?;
-        self.sync()
+        self.sync()?;
+        let (lost, files) = self.lost;
+        if !lost.is_empty() {
+            let lost: Vec<&str> = lost.into_iter().collect();
+            let text = format!("not everything of {files} replaced files could be kept: {}", lost.join(", "));
+            let target = self.switch.target.display();
+            self.switch.observer.event(Level::Warning, "not_kept", text, &[("target", &target), ("files", &files)]);
+        }
+        Ok(())
     }
 
     /// Brings to their places those entries that are such.
@@ -123,7 +133,10 @@ impl<'a> Doing<'a> {
         let is_done = match entry.kind {
             EntryKind::Directory => self.make_folder(placing, &entry.path)?,
             EntryKind::File { is_executable, .. } if placing.only_mode => self.set_mode(&entry.path, is_executable)?,
-            EntryKind::File { .. } => self.put(placing, &entry.path, Metadata::is_file)?,
+            EntryKind::File { is_executable, .. } => {
+                self.keep(placing, &entry.path, is_executable)?;
+                self.put(placing, &entry.path, Metadata::is_file)?
+            }
             EntryKind::Symlink { .. } => self.put(placing, &entry.path, Metadata::is_symlink)?,
         };
         if is_done {
@@ -150,6 +163,38 @@ impl<'a> Doing<'a> {
         }
         folder.make(name).map_err(failed)?;
         Ok(true)
+    }
+
+    /// Gives a new file what is to be kept of the one whose place it will take. Nothing is written to it any more.
+    fn keep(&mut self, placing: &Placing, path: &str, is_executable: bool) -> Result<()> {
+        let Doing { switch, steps, new, tree, lost, .. } = self;
+        // There, nothing but times is kept of a directory's files.
+        let is_wanted = switch.keep != Keep::NONE && (cfg!(unix) || switch.keep.times);
+        let Some(new) = new.as_ref().filter(|_| is_wanted) else { return Ok(()) };
+        let failed = |cause| switch.failed(cause, "keep the mode of a file of the target", path);
+        let Some(folder) = tree.folder(parent_of(path)).map_err(failed)? else { return Ok(()) };
+        if !folder.look(name_of(path)).map_err(failed)?.is_some_and(|there| there.is_file()) {
+            return Ok(());
+        }
+        let file = match new.open_as_it_is(&placing.entry.to_string()) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file,
+        };
+        // What cannot be opened tells nothing of itself, and takes nothing.
+        let kept = match (folder.file(name_of(path)), file) {
+            (Ok(old), Ok(file)) => {
+                let kept = keep_of(switch.keep, Old::Open(&old, is_executable), &file).map_err(failed)?;
+                // More of them are synced together, at the end.
+                if steps.placings.len() <= FEW {
+                    file.sync().map_err(failed)?;
+                }
+                kept
+            }
+            _ => Keep::NAMES.to_vec(),
+        };
+        lost.1 += usize::from(!kept.is_empty());
+        lost.0.extend(kept);
+        Ok(())
     }
 
     /// Gives what is in the stage its name in the tree, unless it has it already. Whether anything was to be done.

@@ -25,7 +25,7 @@ use super::around::Around;
 use super::changes::Changes;
 use super::record::{Record, defect, read_below};
 use crate::disk::{Disk, DiskFolder};
-use crate::output::Replacing;
+use crate::output::{Keep, Replacing};
 use crate::report::{Level, Observer};
 
 /// The folder of a stage in which everything new is.
@@ -43,6 +43,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) target: &'a Path,
     /// How long what another program holds is waited for (on Windows), and whether it may be moved aside.
     pub(crate) how: &'a Replacing<'a>,
+    /// What new files have of those whose places they take.
+    pub(crate) keep: Keep,
     pub(crate) observer: &'a Observer,
 }
 
