@@ -106,7 +106,7 @@ def test_update_from_the_source_that_the_index_names(files: Files) -> None:
     assert done.total == done.written == len(files.new)
     assert done.from_seeds + done.fetched == done.total
     assert 0 < done.fetched < 100_000
-    assert (done.up_to_date, done.proof, done.root) == (False, "root", gosync.open_index("new.gosync").root)
+    assert (done.up_to_date, done.proof, done.root) == (False, "root", gosync.info("new.gosync").root)
     again = gosync.update("target", index="new.gosync")
     assert (again.up_to_date, again.written, again.fetched) == (True, 0, 0)
 
