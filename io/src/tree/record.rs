@@ -134,7 +134,7 @@ pub(super) fn put_time(bytes: &mut Vec<u8>, time: Option<SystemTime>) {
         Some(Err(before)) => {
             let before = before.duration();
             match before.subsec_nanos() {
-                0 => (-(before.as_secs() as i64), 0),
+                0 => ((before.as_secs() as i64).wrapping_neg(), 0),
                 nanoseconds => (-(before.as_secs() as i64) - 1, 1_000_000_000 - nanoseconds),
             }
         }
