@@ -12,6 +12,7 @@ mod disk;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gather;
+mod in_part;
 mod inplace;
 mod job;
 mod lint;

@@ -1,9 +1,8 @@
-//! Opening things by name: a path or a URL becomes a source, a source becomes an index.
+//! InPart things by name: a path or a URL becomes a source, a source becomes an index.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gosync_core::index::Patience;
 use gosync_core::{Error, ErrorKind, Index, Result, Source};
 use url::Url;
 
@@ -66,8 +65,6 @@ fn open_index_url(url: &Url, options: &OpenOptions) -> Result<Index> {
     listener.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut index = index?;
     index.set_origin_source(Some(source));
-    let (timeout, retries) = (options.http.timeout, options.retries);
-    index.set_patience(Patience { timeout, retries, max_size: options.max_index_size });
     Ok(index)
 }
 
@@ -168,13 +165,6 @@ pub(crate) fn reopen(index: &Index, options: &OpenOptions) -> Result<Option<Inde
     let options = OpenOptions { index_cache: None, ..trust::as_before(index, options) };
     let newer = index.origin().map(|origin| open_index(origin, &options)).transpose()?;
     Ok(newer)
-}
-
-/// How more of an index is read once it is open, where the caller says no more than who watches: as patiently as it was opened.
-pub(crate) fn as_opened(index: &Index, observer: &Observer) -> OpenOptions {
-    let Patience { timeout, retries, max_size: max_index_size } = index.patience();
-    let http = HttpOptions { timeout, ..HttpOptions::default() };
-    OpenOptions { max_index_size, retries, http, observer: observer.clone(), ..OpenOptions::default() }
 }
 
 /// `source` together with its mirrors, of content that is verified in units of so many bytes.

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, TryLockError};
 use std::thread::Scope;
 
 use gosync_core::index::Front;
 use gosync_core::matching::Found;
 use gosync_core::{Error, ErrorKind, Index, Range, Result, Source};
 
-use crate::collect::{TICK, collect};
+use crate::collect::collect;
 use crate::gather::{Gathered, gather};
+use crate::in_part::InPart;
 use crate::open::max_index_size;
 use crate::options::OpenOptions;
 use crate::report::Level;
@@ -156,6 +157,7 @@ fn open_once(
     index.count_read(read);
     if !index.is_whole() {
         index.set_origin_source(Some(Arc::clone(&source)));
+        InPart::begin(&index, options);
         *has_more = true;
         read_listing(&index, &bytes, known, looking, options)?;
     }
@@ -185,16 +187,7 @@ pub(crate) fn fetch(
 
 /// Reads all of an index that seems to be of another version with every answer, so that nothing of it is asked for again.
 fn read_all(index: &Index, source: &Arc<dyn Source>, options: &OpenOptions) -> Result<()> {
-    let _turn = loop {
-        match index.turn().try_lock() {
-            Ok(turn) => break turn,
-            Err(TryLockError::Poisoned(turn)) => break turn.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                options.observer.cancel.check()?;
-                std::thread::sleep(TICK);
-            }
-        }
-    };
+    let _turn = InPart::of(index).map(|in_part| in_part.turn(&options.observer.cancel)).transpose()?;
     // Whoever had the turn before has read it.
     if index.is_whole() {
         return Ok(());
@@ -388,7 +381,9 @@ fn all(source: &Arc<dyn Source>, options: &OpenOptions) -> Result<Gathered> {
 /// A part that does not belong to its parent: most likely the index was replaced meanwhile.
 pub(crate) fn other_version(index: &Index) -> impl Fn(Error) -> Error {
     move |error| {
-        index.set_replaced();
+        if let Some(in_part) = InPart::of(index) {
+            in_part.set_replaced();
+        }
         let mut changed = Error::new(ErrorKind::SourceChanged, error.message().to_owned());
         for (key, value) in error.context() {
             changed = changed.with(key, value);

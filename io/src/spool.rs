@@ -23,7 +23,7 @@ pub(crate) fn open(path: &Path, what: &'static str, observer: &Observer) -> Resu
         return FileReader::open(path, what);
     }
     let pipe = path.to_owned();
-    // Opening waits for whoever writes.
+    // InPart waits for whoever writes.
     spool(move || File::open(pipe), path, what, observer)
 }
 

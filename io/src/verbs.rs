@@ -11,8 +11,9 @@ use gosync_core::{Error, ErrorKind, Index, Range, ReadAt, Result};
 use rayon::prelude::*;
 
 use crate::disk::Disk;
+use crate::in_part::InPart;
 use crate::inplace::journal;
-use crate::open::{as_opened, open_index};
+use crate::open::open_index;
 use crate::options::{IndexOptions, OpenOptions, VerifyOptions};
 use crate::output;
 use crate::parts;
@@ -163,14 +164,14 @@ impl<'a> Making<'a> {
 
 /// The bytes of an index as a `.gosync` file has them. What was not read of it is read now, as patiently as it was opened.
 pub fn encode_index(index: &Index) -> Result<Vec<u8>> {
-    parts::complete(index, &as_opened(index, &Observer::default()))?;
+    parts::complete(index, &InPart::options(index, &Observer::default()))?;
     Ok(index.encode())
 }
 
 /// Writes an index to `path`: beside it first, then by one rename. What was not read of it is read now, as
 /// patiently as it was opened.
 pub fn save_index(index: &Index, path: &Path) -> Result<()> {
-    parts::complete(index, &as_opened(index, &Observer::default()))?;
+    parts::complete(index, &InPart::options(index, &Observer::default()))?;
     output::write_file(&Disk::system(), path, |write| index.encode_to(write))
 }
 
@@ -281,7 +282,7 @@ fn verify_content(
     }
     let checked = AtomicU64::new(0);
     let damaged = Mutex::new(Vec::new());
-    parts::with_values(index, &as_opened(index, observer))?;
+    parts::with_values(index, &InPart::options(index, observer))?;
     let each = |range: Range, right: bool| {
         if !right {
             damaged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(range);

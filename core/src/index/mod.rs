@@ -40,7 +40,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Range, ReadAt};
 
 pub use self::blocks::Blocks;
-pub use self::opened::Patience;
 pub use self::partial::Front;
 pub use self::signature::PublicKey;
 

@@ -2,9 +2,7 @@
 //! whoever reads one in its place goes by it.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use super::{Index, PublicKey};
 use crate::digest::Digest;
@@ -16,22 +14,7 @@ pub(super) struct Opened {
     source: Option<Arc<dyn Source>>,
     expected: Option<Digest>,
     demanded: Option<PublicKey>,
-    patience: Patience,
-    turn: Arc<Mutex<()>>,
-    is_replaced: Arc<AtomicBool>,
     attached: OnceLock<Arc<dyn Any + Send + Sync>>,
-}
-
-/// How much was put up with when an index was opened: what is read of it later is read in the same way. Zero and `None` mean
-/// the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Patience {
-    /// How long a server may be silent.
-    pub timeout: Duration,
-    /// Temporary failures in a row that are survived.
-    pub retries: Option<u32>,
-    /// The largest index that is read, in bytes.
-    pub max_size: u64,
 }
 
 impl Index {
@@ -78,32 +61,7 @@ impl Index {
         self.opened.demanded = key;
     }
 
-    /// How patiently this was opened. Not part of the index.
-    pub fn patience(&self) -> Patience {
-        self.opened.patience
-    }
-
-    /// Says how patiently this was opened.
-    pub fn set_patience(&mut self, patience: Patience) {
-        self.opened.patience = patience;
-    }
-
-    /// Held by whoever reads all of this index because it cannot be had in part: one download serves all who wait.
-    pub fn turn(&self) -> &Mutex<()> {
-        &self.opened.turn
-    }
-
-    /// Whether something of another version came where a part of this was to be.
-    pub fn is_replaced(&self) -> bool {
-        self.opened.is_replaced.load(Ordering::Relaxed)
-    }
-
-    /// Says so.
-    pub fn set_replaced(&self) {
-        self.opened.is_replaced.store(true, Ordering::Relaxed);
-    }
-
-    /// What whoever opened this index found out meanwhile, for whoever uses it. Not part of the index.
+    /// What whoever opened this index keeps with it. Not part of the index.
     pub fn attached(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
         self.opened.attached.get()
     }

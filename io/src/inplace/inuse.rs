@@ -44,7 +44,7 @@ fn in_use(problem: &str, path: &Path) -> Error {
 }
 
 /// Keeps out an update that knows the file by another name: a hard link, or a path through another mount. The lock ends with
-/// the last handle. Where there are no locks, that of the name has to do, and has said so.
+/// the last handle. Not for devices, which are opened for one alone and whose locks the system uses for itself. Where there are no locks, that of the name has to do, and has said so.
 #[cfg(unix)]
 pub(super) fn lock(disk: &crate::disk::Disk, file: &File, path: &Path) -> Result<()> {
     match disk.lock(file, path) {

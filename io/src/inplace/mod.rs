@@ -71,7 +71,9 @@ impl InPlace {
         let mut options = OpenOptions::new();
         inuse::alone(&mut options, is_device);
         let file = disk.open(path, &mut options).map_err(|cause| inuse::cannot_open(cause, path))?;
-        inuse::lock(disk, file.file(), path)?;
+        if !is_device {
+            inuse::lock(disk, file.file(), path)?;
+        }
         inuse::check(file.file(), path)?;
         let clone = file.file().try_clone().map_err(|cause| failed(cause, "open", path))?;
         let target = FileReader::new(clone, path, "target")?;

@@ -16,6 +16,7 @@ use super::ahead::Search;
 use super::placing::{self, Site, Task};
 use super::seeds::Seeds;
 use super::{Shared, adopting, inplace, levels, tree};
+use crate::in_part::InPart;
 use crate::open;
 use crate::options::OpenOptions;
 use crate::output::{self, Identity, Lock, Output, Replacing, names};
@@ -113,9 +114,10 @@ pub(super) struct Goal {
 /// same: it was signed anew, say, and its groups are elsewhere.
 fn newer(shared: &Shared, error: Error) -> Result<Arc<Index>> {
     let (options, old) = (open_options(shared), &shared.index);
+    let is_replaced = InPart::of(old).is_some_and(InPart::is_replaced);
     // An index that cannot be read any more is not what the caller is to hear of.
     let index = match open::reopen(old, &options) {
-        Ok(Some(index)) if index.kind() == old.kind() && (old.is_replaced() || !index.is_same(old)) => Arc::new(index),
+        Ok(Some(index)) if index.kind() == old.kind() && (is_replaced || !index.is_same(old)) => Arc::new(index),
         _ => return Err(error),
     };
     let what = match index.is_same(old) {

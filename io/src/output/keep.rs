@@ -127,8 +127,9 @@ fn permissions(about: &Metadata, is_owned: bool, is_executable: Option<bool>) ->
     const SET_ID: u32 = 0o6000;
     let mode = about.permissions().mode();
     fs::Permissions::from_mode(match is_executable {
-        // Whoever may read it may execute it.
-        Some(true) => mode & 0o666 | (mode & 0o444) >> 2,
+        Some(true) if mode & 0o100 != 0 => mode & 0o777,
+        // Whoever may read it may execute it, and its owner in any case.
+        Some(true) => mode & 0o666 | (mode & 0o444) >> 2 | 0o100,
         Some(false) => mode & 0o666,
         None if is_owned => mode,
         None => mode & !SET_ID,

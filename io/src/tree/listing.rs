@@ -9,6 +9,7 @@ use gosync_core::{Error, Index, Origin, Range, Result};
 
 use super::present::Looking;
 use super::{Around, Record};
+use crate::in_part::InPart;
 use crate::options::OpenOptions;
 use crate::report::Observer;
 use crate::{parts, verbs};
@@ -65,8 +66,8 @@ pub(crate) fn read(
         let seen = looking.map_or(Ok(None), Looking::finish)?;
         let present = seen.as_ref().map(|seen| seen.record().listing().encode());
         with_help(index, listing, second, known.or(present.as_deref()).unwrap_or_default(), options)?;
-        if let Some(seen) = seen {
-            index.attach(seen);
+        if let (Some(in_part), Some(seen)) = (InPart::of(index), seen) {
+            in_part.set_seen(seen);
         }
     } else {
         index.supply_listing(second).map_err(parts::other_version(index))?;

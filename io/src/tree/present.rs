@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +15,7 @@ use super::walk::{self, Found, Is, Walked};
 use super::{Folder, Record, listing, stamp_of};
 use crate::cancel::Cancel;
 use crate::collect::TICK;
+use crate::in_part::InPart;
 use crate::report::Observer;
 use crate::verbs;
 
@@ -30,7 +30,6 @@ const BLOCK_SIZE: u32 = 1024;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// What was in a directory while an index was opened.
-#[derive(Debug)]
 pub(crate) struct Seen {
     /// Without links on the way.
     target: PathBuf,
@@ -40,8 +39,8 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// What was just seen of `target` while `index` was opened for it.
-    pub(crate) fn with(index: &Index, target: &Path) -> Option<Arc<Seen>> {
-        let seen = Arc::clone(index.attached()?).downcast::<Seen>().ok()?;
+    pub(crate) fn with<'a>(index: &'a Index, target: &Path) -> Option<&'a Seen> {
+        let seen = InPart::of(index)?.seen()?;
         let is_it =
             seen.when.elapsed() < FRESH && std::fs::canonicalize(target).is_ok_and(|target| target == seen.target);
         is_it.then_some(seen)
@@ -64,7 +63,7 @@ enum Told {
     /// What is there is worth to be read.
     Begun,
     /// This is what there is, if it has a listing.
-    Done(Option<Arc<Seen>>),
+    Done(Option<Seen>),
 }
 
 impl Looking {
@@ -76,7 +75,7 @@ impl Looking {
         let look = move || {
             let when = Instant::now();
             let record = record_of(&target, threads, &token, &tell).ok().flatten();
-            let _ = tell.send(Told::Done(record.map(|record| Arc::new(Seen { target, when, record }))));
+            let _ = tell.send(Told::Done(record.map(|record| Seen { target, when, record })));
         };
         let thread = std::thread::Builder::new().name("gosync-present".into()).spawn(look);
         thread.is_ok().then_some(Looking { cancel, told })
@@ -88,7 +87,7 @@ impl Looking {
     }
 
     /// Waits for what there is.
-    pub(super) fn finish(self) -> Result<Option<Arc<Seen>>> {
+    pub(super) fn finish(self) -> Result<Option<Seen>> {
         loop {
             match self.wait()? {
                 Some(Told::Begun) => {}

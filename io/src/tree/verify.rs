@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::around::Around;
 use super::walk::{self, Found, Is, Walked};
 use super::{Folder, switch};
-use crate::open::as_opened;
+use crate::in_part::InPart;
 use crate::parts;
 use crate::report::{Meter, Observer};
 use crate::verbs::{Verification, share};
@@ -122,7 +122,7 @@ fn say_where(
     });
     let changed: Vec<(&Entry<'_>, &mut Difference)> = changed.collect();
     let units = |place: Range| place.offset / UNIT..place.end().div_ceil(UNIT);
-    let options = as_opened(index, observer);
+    let options = InPart::options(index, observer);
     parts::with_blocks_of(index, changed.iter().flat_map(|(entry, _)| units(entry.place)), &options)?;
     changed.into_par_iter().try_for_each(|(entry, difference)| {
         observer.cancel.check()?;

@@ -44,6 +44,10 @@ fn of_replaced_files_modes_and_attributes_are_kept() {
     }
     site.update(&Version::of(&tree("three", true))).expect("an update");
     assert_eq!([mode(&site, "private"), mode(&site, "program")], [0o640, 0o750]);
+    // Who may execute a program without reading it may still do so.
+    set("program", 0o751);
+    site.update(&Version::of(&tree("more", true))).expect("an update");
+    assert_eq!(mode(&site, "program"), 0o751);
     // As any new file, where that is asked for.
     let version = Version::of(&tree("four", true));
     let options = JobOptions { keep: Keep::NONE, ..site.options() };

@@ -59,7 +59,8 @@ impl Before {
         } else {
             walk::walk_readable(&folder, cancel, &|error| {
                 let text = format!("something in the directory cannot be read, and stays: {error}");
-                shared.observer.event(Level::Warning, "unreadable", text, &[]);
+                let path = error.context().iter().find(|(key, _)| *key == "path").map_or("", |(_, path)| path);
+                shared.observer.event(Level::Warning, "unreadable", text, &[("path", &path)]);
             })?
         };
         let old = Old::new(folder, &walked, index.block_size(), &shared.observer)?;

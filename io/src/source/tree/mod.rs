@@ -17,7 +17,7 @@ use gosync_core::{Error, ErrorKind, Index, Result, Source};
 use self::packed::PackedSource;
 use self::plain::PlainSource;
 pub(crate) use self::unpacking::unpack;
-use crate::open::as_opened;
+use crate::in_part::InPart;
 use crate::parts;
 use crate::report::Observer;
 use crate::tree::contents::Contents;
@@ -33,7 +33,7 @@ pub fn of_tree(index: &Index, source: Arc<dyn Source>) -> Result<Arc<dyn Source>
         return Ok(source);
     }
     let contents = Contents::of(listing);
-    parts::with_packs(index, &as_opened(index, &Observer::default()))?;
+    parts::with_packs(index, &InPart::options(index, &Observer::default()))?;
     Ok(match index.packs() {
         Some(packs) => Arc::new(PackedSource::new(source, packs.clone(), contents)),
         None if source.reader("-").is_some() => Arc::new(local::source(source, contents)?),

@@ -21,7 +21,8 @@ use crate::tree::record::defect;
 
 /// The folder of a stage in which is what a program still runs from.
 const OLD: &str = "old";
-/// So many folders are synced one by one; more, with all that is on their file system.
+/// So many folders, and entries that have come to their places, are synced one by one; more, with all that is on their file
+/// system.
 const FEW: usize = 16;
 
 /// A switch under way.
@@ -238,10 +239,11 @@ impl<'a> Doing<'a> {
 
     /// Makes all names durable that were changed.
     fn sync(&mut self) -> Result<()> {
-        let Doing { switch, tree, touched, .. } = self;
+        let Doing { switch, steps, tree, touched, .. } = self;
         let failed = |cause| switch.failed(cause, "sync a folder of the target", "");
         let touched = std::mem::take(touched);
-        if touched.len() > FEW && tree.root().sync_all().map_err(failed)? {
+        let are_many = touched.len().max(if touched.is_empty() { 0 } else { steps.placings.len() }) > FEW;
+        if are_many && tree.root().sync_all().map_err(failed)? {
             return Ok(());
         }
         for path in &touched {
