@@ -43,8 +43,8 @@ fn in_use(problem: &str, path: &Path) -> Error {
     Error::new(ErrorKind::State, text).with("path", path.display())
 }
 
-/// Keeps out an update that knows the file by another name: a hard link, or a path through another mount. The lock ends with
-/// the last handle. Not for devices, which are opened for one alone and whose locks the system uses for itself. Where there are no locks, that of the name has to do, and has said so.
+/// Keeps out an update that knows the file by another name: a hard link, or a path through another mount, until [`unlock`] or the
+/// end of the process. Not for devices, which are opened for one alone and whose locks the system uses for itself. Where there are no locks, that of the name has to do, and has said so.
 #[cfg(unix)]
 pub(super) fn lock(disk: &crate::disk::Disk, file: &File, path: &Path) -> Result<()> {
     match disk.lock(file, path) {
@@ -52,6 +52,15 @@ pub(super) fn lock(disk: &crate::disk::Disk, file: &File, path: &Path) -> Result
         _ => Ok(()),
     }
 }
+
+/// Lets others in, whoever has a copy of the handle.
+#[cfg(unix)]
+pub(super) fn unlock(file: &File) {
+    let _ = file.unlock();
+}
+
+#[cfg(not(unix))]
+pub(super) fn unlock(_: &File) {}
 
 /// There, [`alone`] keeps everybody else out that would write.
 #[cfg(not(unix))]

@@ -65,6 +65,15 @@ pub(crate) struct OldBytes {
     moved: RwLock<Moved>,
 }
 
+impl Drop for InPlace {
+    /// A thread that still reads old bytes, of a search that has ended, is no reason for the next update to fail.
+    fn drop(&mut self) {
+        if !self.is_device {
+            inuse::unlock(self.file.file());
+        }
+    }
+}
+
 impl InPlace {
     /// Opens the file or block device at `path` to be changed, if it is not in use as far as can be told.
     pub(crate) fn open(disk: &Disk, path: &Path, journal: &Path, is_device: bool) -> Result<InPlace> {

@@ -232,3 +232,19 @@ mod refusals {
         place.update(&new, memory(&new)).expect("an update");
     }
 }
+
+/// Somebody may still read what the target was.
+#[cfg(unix)]
+#[test]
+fn a_target_is_free_as_soon_as_its_update_has_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("target");
+    std::fs::write(&target, "content").expect("a file");
+    let open =
+        || crate::inplace::InPlace::open(&crate::disk::Disk::system(), &target, &folder.path().join("journal"), false);
+    let place = open().expect("nobody has it");
+    let old = place.old();
+    drop(place);
+    open().expect("nobody changes it");
+    drop(old);
+}
