@@ -49,6 +49,27 @@ fn a_directory_is_described_shown_and_compared() {
     assert!(run.stdout.contains("different") && run.stdout.contains("missing    lib/again"), "{}", run.stdout);
 }
 
+#[cfg(unix)]
+#[test]
+fn modes_and_times_are_said_and_set() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tree();
+    fs::set_permissions(folder.path("app/main"), fs::Permissions::from_mode(0o640)).expect("a mode");
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let file = fs::File::options().write(true).open(folder.path("app/main")).expect("a file");
+    file.set_modified(time).expect("a time");
+    folder.gosync(["index", "app", "--modes", "--times", "-q"]).expect_code(0);
+    folder.gosync(["update", "new", "--index", "app.gosync", "-q"]).expect_code(0);
+    let about = fs::metadata(folder.path("new/main")).expect("a file");
+    assert_eq!((about.mode() & 0o7777, about.mtime()), (0o640, 1_000_000_000));
+    folder.gosync(["verify", "new", "--index", "app.gosync"]).expect_code(0);
+    fs::set_permissions(folder.path("new/main"), fs::Permissions::from_mode(0o600)).expect("a mode");
+    let run = folder.gosync(["plan", "new", "--index", "app.gosync"]).expect_code(0);
+    assert!(run.stdout.contains("mode") && run.stdout.contains("main"), "{}", run.stdout);
+    let run = folder.gosync(["verify", "new", "--index", "app.gosync"]).expect_code(1);
+    assert!(run.stdout.contains("mode") && run.stdout.contains("main"), "{}", run.stdout);
+}
+
 #[test]
 fn an_index_of_a_directory_comes_from_a_server_too() {
     let folder = tree();

@@ -85,8 +85,8 @@ pub(super) struct Placing {
     /// Whether that is the user's and kept elsewhere.
     pub(super) keep: bool,
     pub(super) what: ChangeKind,
-    /// Whether the file that is there stays, and only may be executed or not from then on.
-    pub(super) only_mode: bool,
+    /// Whether what is there stays, and only gets another mode or time.
+    pub(super) only_attributes: bool,
 }
 
 /// What was at a path when it was decided what becomes of it. What is another thing by then is not lost.
@@ -187,7 +187,7 @@ impl Comparison<'_> {
                 stamp.length == *size && self.is_recorded(&at.path, *stamp, *root, *time)?
             }
             (Is::Symlink { target }, Some((EntryKind::Symlink { target: old }, _))) => target == old,
-            (Is::Directory, Some((EntryKind::Directory, _))) => true,
+            (Is::Directory { .. }, Some((EntryKind::Directory, _))) => true,
             _ => false,
         })
     }
@@ -229,7 +229,7 @@ impl Deciding<'_> {
         while let Some((folder, stays)) = self.open.pop_if(|(folder, _)| !is_in(path, folder)) {
             if !stays {
                 self.changes.removals.push(Removal::Folder { path: folder.clone() });
-                self.tell(&folder, ChangeKind::Removed, &Is::Directory);
+                self.tell(&folder, ChangeKind::Removed, &Is::Directory { mode: 0 });
             } else if let Some((_, stays)) = self.open.last_mut() {
                 *stays = true;
             }
@@ -255,7 +255,7 @@ impl Deciding<'_> {
     fn without(&mut self, at: &At<'_>, is: &Is) -> Result<()> {
         let is_ours = self.given.is_ours(at, is)?;
         match is {
-            Is::Directory if is_ours => {
+            Is::Directory { .. } if is_ours => {
                 let has_strange = self.given.walked.strange.iter().any(|strange| strange.folder == at.path);
                 self.open.push((at.path.to_string(), has_strange && !self.given.delete));
             }
@@ -286,11 +286,14 @@ impl Deciding<'_> {
     /// The new version has something at the path of what is there.
     fn with(&mut self, at: &At<'_>, is: &Is, number: u32, entry: &Entry<'_>) -> Result<()> {
         let what = match (is, entry.kind) {
-            (Is::Directory, EntryKind::Directory) => return Ok(()),
+            (Is::Directory { .. }, EntryKind::Directory) => {
+                self.set_attributes(number, entry, is);
+                return Ok(());
+            }
             (Is::Symlink { target }, EntryKind::Symlink { target: new }) if target == new => return Ok(()),
             (Is::Symlink { .. }, EntryKind::Symlink { .. }) => ChangeKind::Link,
             (Is::File { .. }, EntryKind::File { .. }) if (self.given.is_unchanged)(number) => {
-                self.set_mode(number, entry, is);
+                self.set_attributes(number, entry, is);
                 return Ok(());
             }
             _ => ChangeKind::Changed,
@@ -302,13 +305,13 @@ impl Deciding<'_> {
             && self.given.has_content(&at.path, root)?
         {
             // The user has what comes, which was not seen: nothing is to be kept.
-            self.set_mode(number, entry, is);
+            self.set_attributes(number, entry, is);
             return Ok(());
         }
         if !is_ours {
             self.tell(&at.path, ChangeKind::Kept, is);
             self.leave_whole(at, is);
-        } else if *is == Is::Directory {
+        } else if matches!(is, Is::Directory { .. }) {
             self.in_the_way = Some(at.path.to_string());
         }
         self.place(number, entry, Some(is), !is_ours, what);
@@ -317,7 +320,7 @@ impl Deciding<'_> {
 
     /// Nothing below what is at this path is looked at.
     fn leave_whole(&mut self, at: &At<'_>, is: &Is) {
-        if *is == Is::Directory {
+        if matches!(is, Is::Directory { .. }) {
             self.whole = Some(at.path.to_string());
         }
     }
@@ -326,27 +329,21 @@ impl Deciding<'_> {
         if matches!(entry.kind, EntryKind::File { .. }) {
             self.changes.staged.push(number);
         }
-        let placing = Placing { entry: number, was: self.was(found), keep, what, only_mode: false };
+        let placing = Placing { entry: number, was: self.was(found), keep, what, only_attributes: false };
         self.changes.placings.push(placing);
         self.push(entry, what);
     }
 
-    /// The content is right; whether it may be executed perhaps not. What has other names may be known elsewhere by them: it
+    /// The content is right; its mode and its time perhaps not. What has other names may be known elsewhere by them: it
     /// is not touched, but replaced by a copy.
-    fn set_mode(&mut self, number: u32, entry: &Entry<'_>, found: &Is) {
-        let (Is::File { is_executable, is_shared, .. }, EntryKind::File { is_executable: new, .. }) =
-            (found, entry.kind)
-        else {
-            return;
-        };
-        if !self.given.here.has_modes || *is_executable == new {
-            return;
-        }
-        if *is_shared {
+    fn set_attributes(&mut self, number: u32, entry: &Entry<'_>, found: &Is) {
+        let Some(what) = attribute_fault(entry, found, self.given.here.has_modes) else { return };
+        let is_shared = matches!(found, Is::File { is_shared: true, .. });
+        if is_shared {
             self.changes.staged.push(number);
         }
-        let (was, what) = (self.was(Some(found)), ChangeKind::Mode);
-        self.changes.placings.push(Placing { entry: number, was, keep: false, what, only_mode: !is_shared });
+        let was = self.was(Some(found));
+        self.changes.placings.push(Placing { entry: number, was, keep: false, what, only_attributes: !is_shared });
         self.push(entry, what);
     }
 
@@ -354,7 +351,7 @@ impl Deciding<'_> {
         match found {
             _ if self.given.delete => Was::Any,
             None => Was::Nothing,
-            Some(Is::Directory) => Was::Folder,
+            Some(Is::Directory { .. }) => Was::Folder,
             Some(Is::Symlink { .. }) => Was::Link,
             Some(Is::Other) => Was::Other,
             Some(Is::File { stamp, .. }) => Was::File(*stamp),
@@ -372,7 +369,7 @@ impl Deciding<'_> {
 
     fn tell(&mut self, path: &str, what: ChangeKind, is: &Is) {
         let (end, size) = match is {
-            Is::Directory => ("/", 0),
+            Is::Directory { .. } => ("/", 0),
             Is::File { stamp, .. } => ("", stamp.length),
             Is::Symlink { .. } | Is::Other => ("", 0),
         };
@@ -388,6 +385,33 @@ impl Removal {
             | Removal::Folder { path }
             | Removal::Strange { path } => path,
         }
+    }
+}
+
+/// In what an entry that is there with the right content is not what the tree says: in its mode, where there are modes, or in
+/// its time.
+pub(super) fn attribute_fault(entry: &Entry<'_>, found: &Is, has_modes: bool) -> Option<ChangeKind> {
+    /// What file systems round times to at most, in seconds; FAT's are even.
+    const ROUNDED: u64 = 1;
+    let is_mode_right = match (entry.mode, entry.kind, found) {
+        _ if !has_modes => true,
+        (Some(wanted), _, Is::File { mode, .. } | Is::Directory { mode }) => wanted == *mode,
+        (None, EntryKind::File { is_executable: wanted, .. }, Is::File { is_executable, .. }) => {
+            wanted == *is_executable
+        }
+        _ => true,
+    };
+    let time = |stamp: Stamp| stamp.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let is_time_right = match (entry.time, found) {
+        (Some(wanted), Is::File { stamp, .. }) => {
+            time(*stamp).is_some_and(|time| time.as_secs().abs_diff(wanted) <= ROUNDED)
+        }
+        _ => true,
+    };
+    match (is_mode_right, is_time_right) {
+        (false, _) => Some(ChangeKind::Mode),
+        (true, false) => Some(ChangeKind::Time),
+        (true, true) => None,
     }
 }
 

@@ -31,11 +31,12 @@ pub(crate) mod walk;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use gosync_core::listing::Entry;
 use gosync_core::{Error, Result};
 
 use crate::seed::FileReader;
@@ -52,6 +53,12 @@ pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
 #[cfg(test)]
 pub(crate) use self::walk::Walked;
+
+/// When a file is to have been changed last, if the tree says it.
+pub(crate) fn time_of(entry: &Entry<'_>) -> Option<SystemTime> {
+    // Far from what any system can hold.
+    entry.time.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+}
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,7 +132,7 @@ fn record_of(path: &Path, threads: usize, cancel: &Cancel, tell: &Sender<Told>) 
     let (mut entries, mut times) = (Vec::with_capacity(walked.found.len()), Vec::with_capacity(walked.found.len()));
     for (found, root) in walked.found.iter().zip(roots).filter(|(found, _)| path_fault(&found.path).is_none()) {
         let (kind, time): (_, Option<SystemTime>) = match &found.is {
-            Is::Directory => (EntryKind::Directory, None),
+            Is::Directory { .. } => (EntryKind::Directory, None),
             Is::Symlink { target } => (EntryKind::Symlink { target }, None),
             Is::File { stamp, is_executable, .. } => {
                 let Some(root) = root else { continue };

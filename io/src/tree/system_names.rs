@@ -12,7 +12,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::Folder;
 use super::around::is_ours;
 use super::walk::is_executable;
-use crate::disk::DiskFolder;
+use crate::disk::{DiskFolder, Rights};
 
 /// Where names are tried.
 const PROBE: &str = "probe";
@@ -164,11 +164,15 @@ impl Probe<'_> {
     /// Some file systems let everything be executed.
     fn has_modes(&self) -> io::Result<bool> {
         self.folder.create("mode", 0o600)?;
-        let has_modes = self.folder.set_executable("mode", true).is_ok_and(|is_set| is_set)
+        let has_modes = self.set_executable(true).is_ok_and(|is_set| is_set)
             && self.folder.look("mode")?.is_some_and(|about| is_executable(&about))
-            && self.folder.set_executable("mode", false).is_ok()
+            && self.set_executable(false).is_ok()
             && self.folder.look("mode")?.is_some_and(|about| !is_executable(&about));
         self.clear().map(|()| has_modes)
+    }
+
+    fn set_executable(&self, is_executable: bool) -> io::Result<bool> {
+        self.folder.set_attributes("mode", Rights::Executable(is_executable), None)
     }
 
     fn folds_ascii(&self) -> io::Result<bool> {

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gosync_core::index::UNIT;
 use gosync_core::listing::{Entry, EntryKind};
-use gosync_core::{Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
+use gosync_core::{ChangeKind, Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
 use rayon::prelude::*;
 
 use super::around::Around;
+use super::changes::attribute_fault;
 use super::walk::{self, Found, Is, Walked};
 use super::{Folder, switch};
 use crate::in_part::InPart;
@@ -28,8 +29,10 @@ pub enum What {
     Changed,
     /// It is there, but as something else: a directory instead of a file, for instance.
     Type,
-    /// It may be executed and should not, or the other way round.
+    /// It may be executed and should not, or the other way round; or it has another mode than the index says.
     Mode,
+    /// The index says another time of its last change.
+    Time,
     /// The index does not know it. That alone does not make a directory differ.
     Extra,
 }
@@ -42,6 +45,7 @@ impl What {
             What::Changed => "changed",
             What::Type => "type",
             What::Mode => "mode",
+            What::Time => "time",
             What::Extra => "extra",
         }
     }
@@ -77,7 +81,7 @@ pub(crate) fn verify(
         observer.cancel.check()?;
         let size = if let EntryKind::File { size, .. } = entry.kind { size } else { 0 };
         let difference = compare(&folder, entry, known.get(entry.path.as_str()).copied(), observer)?;
-        let is_there = |difference: &Difference| matches!(difference.what, What::Mode);
+        let is_there = |difference: &Difference| matches!(difference.what, What::Mode | What::Time);
         if difference.as_ref().is_none_or(is_there) {
             right.fetch_add(size, Ordering::Relaxed);
         }
@@ -158,11 +162,16 @@ fn compare(
     let Some(found) = found else {
         return differs(What::Missing);
     };
+    let attributes = || match attribute_fault(entry, &found.is, cfg!(unix)) {
+        Some(ChangeKind::Time) => differs(What::Time),
+        Some(_) => differs(What::Mode),
+        None => Ok(None),
+    };
     match (entry.kind, &found.is) {
-        (EntryKind::Directory, Is::Directory) => Ok(None),
+        (EntryKind::Directory, Is::Directory { .. }) => attributes(),
         (EntryKind::Symlink { target }, Is::Symlink { target: other }) if target == other => Ok(None),
         (EntryKind::Symlink { .. }, Is::Symlink { .. }) => differs(What::Changed),
-        (EntryKind::File { size, root, is_executable }, Is::File { stamp, is_executable: other, .. }) => {
+        (EntryKind::File { size, root, .. }, Is::File { stamp, .. }) => {
             let file = match folder.file(&entry.path) {
                 Ok((file, _)) => file,
                 // It was there a moment ago.
@@ -172,7 +181,7 @@ fn compare(
             if stamp.length != size || Digest::of_reader(&file, &|_| observer.cancel.check())? != root {
                 return differs(What::Changed);
             }
-            if cfg!(unix) && is_executable != *other { differs(What::Mode) } else { Ok(None) }
+            attributes()
         }
         _ => differs(What::Type),
     }

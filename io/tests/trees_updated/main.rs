@@ -1,5 +1,6 @@
 //! Updates of directories.
 
+mod attributes;
 mod going_on;
 mod kept;
 mod model;

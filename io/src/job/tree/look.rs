@@ -23,7 +23,7 @@ use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Old, Slots, View};
 use crate::tree::walk::{self, Walked};
-use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Stamp};
+use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Stamp, time_of};
 
 /// Files of up to so many bytes are compared by their roots before any block of them is looked for; of a larger one that has
 /// changed, much would be read twice.
@@ -265,7 +265,8 @@ impl Looked {
                 continue;
             }
             if let EntryKind::File { size, is_executable, .. } = entry.kind {
-                wanted.push(Wanted { entry: number, size, is_executable });
+                let (mode, time) = (entry.mode, time_of(&entry));
+                wanted.push(Wanted { entry: number, size, is_executable, mode, time });
             }
         }
         Ok(Draft {

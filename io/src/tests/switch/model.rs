@@ -155,7 +155,7 @@ pub(super) fn read(top: &Path) -> Tree {
     let walked = walk::walk(&folder, None, &Cancel::new()).expect("a walk");
     assert!(walked.strange.is_empty());
     let node = |path: &str, is: &walk::Is| match is {
-        walk::Is::Directory => Node::Folder,
+        walk::Is::Directory { .. } => Node::Folder,
         walk::Is::Symlink { target } => Node::Link(target.clone()),
         walk::Is::File { is_executable, .. } => {
             Node::File(std::fs::read_to_string(top.join(path)).expect("a file"), *is_executable)

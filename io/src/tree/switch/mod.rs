@@ -118,7 +118,7 @@ impl Switch<'_> {
             HashSet::new()
         };
         let mut entries = (0..).zip(listing.entries());
-        for placing in changes.placings.iter().filter(|placing| !placing.only_mode) {
+        for placing in changes.placings.iter().filter(|placing| !placing.only_attributes) {
             let entry = entries.find(|(number, _)| *number == placing.entry);
             let (number, entry) = entry.ok_or_else(|| defect("what is placed is not in the tree"))?;
             let name = number.to_string();

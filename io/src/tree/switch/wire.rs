@@ -17,7 +17,7 @@ const FOLDER: u8 = 2;
 const STRANGE: u8 = 3;
 
 const FLAG_KEEP: u8 = 1;
-const FLAG_ONLY_MODE: u8 = 2;
+const FLAG_ONLY_ATTRIBUTES: u8 = 2;
 
 /// Everything that a switch does.
 #[derive(Debug, PartialEq)]
@@ -53,8 +53,8 @@ impl Steps {
             bytes.extend(placing.entry.to_le_bytes());
             let what = ChangeKind::ALL.iter().position(|what| *what == placing.what).unwrap_or_default();
             let keep = if placing.keep { FLAG_KEEP } else { 0 };
-            let only_mode = if placing.only_mode { FLAG_ONLY_MODE } else { 0 };
-            bytes.extend([what as u8, keep | only_mode]);
+            let only_attributes = if placing.only_attributes { FLAG_ONLY_ATTRIBUTES } else { 0 };
+            bytes.extend([what as u8, keep | only_attributes]);
             put_was(&mut bytes, placing.was);
         }
         bytes.extend(Digest::of(&bytes).0);
@@ -116,8 +116,8 @@ fn take_placing(bytes: &mut &[u8]) -> Option<Placing> {
     let entry = u32::from_le_bytes(take(bytes)?);
     let [what, flags] = take(bytes)?;
     let what = *ChangeKind::ALL.get(usize::from(what))?;
-    let (keep, only_mode) = (flags & FLAG_KEEP != 0, flags & FLAG_ONLY_MODE != 0);
-    Some(Placing { entry, was: take_was(bytes)?, keep, what, only_mode })
+    let (keep, only_attributes) = (flags & FLAG_KEEP != 0, flags & FLAG_ONLY_ATTRIBUTES != 0);
+    Some(Placing { entry, was: take_was(bytes)?, keep, what, only_attributes })
 }
 
 fn put_was(bytes: &mut Vec<u8>, was: Was) {
@@ -171,7 +171,8 @@ mod tests {
             Removal::Strange { path: String::new() },
             Removal::Folder { path },
         ];
-        let placing = |entry, was, keep| Placing { entry, was, keep, what: ChangeKind::Changed, only_mode: !keep };
+        let placing =
+            |entry, was, keep| Placing { entry, was, keep, what: ChangeKind::Changed, only_attributes: !keep };
         Steps { record, removals, placings: vec![placing(0, Was::Link, true), placing(2, Was::Any, false)] }
     }
 
