@@ -25,7 +25,8 @@ export interface FetchSource {
 export type Source = string | URL | Uint8Array | ReadAtSource | FetchSource;
 
 /** What a running piece of work is doing. */
-export type Phase = 'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'waiting' | 'verifying' | 'done';
+export type Phase =
+  'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'waiting' | 'verifying' | 'packing' | 'done';
 
 /** A moment of a running piece of work. Counters and the fraction never go back. */
 export interface Progress {

@@ -15,7 +15,7 @@ use super::system_names::folded;
 use super::walk::{self, Found, Is};
 use super::{Folder, Stamp};
 use crate::options::IndexOptions;
-use crate::report::{Level, Observer};
+use crate::report::{Level, Meter, Observer};
 
 /// Reads the directory at `path`, and puts its contents into packs if the options say so, of which some may be in those of
 /// `previous`. `build` makes an index of a payload with blocks of a size, on a pool of its own.
@@ -23,7 +23,7 @@ pub(crate) fn describe(
     path: &Path,
     options: &IndexOptions,
     previous: Option<&Index>,
-    observer: &Observer,
+    (observer, meter): (&Observer, &Meter),
     pool: &rayon::ThreadPool,
     build: impl FnOnce(&dyn ReadAt, u32) -> Result<Index>,
 ) -> Result<Index> {
@@ -86,7 +86,7 @@ pub(crate) fn describe(
     let index = index.with_listing(listing)?;
     match &options.content {
         Some(content) => {
-            let packs = packs::pack(&folder, &index, content, previous, observer, pool)?;
+            let packs = packs::pack(&folder, &index, content, previous, (observer, meter), pool)?;
             index.with_packs(packs)
         }
         None => Ok(index),

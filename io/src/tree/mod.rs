@@ -46,7 +46,7 @@ pub(crate) use self::build::describe;
 pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::files::Files;
 pub(crate) use self::listing::{known as known_listing, read as read_listing};
-pub(crate) use self::packs::prune;
+pub(crate) use self::packs::{BEFORE_PACKING, prune};
 pub(crate) use self::record::Record;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;

@@ -52,7 +52,8 @@ class Progress:
     """A moment of a running piece of work. Counters and the fraction never go back."""
     @property
     def phase(self) -> str:
-        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying` or `done`."""
+        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying`,
+        `packing` or `done`."""
     @property
     def cancellable(self) -> bool:
         """Whether a cancel now would still stop it."""
