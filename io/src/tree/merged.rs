@@ -12,8 +12,8 @@ use gosync_core::Listing;
 use gosync_core::listing::{Entry, EntryKind, path_order};
 
 use super::record::Record;
-use super::system_names::folded;
 use super::walk::{Found, Is};
+use crate::folding::folded;
 
 /// What is at a path. Nowhere nothing.
 pub(super) struct At<'a> {

@@ -7,12 +7,12 @@ use std::io;
 use cap_std::fs::Dir;
 use gosync_core::listing::{Folded, portable_fault};
 use gosync_core::{Error, ErrorKind, Listing, Result};
-use unicode_normalization::UnicodeNormalization;
 
 use super::Folder;
 use super::around::is_ours;
 use super::walk::is_executable;
 use crate::disk::DiskFolder;
+use crate::folding::folded;
 
 /// Where names are tried.
 const PROBE: &str = "probe";
@@ -20,14 +20,6 @@ const PROBE: &str = "probe";
 const SHORT: usize = 100;
 /// A name, and others that some file systems take for the same.
 const TWINS: (&str, [&str; 3]) = ("Gosync-\u{c4}", ["gosync-\u{c4}", "Gosync-\u{e4}", "Gosync-A\u{308}"]);
-
-/// Letters of one form, whatever their case, as file systems fold them.
-pub(super) fn folded(name: &str) -> String {
-    if name.is_ascii() {
-        return name.to_ascii_lowercase();
-    }
-    name.nfd().flat_map(char::to_lowercase).nfc().collect()
-}
 
 /// What a file system is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
