@@ -2,12 +2,14 @@
 //! of the entry in the listing), complete, verified and durable. `commit` writes down what is to be done: from there on it
 //! is only gone forward, by `finish`, which may be interrupted anywhere and called again.
 //!
-//! `wire` is the file that it is written down in, `doing` does it, and `descent` is the way to each path, by handles.
+//! `wire` is the file that it is written down in, `doing` does it (`respelling`, where only letters of a name change), and `descent`
+//! is the way to each path, by handles.
 
 mod descent;
 mod doing;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod respelling;
 mod wire;
 
 use std::collections::{BTreeSet, HashSet};
