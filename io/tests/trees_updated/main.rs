@@ -1,5 +1,8 @@
 //! Updates of directories.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod folding;
 mod going_on;
 mod kept;
 mod model;
