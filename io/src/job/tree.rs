@@ -21,7 +21,6 @@ use super::work::{self, Goal};
 use crate::output::Replacing;
 use crate::report::{Level, Phase};
 use crate::tree::stage::{Folders, Stage};
-use crate::tree::system_names::Here;
 use crate::tree::{Around, Record, Switch, switch, system_names};
 use crate::{parts, verbs};
 
@@ -46,7 +45,7 @@ pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
     let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new(), &|_| ())?;
-    let changes = looked.changes(shared, &before, Here::LIKELY)?;
+    let changes = looked.changes(shared, &before, before.likely())?;
     let mut plan = if before.is_there() && changes.is_empty() {
         Plan::up_to_date(index, looked.cover)
     } else {
@@ -104,7 +103,7 @@ fn attempt_once(
     };
     let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted, &begin_to_fetch)?;
     looked.source = source.into_inner();
-    if before.is_there() && looked.changes(shared, &before, Here::LIKELY)?.is_empty() {
+    if before.is_there() && looked.changes(shared, &before, before.likely())?.is_empty() {
         return settle(shared, goal, &around, &before, &looked);
     }
     goal.lock.as_ref().map_err(Clone::clone)?;
@@ -161,13 +160,14 @@ fn with_stage(
     folders: &Folders,
 ) -> Result<Staged> {
     let listing = listing_of(index)?;
-    let here = system_names::check(listing, folders.stage(), before.folder())?;
+    let target = before.folder().map(|folder| (folder, &*before.walked.found));
+    let here = system_names::check(listing, folders.stage(), target, before.names(), &shared.observer.cancel)?;
     let changes = looked.changes(shared, &before, here)?;
     if before.is_there() && changes.is_empty() {
         return settle(shared, goal, around, &before, &looked).map(|_| Staged::Nothing);
     }
     switching(shared, goal, around, |switch| switch.check(folders.stage(), listing, &changes))?;
-    let stage = Stage::new(folders, looked.draft(index, &changes)?);
+    let stage = Stage::new(folders, looked.draft(index, &changes, here)?);
     stage.begin(index, listing, looked.left.as_deref())?;
     place(shared, index, &mut looked, &stage)?;
     let mut late = stage.take_late();

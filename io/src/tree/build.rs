@@ -11,9 +11,9 @@ use rayon::prelude::*;
 use super::ignored::Ignored;
 use super::packs;
 use super::payload::{Payload, changed};
-use super::system_names::folded;
 use super::walk::{self, Found, Is};
 use super::{Folder, Stamp};
+use crate::folding::folded;
 use crate::options::IndexOptions;
 use crate::report::{Level, Meter, Observer};
 

@@ -5,7 +5,7 @@
 //! link that the index has otherwise is the old version, and what the index does not have is the user's. Where there was a
 //! record that cannot be read any more, everything that differs is the user's. With `delete` everything is ours.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use gosync_core::listing::{Entry, EntryKind, path_order};
@@ -15,7 +15,7 @@ use super::merged::{self, At};
 use super::record::Record;
 use super::system_names::Here;
 use super::walk::{Is, Walked};
-use super::{Folder, Stamp};
+use super::{Folder, Spellings, Stamp};
 use crate::cancel::Cancel;
 
 /// From what changes are made up.
@@ -24,6 +24,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) folder: Option<&'a Folder<'a>>,
     pub(crate) walked: &'a Walked,
     pub(crate) listing: &'a Listing,
+    /// What was walked that has the listing's spelling now, and not the one that is there.
+    pub(crate) spellings: &'a Spellings,
     pub(crate) record: Option<&'a Record>,
     /// Whether there was one, which cannot be read: then everything may be the user's.
     pub(crate) is_record_lost: bool,
@@ -74,6 +76,13 @@ pub(super) enum Removal {
     Strange {
         path: String,
     },
+    /// A name, for the same in other letters, which is the one in the path. Where that is not done at once, it is another one
+    /// in between.
+    Respell {
+        path: String,
+        there: String,
+        between: String,
+    },
 }
 
 /// Something that comes to its path.
@@ -113,7 +122,7 @@ impl Comparison<'_> {
     pub(crate) fn changes(&self) -> Result<Changes> {
         let (open, in_the_way, whole) = (Vec::new(), None, None);
         let mut deciding = Deciding { given: self, changes: Changes::default(), open, in_the_way, whole };
-        for at in merged::merged(&self.walked.found, self.listing, self.record, self.here.folds) {
+        for at in merged::merged(&self.walked.found, self.listing, self.record, self.spellings, self.here.folds) {
             self.cancel.check()?;
             deciding.leave(&at.path);
             deciding.decide(at)?;
@@ -130,8 +139,14 @@ impl Comparison<'_> {
             Removal::Keep { .. } => 0,
             Removal::Strange { .. } => 1,
             Removal::Remove { .. } | Removal::Folder { .. } => 2,
+            Removal::Respell { .. } => 3,
         });
         self.find_renamed(&mut changes);
+        let told: HashSet<String> = changes.list.iter().map(|change| change.path.clone()).collect();
+        for (step, change) in self.spellings.steps(&self.walked.found, self.listing, self.here) {
+            changes.removals.push(step);
+            changes.list.extend(Some(change).filter(|change| !told.contains(&change.path)));
+        }
         let path = |change: &Change| change.path.trim_end_matches('/').len();
         changes.list.sort_by(|one, next| path_order(&one.path[..path(one)], &next.path[..path(next)]));
         Ok(changes)
@@ -383,7 +398,8 @@ impl Removal {
             Removal::Keep { path }
             | Removal::Remove { path, .. }
             | Removal::Folder { path }
-            | Removal::Strange { path } => path,
+            | Removal::Strange { path }
+            | Removal::Respell { path, .. } => path,
         }
     }
 }

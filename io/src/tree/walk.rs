@@ -168,7 +168,7 @@ impl Walk<'_> {
             return Ok(Is::Other);
         }
         let target = dir.read_link_contents(name).map_err(|cause| self.failed(cause, path))?;
-        Ok(target.into_os_string().into_string().map_or(Is::Other, |target| Is::Symlink { target }))
+        Ok(target.into_os_string().into_string().map_or(Is::Other, |target| Is::Symlink { target: listed(target) }))
     }
 
     /// A name that no listing can hold. Where the tree is to be described, that is an error.
@@ -207,6 +207,11 @@ impl Walk<'_> {
     fn fault(&self, kind: ErrorKind, text: &str, path: &str) -> Error {
         Error::new(kind, text).with("path", self.folder.path.join(path).display())
     }
+}
+
+/// What a link says, as listings have it: Windows keeps the slashes of a path turned round.
+fn listed(target: String) -> String {
+    if cfg!(windows) { target.replace('\\', "/") } else { target }
 }
 
 #[cfg(unix)]

@@ -221,7 +221,10 @@ impl Site {
     }
 
     pub(crate) fn empty() -> Site {
-        let folder = tempfile::tempdir().expect("a folder");
+        Site::in_folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn in_folder(folder: tempfile::TempDir) -> Site {
         let target = folder.path().join("target");
         Site { folder, target, events: Arc::default() }
     }

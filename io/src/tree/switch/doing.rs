@@ -10,7 +10,7 @@ use gosync_core::{ChangeKind, Result};
 
 use super::descent::{Descent, name_of, parent_of};
 use super::wire::Steps;
-use super::{NEW, Switch};
+use super::{NEW, Switch, respelling};
 use crate::disk::{DiskFolder, Rights};
 use crate::output::{Keep, Old, folder_of, is_held, keep_of, while_held};
 use crate::report::Level;
@@ -64,6 +64,7 @@ impl<'a> Doing<'a> {
         for (number, removal) in self.steps.removals.iter().enumerate() {
             self.remove(number, removal)?;
         }
+        self.touched.extend(respelling::all(self.switch, &self.steps.removals, &mut self.tree)?);
         // What is moved into a folder would be lost with it.
         self.place(|kind| kind == EntryKind::Directory)?;
         self.sync()?;
@@ -100,9 +101,14 @@ impl<'a> Doing<'a> {
         let failed = |cause| switch.failed(cause, "remove what the new version does not have", path);
         let parent = if matches!(removal, Removal::Strange { .. }) { path } else { parent_of(path) };
         let Some(folder) = tree.folder(parent).map_err(failed)? else { return Ok(()) };
-        if let Removal::Strange { .. } = removal {
-            touched.insert(parent.to_owned());
-            return remove_strange(folder).map_err(failed);
+        match removal {
+            Removal::Strange { .. } => {
+                touched.insert(parent.to_owned());
+                return remove_strange(folder).map_err(failed);
+            }
+            // All of a folder at once (`respelling`).
+            Removal::Respell { .. } => return Ok(()),
+            _ => {}
         }
         let Some(there) = folder.look(name).map_err(failed)? else { return Ok(()) };
         match removal {
@@ -245,15 +251,16 @@ impl<'a> Doing<'a> {
             return Ok(());
         }
         let mut entries = (0..).zip(steps.record.listing().entries());
+        let mut is_told = false;
         for placing in &steps.placings {
             let Some((_, entry)) = entries.find(|(number, _)| *number == placing.entry) else { break };
             let Some(mode) = entry.mode.filter(|_| entry.kind == EntryKind::Directory) else { continue };
             let failed = |cause| switch.failed(cause, "open a folder of the target", &entry.path);
             let Some(folder) = tree.folder(&entry.path).map_err(failed)? else { continue };
             match folder.set_mode(mode) {
-                Err(cause) => {
-                    not_set(switch, &entry.path, &cause);
-                }
+                // A file system without modes has none for any of them.
+                Err(cause) if !is_told => is_told = !not_set(switch, &entry.path, &cause),
+                Err(_) => {}
                 Ok(()) if placing.only_attributes => tell(switch, &entry.path, placing.what),
                 Ok(()) => {}
             }
@@ -349,7 +356,7 @@ fn not_set(switch: &Switch<'_>, path: &str, cause: &io::Error) -> bool {
 }
 
 /// Says that an entry is what it is to be.
-fn tell(switch: &Switch<'_>, path: &str, what: ChangeKind) {
+pub(super) fn tell(switch: &Switch<'_>, path: &str, what: ChangeKind) {
     // Many, and mostly nobody listens.
     if switch.observer.events.is_some() {
         let text = format!("{}: {path}", what.name());

@@ -15,6 +15,7 @@ const KEEP: u8 = 0;
 const REMOVE: u8 = 1;
 const FOLDER: u8 = 2;
 const STRANGE: u8 = 3;
+const RESPELL: u8 = 4;
 
 const FLAG_KEEP: u8 = 1;
 const FLAG_ONLY_ATTRIBUTES: u8 = 2;
@@ -41,11 +42,16 @@ impl Steps {
                 Removal::Remove { .. } => REMOVE,
                 Removal::Folder { .. } => FOLDER,
                 Removal::Strange { .. } => STRANGE,
+                Removal::Respell { .. } => RESPELL,
             });
-            bytes.extend((removal.path().len() as u32).to_le_bytes());
-            bytes.extend(removal.path().as_bytes());
-            if let Removal::Remove { was, .. } = removal {
-                put_was(&mut bytes, *was);
+            put_text(&mut bytes, removal.path());
+            match removal {
+                Removal::Remove { was, .. } => put_was(&mut bytes, *was),
+                Removal::Respell { there, between, .. } => {
+                    put_text(&mut bytes, there);
+                    put_text(&mut bytes, between);
+                }
+                _ => {}
             }
         }
         bytes.extend((self.placings.len() as u32).to_le_bytes());
@@ -93,12 +99,25 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend((text.len() as u32).to_le_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+fn take_text(bytes: &mut &[u8]) -> Option<String> {
+    let length = u32::from_le_bytes(take(bytes)?);
+    let (text, rest) = bytes.split_at_checked(length as usize)?;
+    *bytes = rest;
+    Some(std::str::from_utf8(text).ok()?.to_owned())
+}
+
+fn take_name(bytes: &mut &[u8]) -> Option<String> {
+    take_text(bytes).filter(|name| path_fault(name).is_none() && !name.contains('/'))
+}
+
 fn take_removal(bytes: &mut &[u8]) -> Option<Removal> {
     let [kind] = take(bytes)?;
-    let length = u32::from_le_bytes(take(bytes)?);
-    let (path, rest) = bytes.split_at_checked(length as usize)?;
-    *bytes = rest;
-    let path = std::str::from_utf8(path).ok()?.to_owned();
+    let path = take_text(bytes)?;
     // Only the top itself has no name.
     if path_fault(&path).is_some() && !(kind == STRANGE && path.is_empty()) {
         return None;
@@ -108,6 +127,7 @@ fn take_removal(bytes: &mut &[u8]) -> Option<Removal> {
         REMOVE => Removal::Remove { path, was: take_was(bytes)? },
         FOLDER => Removal::Folder { path },
         STRANGE => Removal::Strange { path },
+        RESPELL => Removal::Respell { path, there: take_name(bytes)?, between: take_name(bytes)? },
         _ => return None,
     })
 }
@@ -169,7 +189,8 @@ mod tests {
             Removal::Keep { path: path.clone() },
             Removal::Remove { path: path.clone(), was: Was::File(stamp) },
             Removal::Strange { path: String::new() },
-            Removal::Folder { path },
+            Removal::Folder { path: path.clone() },
+            Removal::Respell { there: "X".into(), between: "x-1".into(), path },
         ];
         let placing =
             |entry, was, keep| Placing { entry, was, keep, what: ChangeKind::Changed, only_attributes: !keep };
@@ -192,6 +213,14 @@ mod tests {
     fn what_is_no_path_of_a_tree_is_refused() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "a\0b"] {
             assert_eq!(Steps::decode(&steps(path).encode()), None, "{path:?}");
+        }
+        for name in ["", "..", "a/b", "a\0"] {
+            for (there, between) in [(name, "x-1"), ("X", name)] {
+                let mut steps = steps("x");
+                let (path, there, between) = ("x".into(), there.into(), between.into());
+                steps.removals = vec![Removal::Respell { path, there, between }];
+                assert_eq!(Steps::decode(&steps.encode()), None, "{name:?}");
+            }
         }
         let mut twice = steps("x");
         twice.placings[1].entry = 0;
