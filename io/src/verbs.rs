@@ -85,10 +85,14 @@ fn index_folder(path: &Path, options: &IndexOptions, source: Option<String>) -> 
     let making = Making::new(options, source)?;
     let open = OpenOptions { observer: making.observer.clone(), ..OpenOptions::default() };
     let previous = options.previous.as_ref().map(|path| open_index(&path.display().to_string(), &open)).transpose()?;
-    let index =
-        tree::describe(path, options, previous.as_ref(), (&making.observer, &making.meter), &making.pool, |payload, block_size| {
-            making.levels(payload, block_size)
-        })?;
+    let index = tree::describe(
+        path,
+        options,
+        previous.as_ref(),
+        (&making.observer, &making.meter),
+        &making.pool,
+        |payload, block_size| making.levels(payload, block_size),
+    )?;
     making.finish(index)
 }
 

@@ -127,7 +127,8 @@ fn settle(found: &mut [Found], listing: &Listing, is_it: &dyn Fn(&Found, &str) -
             continue;
         }
         spelt.insert(there.clone(), others.len());
-        let (is_folder, size) = (matches!(found[number].is, Is::Directory { .. }), found[number].length().unwrap_or_default());
+        let (is_folder, size) =
+            (matches!(found[number].is, Is::Directory { .. }), found[number].length().unwrap_or_default());
         others.push(Other { there: std::mem::replace(&mut found[number].path, path.clone()), path, is_folder, size });
     }
     found.sort_by(|one, next| path_order(&one.path, &next.path));
@@ -196,7 +197,8 @@ mod tests {
     }
 
     fn found(paths: &[&str]) -> Vec<Found> {
-        let file = || Is::File { stamp: Stamp { length: 0, modified: None }, mode: 0, is_executable: false, is_shared: false };
+        let file =
+            || Is::File { stamp: Stamp { length: 0, modified: None }, mode: 0, is_executable: false, is_shared: false };
         let found = |path: &&str| match entry(path) {
             (path, EntryKind::Directory) => Found { path: path.to_owned(), is: Is::Directory { mode: 0 } },
             (path, _) => Found { path: path.to_owned(), is: file() },
