@@ -21,6 +21,7 @@ use super::work::{self, Goal};
 use crate::output::Replacing;
 use crate::report::{Level, Phase};
 use crate::tree::stage::{Folders, Stage};
+use crate::tree::system_names::Here;
 use crate::tree::{Around, Record, Switch, switch, system_names};
 use crate::{parts, verbs};
 
@@ -44,8 +45,12 @@ pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let target = shared.real_target()?;
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
+    let here = before.likely();
+    if here.folds {
+        system_names::check_clashes(listing_of(index)?)?;
+    }
     let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new(), &|_| ())?;
-    let changes = looked.changes(shared, &before, before.likely())?;
+    let changes = looked.changes(shared, &before, here)?;
     let mut plan = if before.is_there() && changes.is_empty() {
         Plan::up_to_date(index, looked.cover)
     } else {
@@ -103,7 +108,9 @@ fn attempt_once(
     };
     let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted, &begin_to_fetch)?;
     looked.source = source.into_inner();
-    if before.is_there() && looked.changes(shared, &before, before.likely())?.is_empty() {
+    // Modes are tried, if there is any doubt.
+    let likely = Here { has_modes: cfg!(unix), ..before.likely() };
+    if before.is_there() && looked.changes(shared, &before, likely)?.is_empty() {
         return settle(shared, goal, &around, &before, &looked);
     }
     goal.lock.as_ref().map_err(Clone::clone)?;

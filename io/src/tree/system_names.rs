@@ -96,7 +96,8 @@ fn refused(fault: &str, path: &str) -> Error {
     Error::new(ErrorKind::Format, text).with("path", path.escape_debug())
 }
 
-fn check_clashes(listing: &Listing) -> Result<()> {
+/// Refuses a tree with names that are the same where names are folded.
+pub(crate) fn check_clashes(listing: &Listing) -> Result<()> {
     let mut known = Folded::default();
     for entry in listing.entries() {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
@@ -121,28 +122,33 @@ fn looks_folding(dir: &Dir, found: &[Found]) -> bool {
     others.next().is_some_and(|other| dir.symlink_metadata(other).is_ok())
 }
 
-/// Whether files most likely cannot be told apart by whether they may be executed: the file system is of a kind that may not
-/// know it, and none differs from the others.
+/// Whether it most likely is not known of files if they may be executed: the file system is of a kind that does not know it, or
+/// may not, and then all can be that are there.
 fn looks_without_modes(dir: &Dir, found: &[Found]) -> bool {
-    let mut modes = found.iter().filter_map(|found| match found.is {
+    let mut files = found.iter().filter_map(|found| match found.is {
         Is::File { is_executable, .. } => Some(is_executable),
         _ => None,
     });
-    let first = modes.next();
-    first.is_some() && modes.all(|mode| Some(mode) == first) && may_lack_modes(dir)
+    match knows_modes(dir) {
+        Some(knows) => !knows,
+        None => files.all(|is_executable| is_executable),
+    }
 }
 
+/// Whether a file system of this kind knows it; `None` if that depends.
 #[cfg(target_os = "linux")]
-fn may_lack_modes(dir: &Dir) -> bool {
-    // FAT, exFAT, two drivers for NTFS, SMB by two, and FUSE, by which there are more of these.
-    const KINDS: [u32; 7] = [0x4d44, 0x2011_bab0, 0x7366_746e, 0x5346_544e, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546];
-    rustix::fs::fstatfs(dir).is_ok_and(|about| KINDS.contains(&(about.f_type as u32)))
+fn knows_modes(dir: &Dir) -> Option<bool> {
+    const FAT: [u32; 2] = [0x4d44, 0x2011_bab0];
+    // Two drivers for NTFS, two for SMB, and FUSE, by which there are all kinds.
+    const OTHERS: [u32; 5] = [0x7366_746e, 0x5346_544e, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546];
+    let kind = rustix::fs::fstatfs(dir).ok()?.f_type as u32;
+    if FAT.contains(&kind) { Some(false) } else { (!OTHERS.contains(&kind)).then_some(true) }
 }
 
 /// Of what kind it is, is not asked there.
 #[cfg(not(target_os = "linux"))]
-fn may_lack_modes(_: &Dir) -> bool {
-    false
+fn knows_modes(_: &Dir) -> Option<bool> {
+    Some(true)
 }
 
 /// A folder in which names are tried. It is removed in the end: by the second field, once the first is closed, because Windows

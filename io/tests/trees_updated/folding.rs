@@ -2,6 +2,8 @@
 
 use std::fs;
 
+#[cfg(target_os = "linux")]
+use gosync_io::ErrorKind;
 use gosync_io::{ChangeKind, JobOptions, Verification, VerifyOptions, What, verify_file};
 
 #[cfg(target_os = "linux")]
@@ -102,5 +104,22 @@ fn letters_of_names_become_those_of_the_new_version_where_names_fold() {
     Folding::each(|on| {
         let place = || Site::in_folder(tempfile::tempdir_in(on.path()).expect("a folder"));
         names_become_the_new_ones(on.kind, place, true);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_one_are_refused_by_plan_and_update_alike() {
+    Folding::each(|on| {
+        let site = Site::in_folder(tempfile::tempdir_in(on.path()).expect("a folder"));
+        let old = release(["Readme", "Lib", "One", "two"], "one");
+        site.update(&Version::of(&old)).expect("the old version");
+        let mut clash = old.clone();
+        put(&mut clash, "Lib/ONE", file("another"));
+        let version = Version::of(&clash);
+        let job = site.job(&version.index, version.source(), site.options());
+        assert_eq!(job.plan().expect_err("they clash").kind(), ErrorKind::Format, "{}", on.kind);
+        assert_eq!(job.run().expect_err("they clash").kind(), ErrorKind::Format, "{}", on.kind);
+        assert!(without_modes(read(&site.target)) == old, "{}", on.kind);
     });
 }
