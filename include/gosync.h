@@ -96,8 +96,11 @@
 // Comparing a file with an index.
 #define GOSYNC_PHASE_VERIFYING 6
 
+// Putting the contents of a directory into packs.
+#define GOSYNC_PHASE_PACKING 7
+
 // Over, successfully.
-#define GOSYNC_PHASE_DONE 7
+#define GOSYNC_PHASE_DONE 8
 
 // Something is wrong that the work survives.
 #define GOSYNC_LEVEL_WARNING 0

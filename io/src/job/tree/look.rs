@@ -146,6 +146,8 @@ pub(super) struct Looked {
     pub(super) cover: Vec<Piece>,
     pub(super) right: Vec<Right>,
     pub(super) verdict: Verdict,
+    /// Whether sizes and times are believed: not any more once they have lied.
+    pub(super) quick: bool,
     /// Where the rest comes from, if that was opened already.
     pub(super) source: Option<Result<Arc<dyn Source>>>,
 }
@@ -202,6 +204,7 @@ impl Looked {
                 cover,
                 right,
                 verdict,
+                quick: shared.options.quick,
                 source: None,
             });
         }
@@ -252,7 +255,8 @@ impl Looked {
         };
         let verdict = pool.install(|| question.answer(&mut cover))?;
         let listing = listing.clone();
-        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict, source: None })
+        let quick = shared.options.quick && doubted.is_empty();
+        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict, quick, source: None })
     }
 
     /// What is to be done to the directory.
@@ -272,7 +276,7 @@ impl Looked {
             record: before.record.as_ref(),
             is_record_lost: before.is_record_lost,
             delete: shared.options.delete,
-            quick: shared.options.quick,
+            quick: self.quick,
             here,
             is_unchanged: &unchanged,
             comes_from: &comes_from,
