@@ -96,8 +96,11 @@
 // Comparing a file with an index.
 #define GOSYNC_PHASE_VERIFYING 6
 
+// Putting the contents of a directory into packs.
+#define GOSYNC_PHASE_PACKING 7
+
 // Over, successfully.
-#define GOSYNC_PHASE_DONE 7
+#define GOSYNC_PHASE_DONE 8
 
 // Something is wrong that the work survives.
 #define GOSYNC_LEVEL_WARNING 0
@@ -137,6 +140,14 @@
 
 // Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
 #define GOSYNC_JOB_DELETE 128
+
+// All flags of gosync_job_options.
+// Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
+// receivers set it. GOSYNC_E_ARGUMENT where there are no modes. Since 0.1.
+#define GOSYNC_INDEX_MODES 1
+
+// Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it. Since 0.1.
+#define GOSYNC_INDEX_TIMES 2
 
 // A length that stands for "up to the end of the content, wherever that is".
 #define GOSYNC_TO_END UINT64_MAX
@@ -274,8 +285,8 @@ typedef struct {
     // Bytes of a block of the top level, which receivers look for first: a power of two from 65536 to 1048576. 0 chooses by
     // length. The legacy format has none.
     uint32_t top_size;
-    // 0.
-    uint32_t reserved;
+    // Any of GOSYNC_INDEX_MODES and GOSYNC_INDEX_TIMES, or 0.
+    uint32_t flags;
     // `exclude_count` patterns, as in .gitignore, of what of a directory is left out of its index. They come before those in
     // files .gosyncignore that are in the directory itself. NULL: none.
     const char *const *exclude;
@@ -841,9 +852,10 @@ const char *gosync_verification_difference_path(const gosync_verification *verif
                                                 size_t i);
 
 // In what entry `i` differs: "missing", "changed", "type" (a directory instead of a file, for instance), "mode" (the
-// executable bit), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
+// executable bit, or what else of a mode the index says), "time" (of its last change), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
 // Borrowed until the verification is freed. Thread-safe. Since 0.1.
-const char *gosync_verification_difference_what(const gosync_verification *verification, size_t i);
+const char *gosync_verification_difference_what(const gosync_verification *verification,
+                                                size_t i);
 
 // Number of ranges that the file of difference `i` does not have right. 0 for NULL, and if there is no such difference.
 // Thread-safe. Since 0.1.
@@ -1087,8 +1099,8 @@ const char *gosync_plan_change_path(const gosync_plan *plan,
 
 // What becomes of entry `i`: "added", "changed" (another content, or another kind of entry), "renamed" (its content is that of
 // an old file, which goes), "removed", "kept" (it is the user's: it stays, or is moved beside the target where something else
-// takes its place, which is a change of its own), "mode" (the executable bit), "link" (what a link says). NULL for NULL, and if
-// there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+// takes its place, which is a change of its own), "mode" (the executable bit, or what else of a mode the index says), "link" (what
+// a link says), "time" (of its last change). NULL for NULL, and if there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
 const char *gosync_plan_change_what(const gosync_plan *plan,
                                     size_t i);
 

@@ -118,6 +118,8 @@ export async function index(content: Path | Uint8Array, options?: IndexOptions):
     exclude: input.list(given.exclude, 'exclude', 'strings', input.text),
     content: input.maybe(given.content, 'content', input.path),
     previous: input.maybe(given.previous, 'previous', input.path),
+    modes: input.flag(given.modes, 'modes'),
+    times: input.flag(given.times, 'times'),
   });
   const outcome = await call(input.watch(given), [], (cancel, tell, wants) => native.buildIndex(from, how, cancel, wants, tell));
   return Index.from(outcome);

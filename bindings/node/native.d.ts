@@ -125,6 +125,10 @@ export interface IndexInput {
   content?: string
   /** The index of the version before, whose packs are there. */
   previous?: string
+  /** Whether modes are said. */
+  modes?: boolean
+  /** Whether times are said. */
+  times?: boolean
 }
 
 /** How to plan and run an update. */

@@ -115,6 +115,13 @@ pub(crate) struct IndexArgs {
     /// The index of the version before, whose packs are in the folder of --content [default: INDEX, if it is there]
     #[arg(long, value_name = "INDEX", requires = "content")]
     previous: Option<PathBuf>,
+    /// Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so
+    /// that receivers set it [default: only whether a file may be executed]
+    #[arg(long)]
+    modes: bool,
+    /// Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it
+    #[arg(long)]
+    times: bool,
     /// At last, remove from the folder of --content the packs that no index (*.gosync) in the folder of INDEX names
     #[arg(long, requires = "content")]
     pub(crate) prune: bool,
@@ -309,6 +316,8 @@ impl Common {
             exclude: args.exclude.clone(),
             content: args.content.clone(),
             previous: args.previous(output),
+            modes: args.modes,
+            times: args.times,
             observer: observer.clone(),
         })
     }

@@ -95,7 +95,7 @@ fn line(progress: &Progress) -> String {
 /// The counters that matter in this phase.
 fn describe(progress: &Progress, rate: Option<u64>) -> String {
     let total = short_bytes(progress.total);
-    if matches!(progress.phase, Phase::Indexing | Phase::Verifying) {
+    if matches!(progress.phase, Phase::Indexing | Phase::Verifying | Phase::Packing) {
         return total;
     }
     let mut text = format!("{total}, {} from seeds", short_bytes(progress.from_seeds));

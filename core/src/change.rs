@@ -15,10 +15,12 @@ pub enum ChangeKind {
     /// It is the user's, who has added or changed it. It stays; where something else takes its place (its path is among
     /// the changes once more), it is moved beside the target.
     Kept,
-    /// It may be executed from now on, or not any more.
+    /// Who may do what with it changes: who may execute it, or what else of a mode the tree says.
     Mode,
     /// It is a link that says something else from now on.
     Link,
+    /// The time of its last change becomes the one that the tree says.
+    Time,
 }
 
 impl ChangeKind {
@@ -31,6 +33,7 @@ impl ChangeKind {
         ChangeKind::Kept,
         ChangeKind::Mode,
         ChangeKind::Link,
+        ChangeKind::Time,
     ];
 
     /// The name that all faces share, for instance `added`.
@@ -43,6 +46,7 @@ impl ChangeKind {
             ChangeKind::Kept => "kept",
             ChangeKind::Mode => "mode",
             ChangeKind::Link => "link",
+            ChangeKind::Time => "time",
         }
     }
 }

@@ -25,8 +25,10 @@ pub const GOSYNC_PHASE_PUBLISHING: u32 = 4;
 pub const GOSYNC_PHASE_WAITING: u32 = 5;
 /// Comparing a file with an index.
 pub const GOSYNC_PHASE_VERIFYING: u32 = 6;
+/// Putting the contents of a directory into packs.
+pub const GOSYNC_PHASE_PACKING: u32 = 7;
 /// Over, successfully.
-pub const GOSYNC_PHASE_DONE: u32 = 7;
+pub const GOSYNC_PHASE_DONE: u32 = 8;
 
 /// Something is wrong that the work survives.
 pub const GOSYNC_LEVEL_WARNING: u32 = 0;
@@ -36,7 +38,7 @@ pub const GOSYNC_LEVEL_INFO: u32 = 1;
 pub const GOSYNC_LEVEL_DEBUG: u32 = 2;
 
 const _: () = {
-    assert!(Phase::ALL.len() == 8 && Level::ALL.len() == 3, "each phase and level has its constant");
+    assert!(Phase::ALL.len() == 9 && Level::ALL.len() == 3, "each phase and level has its constant");
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_IDLE as usize], Phase::Idle));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_INDEXING as usize], Phase::Indexing));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_MATCHING as usize], Phase::Matching));
@@ -44,6 +46,7 @@ const _: () = {
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_PUBLISHING as usize], Phase::Publishing));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_WAITING as usize], Phase::Waiting));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_VERIFYING as usize], Phase::Verifying));
+    assert!(matches!(Phase::ALL[GOSYNC_PHASE_PACKING as usize], Phase::Packing));
     assert!(matches!(Phase::ALL[GOSYNC_PHASE_DONE as usize], Phase::Done));
     assert!(matches!(Level::ALL[GOSYNC_LEVEL_WARNING as usize], Level::Warning));
     assert!(matches!(Level::ALL[GOSYNC_LEVEL_INFO as usize], Level::Info));

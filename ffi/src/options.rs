@@ -32,6 +32,14 @@ pub const GOSYNC_JOB_QUICK: u32 = 64;
 /// Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
 pub const GOSYNC_JOB_DELETE: u32 = 128;
 /// All flags of gosync_job_options.
+/// Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
+/// receivers set it. GOSYNC_E_ARGUMENT where there are no modes. Since 0.1.
+pub const GOSYNC_INDEX_MODES: u32 = 1;
+/// Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it. Since 0.1.
+pub const GOSYNC_INDEX_TIMES: u32 = 2;
+
+const INDEX_FLAGS: u32 = GOSYNC_INDEX_MODES | GOSYNC_INDEX_TIMES;
+
 const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET
     | GOSYNC_JOB_ALLOW_ANY_SOURCE
     | GOSYNC_JOB_THOROUGH
@@ -70,8 +78,8 @@ pub struct gosync_index_options {
     /// Bytes of a block of the top level, which receivers look for first: a power of two from 65536 to 1048576. 0 chooses by
     /// length. The legacy format has none.
     pub top_size: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Any of GOSYNC_INDEX_MODES and GOSYNC_INDEX_TIMES, or 0.
+    pub flags: u32,
     /// `exclude_count` patterns, as in .gitignore, of what of a directory is left out of its index. They come before those in
     /// files .gosyncignore that are in the directory itself. NULL: none.
     pub exclude: *const *const c_char,
@@ -222,8 +230,8 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
     unsafe {
         let options = sized::read(pointer, "options")?.unwrap_or_default();
         let observer = take(options.observer)?;
-        if options.reserved != 0 {
-            return Err(argument("options.reserved", "is not 0"));
+        if options.flags & !INDEX_FLAGS != 0 {
+            return Err(argument("options.flags", "has a bit that means nothing"));
         }
         let patterns = list(options.exclude, options.exclude_count, "options.exclude")?;
         let pattern = |&pattern: &*const c_char| {
@@ -244,6 +252,8 @@ pub(crate) unsafe fn index_options(pointer: *const gosync_index_options) -> Resu
             exclude: patterns.iter().map(pattern).collect::<Result<_>>()?,
             content: optional_path(options.content, "options.content")?,
             previous: optional_path(options.previous, "options.previous")?,
+            modes: options.flags & GOSYNC_INDEX_MODES != 0,
+            times: options.flags & GOSYNC_INDEX_TIMES != 0,
             observer,
         })
     }

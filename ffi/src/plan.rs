@@ -221,8 +221,8 @@ pub unsafe extern "C" fn gosync_plan_change_path(plan: *const gosync_plan, i: us
 
 /// What becomes of entry `i`: "added", "changed" (another content, or another kind of entry), "renamed" (its content is that of
 /// an old file, which goes), "removed", "kept" (it is the user's: it stays, or is moved beside the target where something else
-/// takes its place, which is a change of its own), "mode" (the executable bit), "link" (what a link says). NULL for NULL, and if
-/// there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
+/// takes its place, which is a change of its own), "mode" (the executable bit, or what else of a mode the index says), "link" (what
+/// a link says), "time" (of its last change). NULL for NULL, and if there is no such change. Borrowed until the plan is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_plan_change_what(plan: *const gosync_plan, i: usize) -> *const c_char {
     let null = std::ptr::null();

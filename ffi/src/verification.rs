@@ -126,7 +126,7 @@ pub unsafe extern "C" fn gosync_verification_difference_path(
 }
 
 /// In what entry `i` differs: "missing", "changed", "type" (a directory instead of a file, for instance), "mode" (the
-/// executable bit), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
+/// executable bit, or what else of a mode the index says), "time" (of its last change), "extra" (the index does not know it). NULL for NULL, and if there is no such difference.
 /// Borrowed until the verification is freed. Thread-safe. Since 0.1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gosync_verification_difference_what(

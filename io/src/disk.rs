@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use self::folder::DiskFolder;
+pub(crate) use self::folder::{DiskFolder, Rights};
 
 /// A change on a disk.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ mod cache;
 mod cancel;
 mod collect;
 mod disk;
+mod folding;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -41,6 +41,11 @@ pub struct IndexOptions {
     pub content: Option<PathBuf>,
     /// The index of the version before, whose packs are in that folder: what they have is not written again.
     pub previous: Option<PathBuf>,
+    /// Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
+    /// receivers set it. Without it, they know of a file only whether it may be executed. Where there are no modes, `ARGUMENT`.
+    pub modes: bool,
+    /// Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it.
+    pub times: bool,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -59,6 +64,8 @@ impl fmt::Debug for IndexOptions {
             .field("exclude", &self.exclude)
             .field("content", &self.content)
             .field("previous", &self.previous)
+            .field("modes", &self.modes)
+            .field("times", &self.times)
             .finish_non_exhaustive()
     }
 }

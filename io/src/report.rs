@@ -28,6 +28,8 @@ pub enum Phase {
     Waiting,
     /// Comparing a file with an index.
     Verifying,
+    /// Putting the contents of a directory into packs.
+    Packing,
     /// Over, successfully.
     Done,
 }
@@ -42,6 +44,7 @@ impl Phase {
         Phase::Publishing,
         Phase::Waiting,
         Phase::Verifying,
+        Phase::Packing,
         Phase::Done,
     ];
 
@@ -55,6 +58,7 @@ impl Phase {
             Phase::Publishing => "publishing",
             Phase::Waiting => "waiting",
             Phase::Verifying => "verifying",
+            Phase::Packing => "packing",
             Phase::Done => "done",
         }
     }

@@ -85,10 +85,14 @@ fn index_folder(path: &Path, options: &IndexOptions, source: Option<String>) -> 
     let making = Making::new(options, source)?;
     let open = OpenOptions { observer: making.observer.clone(), ..OpenOptions::default() };
     let previous = options.previous.as_ref().map(|path| open_index(&path.display().to_string(), &open)).transpose()?;
-    let index =
-        tree::describe(path, options, previous.as_ref(), &making.observer, &making.pool, |payload, block_size| {
-            making.levels(payload, block_size)
-        })?;
+    let index = tree::describe(
+        path,
+        options,
+        previous.as_ref(),
+        (&making.observer, &making.meter),
+        &making.pool,
+        |payload, block_size| making.levels(payload, block_size),
+    )?;
     making.finish(index)
 }
 
@@ -127,11 +131,12 @@ impl<'a> Making<'a> {
     /// Reads all of `reader` once.
     fn levels(&self, reader: &dyn ReadAt, block_size: u32) -> Result<Index> {
         let (options, total) = (self.options, reader.length());
+        let part = if options.content.is_some() { tree::BEFORE_PACKING } else { 1.0 };
         self.meter.update(|progress| progress.total = total);
         let done = AtomicU64::new(0);
         let advance = |bytes: u64| {
             let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            self.meter.update(|progress| progress.fraction = share(done, total));
+            self.meter.update(|progress| progress.fraction = share(done, total) * part);
             self.observer.cancel.check()
         };
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());

@@ -354,9 +354,9 @@ static void test_options(void) {
     build.top_size = 3;
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.top_size = 0;
-    build.reserved = 1;
+    build.flags = 4;
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
-    build.reserved = 0;
+    build.flags = 0;
     build.format = "zsync";
     LEAVES_NULL(gosync_index, gosync_index_build(in("file"), &build, &out, &error));
     build.format = "\xff";

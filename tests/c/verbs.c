@@ -382,6 +382,15 @@ static void test_tree(void) {
     OK(gosync_index_verify(index, folder, NULL, &found, &error));
     CHECK(gosync_verification_is_match(found));
     gosync_verification_free(found);
+    {
+        /* What is said besides is part of the root. */
+        gosync_index *with_times = NULL;
+        gosync_index_options more = options;
+        more.flags = GOSYNC_INDEX_TIMES;
+        OK(gosync_index_build(folder, &more, &with_times, &error));
+        CHECK(strcmp(gosync_index_root_hex(with_times), gosync_index_root_hex(index)) != 0);
+        gosync_index_free(with_times);
+    }
 
     damaged[5 * 65536] ^= 1;
     write_file(in("part"), damaged, LENGTH);

@@ -171,6 +171,9 @@ class Entry:
     # Where the content begins in the payload.
     offset: int = 0
     target: str = ""
+    # None where the listing says nothing.
+    mode: int | None = None
+    time: int | None = None
 
 
 @dataclass
@@ -346,7 +349,8 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
     """Block size as a power of two, length and root of the payload, and the entries."""
     must(len(data) >= 48, "FORMAT", "cut off")
     count, version, log2, flags, length = struct.unpack("<IBBHQ", data[:16])
-    must(version == 1 and flags == 0, "VERSION", "a listing of another version")
+    must(version == 1 and flags <= 3, "VERSION", "a listing of another version")
+    must(count > 0 or flags == 0, "FORMAT", "something is said of no entries")
     must(10 <= log2 <= 15, "FORMAT", "a block size that there is not")
     must(count <= 1 << 24, "LIMIT", "too many entries")
     at, end, total, paths = 48, 0, 0, 0
@@ -367,6 +371,11 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
         except UnicodeDecodeError as cause:
             raise Refused("FORMAT: not UTF-8") from cause
 
+    def number() -> int:
+        taken = take(take(1)[0])
+        must(len(taken) <= 8 and taken[-1:] != b"\0", "FORMAT", "a number that is not as it must be")
+        return int.from_bytes(taken, "little")
+
     while at < len(data):
         kind = take(1)[0]
         if kind == 0:
@@ -377,10 +386,16 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
         name = take(take(1)[0])
         entry = Entry(words(name), {1: "directory", 2: "file", 3: "program", 4: "symlink"}.get(kind, ""))
         must(entry.kind != "", "VERSION", "an unknown kind of entry")
+        if flags & 1 and kind != 4:
+            entry.mode = int.from_bytes(take(2), "little")
+            least = 0o700 if kind == 1 else 0o400
+            must(entry.mode <= 0o777 and entry.mode & least == least, "FORMAT", "a mode that there cannot be")
+            must(kind == 1 or bool(entry.mode & 0o100) == (kind == 3), "FORMAT", "a mode of another type")
+        if flags & 2 and kind in (2, 3):
+            entry.time = number()
+            must(entry.time < 1 << 33, "FORMAT", "a time that there cannot be")
         if kind in (2, 3):
-            size = take(take(1)[0])
-            must(len(size) <= 8 and size[-1:] != b"\0", "FORMAT", "a number that is not as it must be")
-            entry.size = int.from_bytes(size, "little")
+            entry.size = number()
             entry.root = take(32) if entry.size else blake3(b"")
         elif kind == 4:
             target = take(int.from_bytes(take(2), "little"))

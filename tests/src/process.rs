@@ -135,14 +135,20 @@ impl Published {
 
     /// Runs one to its end; once `bytes` have been sent since the server was started, `meanwhile` is done.
     #[track_caller]
-    pub fn run(&self, mut command: Command, bytes: u64, meanwhile: impl FnOnce()) -> Said {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
-        let end = Instant::now() + WATCHDOG;
-        while self.sent() < bytes && child.try_wait().expect("a process").is_none() {
-            assert!(Instant::now() < end, "{command:?} hangs");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        meanwhile();
-        Said::new(&child.wait_with_output().expect("an end"))
+    pub fn run(&self, command: Command, bytes: u64, meanwhile: impl FnOnce()) -> Said {
+        run_while(command, || self.sent() >= bytes, meanwhile)
     }
+}
+
+/// Runs a process to its end; once it is time for that, or it has ended, `meanwhile` is done.
+#[track_caller]
+pub fn run_while(mut command: Command, is_time: impl Fn() -> bool, meanwhile: impl FnOnce()) -> Said {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
+    let end = Instant::now() + WATCHDOG;
+    while !is_time() && child.try_wait().expect("a process").is_none() {
+        assert!(Instant::now() < end, "{command:?} hangs");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    meanwhile();
+    Said::new(&child.wait_with_output().expect("an end"))
 }

@@ -116,6 +116,12 @@ impl Server {
     pub fn sent(&self, path: &str) -> u64 {
         lock(&self.shared.sent).get(path).copied().unwrap_or(0)
     }
+
+    /// The same for all paths that begin so.
+    pub fn sent_below(&self, prefix: &str) -> u64 {
+        let sent = lock(&self.shared.sent);
+        sent.iter().filter(|(path, _)| path.starts_with(prefix)).map(|(_, bytes)| bytes).sum()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -52,11 +52,14 @@ fn a_killed_update_of_a_directory_leaves_it_as_it_was_or_unfinished_and_the_next
     let start = Instant::now();
     let outcome = run_trees(&Run { seed, first, kills, modes: Vec::new() }, has("strace"));
     println!(
-        "{} kills of updates of directories in {} rounds, seed {seed}: {:?}, {} unfinished, {:.1} s",
+        "{} kills of updates of directories in {} rounds, seed {seed}: {:?}, {} unfinished, {} bytes sent for {} that were \
+         missing, {:.1} s",
         outcome.kill_count(),
         outcome.rounds,
         outcome.kills,
         outcome.unfinished,
+        outcome.sent,
+        outcome.missing,
         start.elapsed().as_secs_f64()
     );
     assert!(

@@ -18,6 +18,7 @@ const DEBIAN: &[(&str, &str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs", "the tests of small disks"),
     ("mkfs.btrfs", "btrfs-progs", "the tests on file systems that can clone"),
     ("mkfs.xfs", "xfsprogs", "the tests on file systems that can clone"),
+    ("mkfs.vfat", "dosfstools", "the tests on a file system that folds case"),
     ("mkfs.exfat", "exfatprogs", "the tests on a file system that folds case"),
     ("mount.exfat-fuse", "exfat-fuse", "the tests on a file system that folds case"),
     ("strace", "strace", "the tests of kills and of failing disks, and the benchmark"),

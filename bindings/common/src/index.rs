@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use gosync_ffi::{gosync_index, gosync_index_options, gosync_verify_options};
+use gosync_ffi::{GOSYNC_INDEX_MODES, GOSYNC_INDEX_TIMES, gosync_index, gosync_index_options, gosync_verify_options};
 
 use crate::call::{call, make};
 use crate::{Location, Observer, OpenOptions, Result, Source, Verification, VerifyOptions, text};
@@ -36,6 +36,10 @@ pub struct IndexOptions {
     pub content: Option<PathBuf>,
     /// The index of the version before, whose packs are there.
     pub previous: Option<PathBuf>,
+    /// Whether modes are said.
+    pub modes: bool,
+    /// Whether times are said.
+    pub times: bool,
     /// Who watches, and may cancel.
     pub observer: Observer,
 }
@@ -98,10 +102,12 @@ impl Index {
         let previous = path(&options.previous, "the index of the version before")?;
         let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
         let lent = options.observer.lend();
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let options = gosync_index_options {
             format: pointer(&format),
             block_size: options.block_size,
             top_size: options.top_size,
+            flags: flag(options.modes, GOSYNC_INDEX_MODES) | flag(options.times, GOSYNC_INDEX_TIMES),
             threads: options.threads,
             source: pointer(&source),
             observer: lent.as_ptr(),

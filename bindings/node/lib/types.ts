@@ -25,7 +25,8 @@ export interface FetchSource {
 export type Source = string | URL | Uint8Array | ReadAtSource | FetchSource;
 
 /** What a running piece of work is doing. */
-export type Phase = 'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'waiting' | 'verifying' | 'done';
+export type Phase =
+  'idle' | 'indexing' | 'matching' | 'transferring' | 'publishing' | 'waiting' | 'verifying' | 'packing' | 'done';
 
 /** A moment of a running piece of work. Counters and the fraction never go back. */
 export interface Progress {
@@ -105,6 +106,13 @@ export interface IndexOptions extends Watch {
   content?: Path | undefined;
   /** The index of the version before, whose packs are in that folder: what they have is not written again. */
   previous?: Path | undefined;
+  /**
+   * Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
+   * receivers set it. Without it, they know of a file only whether it may be executed.
+   */
+  modes?: boolean | undefined;
+  /** Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it. */
+  times?: boolean | undefined;
 }
 
 /** What was removed of packs. */
@@ -300,7 +308,7 @@ export interface Change {
   /** Names from the directory to the entry, with `/` between; a directory ends with one too. */
   readonly path: string;
   /** What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes. */
-  readonly what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link';
+  readonly what: 'added' | 'changed' | 'renamed' | 'removed' | 'kept' | 'mode' | 'link' | 'time';
   /** The path that a renamed file has now. Absent for all others. */
   readonly from?: string;
   /** Bytes of the file: of the new one, or for `removed` and `kept` of the old one. */
@@ -352,7 +360,7 @@ export interface Difference {
   /** Names from the directory to the entry, with `/` between. */
   readonly path: string;
   /** In what it differs. `extra`: the index does not know it, which does no harm. */
-  readonly what: 'missing' | 'changed' | 'type' | 'mode' | 'extra';
+  readonly what: 'missing' | 'changed' | 'type' | 'mode' | 'time' | 'extra';
   /** The ranges of a file that are not right, ascending. */
   readonly damaged: readonly Range[];
 }

@@ -110,6 +110,10 @@ pub struct IndexInput {
     pub content: Option<String>,
     /// The index of the version before, whose packs are there.
     pub previous: Option<String>,
+    /// Whether modes are said.
+    pub modes: Option<bool>,
+    /// Whether times are said.
+    pub times: Option<bool>,
 }
 
 /// Where bytes come from: one member says it, or none.
@@ -304,6 +308,8 @@ pub fn build_index<'env>(
             exclude: options.exclude.unwrap_or_default(),
             content: options.content.map(PathBuf::from),
             previous: options.previous.map(PathBuf::from),
+            modes: options.modes.unwrap_or_default(),
+            times: options.times.unwrap_or_default(),
             observer: channel.observer(&wants, token),
         };
         match (content.path, bytes) {

@@ -10,7 +10,7 @@ import { index, update, verify, type Event, type Progress } from 'gosync';
 import { readAt, versions } from './helpers.mjs';
 
 const COUNTERS = ['fraction', 'fromSeeds', 'fetched', 'wasted', 'written', 'requests', 'retries'] as const;
-const PHASES = ['idle', 'indexing', 'matching', 'transferring', 'publishing', 'waiting', 'verifying', 'done'];
+const PHASES = ['idle', 'indexing', 'matching', 'transferring', 'publishing', 'waiting', 'verifying', 'packing', 'done'];
 
 function check(seen: Progress[], total: number): Progress {
   const last = seen.at(-1);

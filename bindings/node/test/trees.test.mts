@@ -1,7 +1,7 @@
 // Directories: described, compared and updated.
 
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -60,6 +60,23 @@ test('directories are what the vectors say', async () => {
     assert.equal((await verify({ target: made, index: bytes })).isMatch, true, vector.name);
     await rm(made, { recursive: true });
   }
+});
+
+test('modes and times that an index says are set', async () => {
+  const folder = await make([{ path: 'a', kind: 'file', from: 1, length: 5000 }]);
+  const time = new Date(10 ** 12);
+  await utimes(join(folder, 'a'), time, time);
+  const hasModes = process.platform !== 'win32';
+  if (hasModes) await chmod(join(folder, 'a'), 0o640);
+  const described = await index(folder, { times: true, modes: hasModes });
+  const target = `${folder}-made`;
+  await update({ target, index: described, source: Uint8Array.from({ length: 5000 }, (_, i) => (i + 1) % 251) });
+  const made = await stat(join(target, 'a'));
+  assert.equal(made.mtimeMs, time.getTime());
+  if (hasModes) assert.equal(made.mode & 0o7777, 0o640);
+  await utimes(join(target, 'a'), new Date(0), new Date(0));
+  assert.deepEqual((await described.verify(target)).differences, [{ path: 'a', what: 'time', damaged: [] }]);
+  await rm(target, { recursive: true });
 });
 
 test('a directory that differs is told entry by entry', async () => {

@@ -22,7 +22,7 @@ type Options<'py> = Bound<'py, PyDict>;
 #[pyfunction]
 #[pyo3(signature = (path, /, **options))]
 #[pyo3(
-    text_signature = "(path, /, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, exclude=(), content=None, previous=None, progress=None, events=None, cancel=None)"
+    text_signature = "(path, /, *, block_size=0, top_size=0, threads=0, source=None, format=None, name=None, version=None, sign=None, sign_password=None, exclude=(), content=None, previous=None, modes=False, times=False, progress=None, events=None, cancel=None)"
 )]
 pub(crate) fn index(py: Python<'_>, path: Content, options: Option<Options<'_>>) -> PyResult<Index> {
     let keywords = Keywords::new(options);
@@ -40,6 +40,8 @@ pub(crate) fn index(py: Python<'_>, path: Content, options: Option<Options<'_>>)
         exclude: keywords.take::<Texts>("exclude")?.map(|patterns| patterns.0).unwrap_or_default(),
         content: keywords.optional::<PathBuf>("content")?,
         previous: keywords.optional::<PathBuf>("previous")?,
+        modes: keywords.take("modes")?.unwrap_or(false),
+        times: keywords.take("times")?.unwrap_or(false),
         observer,
     };
     keywords.end("index")?;

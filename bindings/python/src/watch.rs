@@ -14,7 +14,7 @@ use crate::calls::Call;
 #[pyclass(frozen, get_all, eq, module = "gosync")]
 #[derive(PartialEq)]
 pub(crate) struct Progress {
-    /// What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying` or `done`.
+    /// What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying`, `packing` or `done`.
     phase: &'static str,
     /// Whether a cancel now would still stop it.
     cancellable: bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sys
 
@@ -38,6 +39,22 @@ def test_directories_are_what_the_vectors_say(vectors: pathlib.Path) -> None:
         assert index.encoded_size == vector["encoded_size"]
         assert gosync.index(bytes(index)).root == vector["encoded_blake3"]
         assert gosync.verify(folder, index=bytes(index))
+
+
+def test_modes_and_times_that_an_index_says() -> None:
+    folder = pathlib.Path("said")
+    _make(folder, [{"path": "a", "kind": "file", "from": 1, "length": 5000}])
+    os.utime(folder / "a", (10**9, 10**9))
+    if os.name == "posix":
+        (folder / "a").chmod(0o640)
+    index = gosync.index(folder, times=True, modes=os.name == "posix")
+    gosync.update("made", index=index, source=(folder / "a").read_bytes())
+    made = pathlib.Path("made", "a")
+    assert made.stat().st_mtime == 10**9
+    assert os.name != "posix" or made.stat().st_mode & 0o7777 == 0o640
+    os.utime(made, (10**9 + 100, 10**9 + 100))
+    assert [(entry.path, entry.what) for entry in index.verify("made").differences] == [("a", "time")]
+    assert [(change.path, change.what) for change in gosync.plan("made", index=index).changes] == [("a", "time")]
 
 
 def test_a_directory_that_differs() -> None:

@@ -49,6 +49,27 @@ fn a_directory_is_described_shown_and_compared() {
     assert!(run.stdout.contains("different") && run.stdout.contains("missing    lib/again"), "{}", run.stdout);
 }
 
+#[cfg(unix)]
+#[test]
+fn modes_and_times_are_said_and_set() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tree();
+    fs::set_permissions(folder.path("app/main"), fs::Permissions::from_mode(0o640)).expect("a mode");
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let file = fs::File::options().write(true).open(folder.path("app/main")).expect("a file");
+    file.set_modified(time).expect("a time");
+    folder.gosync(["index", "app", "--modes", "--times", "-q"]).expect_code(0);
+    folder.gosync(["update", "new", "--index", "app.gosync", "-q"]).expect_code(0);
+    let about = fs::metadata(folder.path("new/main")).expect("a file");
+    assert_eq!((about.mode() & 0o7777, about.mtime()), (0o640, 1_000_000_000));
+    folder.gosync(["verify", "new", "--index", "app.gosync"]).expect_code(0);
+    fs::set_permissions(folder.path("new/main"), fs::Permissions::from_mode(0o600)).expect("a mode");
+    let run = folder.gosync(["plan", "new", "--index", "app.gosync"]).expect_code(0);
+    assert!(run.stdout.contains("mode") && run.stdout.contains("main"), "{}", run.stdout);
+    let run = folder.gosync(["verify", "new", "--index", "app.gosync"]).expect_code(1);
+    assert!(run.stdout.contains("mode") && run.stdout.contains("main"), "{}", run.stdout);
+}
+
 #[test]
 fn an_index_of_a_directory_comes_from_a_server_too() {
     let folder = tree();
@@ -109,6 +130,61 @@ fn a_plan_lists_what_changes_and_an_update_keeps_what_is_the_users() {
     assert_eq!(folder.read("copy/main"), b"the next version");
     assert_eq!(folder.read("copy.gosync-kept/main"), b"edited");
     folder.gosync(["verify", "copy", "--index", "app.gosync"]).expect_code(0);
+}
+
+/// Two ways to have the directory: put there by somebody, and installed by an update, which has left its record.
+#[test]
+fn a_damaged_directory_is_repaired_by_what_is_damaged_and_keeps_what_is_the_users() {
+    for is_installed in [false, true] {
+        let folder = tree();
+        let missing = noise(3, 40_000);
+        folder.write("app/lib/missing", &missing);
+        folder.gosync(["index", "app", "-q"]).expect_code(0);
+        // The index is here, so that the server counts content alone.
+        let server = Server::start();
+        for name in ["main", "lib/deep/data", "lib/again", "lib/missing", "x.log"] {
+            server.publish(&format!("app/{name}"), folder.read(format!("app/{name}")), Habit::Good);
+        }
+        if is_installed {
+            folder.gosync(["update", "copy", "--index", "app.gosync"]).expect_code(0);
+        } else {
+            fs::rename(folder.path("app"), folder.path("copy")).expect("renamed");
+        }
+        let right = noise(1, 300_000);
+        let mut damaged = right.clone();
+        damaged[100_000] ^= 1;
+        folder.write("copy/main", &damaged);
+        fs::remove_file(folder.path("copy/lib/missing")).expect("removed");
+        folder.write("copy/lib/mine", b"of the user");
+
+        let (source, index) = (server.url("app/"), ["verify", "copy", "--index", "app.gosync"]);
+        let run = folder.gosync([&index[..], &["--repair", "--source", &source, "--json"]].concat()).expect_code(0);
+        let last = run.last();
+        assert_eq!((last["repaired"].as_bool(), last["is_match"].as_bool()), (Some(true), Some(false)));
+        let told = last["differences"].as_array().expect("a list").iter();
+        let told: Vec<_> = told.map(|one| (one["path"].as_str(), one["what"].as_str())).collect();
+        let differences = [("lib/missing", "missing"), ("main", "changed"), ("lib/mine", "extra")];
+        assert_eq!(told, differences.map(|(path, what)| (Some(path), Some(what))));
+        // What is missing as a whole, and a block at the place that is damaged: no more, neither sent nor said.
+        let (sent, fetched) = (server.bytes(), last["fetched"].as_u64().expect("a number"));
+        let range = missing.len() as u64 + 1..=missing.len() as u64 + 2048;
+        assert!(range.contains(&sent) && range.contains(&fetched), "{sent} bytes sent: {last}");
+
+        assert!(folder.read("copy/main") == right && folder.read("copy/lib/missing") == missing, "another result");
+        assert_eq!(folder.read("copy/lib/mine"), b"of the user");
+        // Nobody knows whether the user has damaged what an update had installed.
+        let kept = folder.path("copy.gosync-kept/main");
+        assert_eq!(fs::read(kept).ok(), is_installed.then_some(damaged));
+        let run = folder.gosync([&index[..], &["--json"]].concat()).expect_code(0);
+        let (last, sent) = (run.last(), server.bytes());
+        assert_eq!((last["is_match"].as_bool(), last["unfinished"].as_bool()), (Some(true), Some(false)));
+        let told: Vec<_> =
+            last["differences"].as_array().expect("a list").iter().map(|one| one["path"].as_str()).collect();
+        assert_eq!(told, [Some("lib/mine")]);
+        // Once more there is nothing to do.
+        folder.gosync([&index[..], &["--repair", "--source", &source]].concat()).expect_code(0);
+        assert_eq!(server.bytes(), sent);
+    }
 }
 
 #[test]

@@ -28,6 +28,16 @@ pub const MAX_DEPTH: usize = 255;
 /// bytes would become many wherever paths are written out.
 const MAX_PATHS: u64 = 64 << 20;
 const PATH: u64 = 256;
+/// Times are less than this: what a file system of our time can hold, until the year 2242.
+pub const TIMES_END: u64 = 1 << 33;
+/// The bits of a mode that a tree says.
+const MODE: u16 = 0o777;
+/// The bit by which the owner of a file may execute it.
+const EXECUTABLE: u16 = 0o100;
+/// The bits that each directory, and each file, has at least.
+pub const FOLDER_MODE: u16 = 0o700;
+/// See [`FOLDER_MODE`].
+pub const FILE_MODE: u16 = 0o400;
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +69,20 @@ pub struct Entry<'a> {
     pub kind: EntryKind<'a>,
     /// Where its content is in the payload. Empty for what has none.
     pub place: Range,
+    /// Who may do what with a file or directory: the nine lowest bits of a Unix mode. `None` where the tree does not say.
+    pub mode: Option<u16>,
+    /// When a file was last changed, in seconds since 1970, less than [`TIMES_END`]. `None` where the tree does not say.
+    pub time: Option<u64>,
+}
+
+/// What a tree says of its entries besides what they are. Each is empty where it says nothing, or else has one value for each entry,
+/// in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Modes of files and directories; 0 for links.
+    pub modes: Vec<u16>,
+    /// Times of files, in seconds since 1970; 0 for all others.
+    pub times: Vec<u64>,
 }
 
 /// The entries of a tree in their order: a directory before what is in it, names in the order of their bytes.
@@ -75,6 +99,7 @@ pub struct Listing {
     total: u64,
     /// Bytes of all contents, each once.
     contents: u64,
+    attributes: Attributes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +122,35 @@ enum What {
     Directory,
     File { size: u64, root: Digest, is_executable: bool, offset: u64 },
     Symlink { target: Text },
+}
+
+impl What {
+    fn has_mode(self) -> bool {
+        !matches!(self, What::Symlink { .. })
+    }
+
+    fn has_time(self) -> bool {
+        matches!(self, What::File { .. })
+    }
+
+    /// What is wrong with a mode, if anything is. Whoever installs a tree must be able to read it and to change it the next time.
+    fn mode_fault(self, mode: u16) -> Option<&'static str> {
+        match self {
+            _ if mode & !MODE != 0 => Some("an entry of the tree has a mode with more than nine bits"),
+            What::Symlink { .. } => (mode != 0).then_some("a link of the tree has a mode"),
+            What::Directory => {
+                let fault = "a directory of the tree has a mode that keeps its owner out";
+                (mode & FOLDER_MODE != FOLDER_MODE).then_some(fault)
+            }
+            What::File { .. } if mode & FILE_MODE == 0 => {
+                Some("a file of the tree has a mode that keeps its owner from reading it")
+            }
+            What::File { is_executable, .. } => {
+                let fault = "a file of the tree has a mode that says otherwise whether it may be executed";
+                ((mode & EXECUTABLE != 0) != is_executable).then_some(fault)
+            }
+        }
+    }
 }
 
 impl Listing {
@@ -127,6 +181,41 @@ impl Listing {
             }
         }
         draft.finish(length, root)
+    }
+
+    /// The same tree, which says `attributes` of its entries.
+    pub fn with_attributes(mut self, attributes: Attributes) -> Result<Listing> {
+        let is_whole = |count: usize| count == 0 || count == self.nodes.len();
+        if !is_whole(attributes.modes.len()) || !is_whole(attributes.times.len()) {
+            return Err(Error::new(ErrorKind::Argument, "there is not one mode or time for each entry of the tree"));
+        }
+        for (number, (node, mode)) in self.nodes.iter().zip(&attributes.modes).enumerate() {
+            if let Some(fault) = node.what.mode_fault(*mode) {
+                return Err(Error::new(ErrorKind::Format, fault)
+                    .with("entry", number)
+                    .with("name", self.text(node.name).escape_debug()));
+            }
+        }
+        for (node, time) in self.nodes.iter().zip(&attributes.times) {
+            let is_right = if node.what.has_time() { *time < TIMES_END } else { *time == 0 };
+            if !is_right {
+                return Err(Error::new(ErrorKind::Format, "an entry of the tree has a time that it cannot have")
+                    .with("time", time)
+                    .with("name", self.text(node.name).escape_debug()));
+            }
+        }
+        self.attributes = attributes;
+        Ok(self)
+    }
+
+    /// Whether it says who may do what with files and directories.
+    pub fn has_modes(&self) -> bool {
+        !self.attributes.modes.is_empty()
+    }
+
+    /// Whether it says when files were last changed.
+    pub fn has_times(&self) -> bool {
+        !self.attributes.times.is_empty()
     }
 
     /// Reads a listing from its canonical bytes, and refuses any others.
@@ -187,7 +276,8 @@ impl Listing {
                 open.push((number, path.len()));
             }
             let (kind, place) = self.kind(&node.what);
-            Entry { path: path.clone(), kind, place }
+            let (mode, time) = self.attributes_of(number, &node.what);
+            Entry { path: path.clone(), kind, place, mode, time }
         })
     }
 
@@ -200,6 +290,13 @@ impl Listing {
             }
             What::Symlink { target } => (EntryKind::Symlink { target: self.text(target) }, none),
         }
+    }
+
+    /// What is said of the entry with this number, counted from one.
+    fn attributes_of(&self, number: u32, what: &What) -> (Option<u16>, Option<u64>) {
+        let (at, Attributes { modes, times }) = (number as usize - 1, &self.attributes);
+        let mode = modes.get(at).filter(|_| what.has_mode());
+        (mode.copied(), times.get(at).filter(|_| what.has_time()).copied())
     }
 
     fn text(&self, text: Text) -> &str {
@@ -260,8 +357,8 @@ struct Draft {
 impl Draft {
     fn new(log2: u8) -> Draft {
         let none = Digest([0; 32]);
-        let listing =
-            Listing { nodes: Vec::new(), texts: String::new(), log2, length: 0, root: none, total: 0, contents: 0 };
+        let (nodes, texts, attributes) = Default::default();
+        let listing = Listing { nodes, texts, log2, length: 0, root: none, total: 0, contents: 0, attributes };
         let places = Places { log2, end: 0 };
         Draft { listing, places, contents: HashMap::new(), open: vec![(0, None)], path: 0, paths: 0 }
     }

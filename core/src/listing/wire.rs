@@ -1,7 +1,7 @@
 //! A listing as bytes (docs/format.md). There is one way to write a tree, and every other one is refused: so the hash of
 //! the bytes is the hash of the tree.
 
-use super::{Draft, EntryKind, Listing, MAX_ENTRIES, What};
+use super::{Attributes, Draft, EntryKind, Listing, MAX_ENTRIES, What};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -18,11 +18,16 @@ const FILE: u8 = 2;
 const PROGRAM: u8 = 3;
 const SYMLINK: u8 = 4;
 
+/// Flags: entries have modes, or times.
+const MODES: u8 = 1;
+const TIMES: u8 = 2;
+
 /// See [`Listing::encode`].
 pub(super) fn encode(listing: &Listing) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + listing.nodes.len() * 48 + listing.texts.len());
     bytes.extend((listing.nodes.len() as u32).to_le_bytes());
-    bytes.extend([VERSION, listing.log2, 0, 0]);
+    let flags = if listing.has_modes() { MODES } else { 0 } | if listing.has_times() { TIMES } else { 0 };
+    bytes.extend([VERSION, listing.log2, flags, 0]);
     bytes.extend(listing.length.to_le_bytes());
     bytes.extend(listing.root.as_bytes());
     let mut open = Vec::new();
@@ -44,6 +49,9 @@ pub(super) fn encode(listing: &Listing) -> Vec<u8> {
         });
         bytes.push(node.name.length as u8);
         bytes.extend(listing.text(node.name).as_bytes());
+        let (mode, time) = listing.attributes_of(number, &node.what);
+        bytes.extend(mode.into_iter().flat_map(u16::to_le_bytes));
+        time.into_iter().for_each(|time| put_number(&mut bytes, time));
         match node.what {
             What::Directory => open.push(number),
             What::File { size, root, .. } => {
@@ -73,11 +81,14 @@ fn put_number(bytes: &mut Vec<u8>, number: u64) {
 pub(super) fn decode(bytes: &[u8]) -> Result<Listing> {
     let mut rest = Rest { bytes, at: 0 };
     let count = u32::from_le_bytes(rest.field()?);
-    let [version, log2, flags @ ..] = rest.field::<4>()?;
-    if version != VERSION || flags != [0; 2] {
+    let [version, log2, flags, more] = rest.field()?;
+    if version != VERSION || flags & !(MODES | TIMES) != 0 || more != 0 {
         return Err(Error::new(ErrorKind::Version, "the listing of the tree is made for a newer gosync")
             .with("version", version)
-            .with("flags", u16::from_le_bytes(flags)));
+            .with("flags", u16::from_le_bytes([flags, more])));
+    }
+    if count == 0 && flags != 0 {
+        return Err(rest.fault("the listing of a tree that has no entry says something of its entries"));
     }
     if !LOG2.contains(&log2) {
         return Err(rest.fault("the listing of the tree has a block size that there is not"));
@@ -93,9 +104,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Listing> {
         return Err(rest.fault("the listing of the tree has fewer entries than it says"));
     }
     let mut draft = Draft::new(log2);
-    draft.listing.nodes.try_reserve_exact(count as usize).map_err(|cause| {
-        Error::new(ErrorKind::Limit, "the listing of the tree does not fit into memory").caused_by(cause)
-    })?;
+    let too_large =
+        |cause| Error::new(ErrorKind::Limit, "the listing of the tree does not fit into memory").caused_by(cause);
+    draft.listing.nodes.try_reserve_exact(count as usize).map_err(too_large)?;
+    let mut attributes = Attributes::default();
     while !rest.is_empty() {
         let [kind] = rest.field()?;
         if kind == END {
@@ -107,12 +119,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Listing> {
         if draft.count() == count {
             return Err(rest.fault("the listing of the tree has more entries than it says"));
         }
-        rest.entry(kind, &mut draft)?;
+        rest.entry(kind, flags, &mut draft, &mut attributes)?;
     }
     if draft.count() != count || draft.leave() {
         return Err(rest.fault("the listing of the tree is cut off"));
     }
-    draft.finish(length, root)
+    draft.finish(length, root)?.with_attributes(attributes)
 }
 
 /// Bytes that have not been looked at.
@@ -159,9 +171,16 @@ impl<'a> Rest<'a> {
         Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    fn entry(&mut self, kind: u8, draft: &mut Draft) -> Result<()> {
+    fn entry(&mut self, kind: u8, flags: u8, draft: &mut Draft, attributes: &mut Attributes) -> Result<()> {
         let [length] = self.field()?;
         let name = self.text(length.into(), draft)?;
+        if flags & MODES != 0 {
+            attributes.modes.push(if kind == SYMLINK { 0 } else { u16::from_le_bytes(self.field()?) });
+        }
+        if flags & TIMES != 0 {
+            let is_file = matches!(kind, FILE | PROGRAM);
+            attributes.times.push(if is_file { self.number()? } else { 0 });
+        }
         let kind = match kind {
             DIRECTORY => EntryKind::Directory,
             FILE | PROGRAM => {

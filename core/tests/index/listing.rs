@@ -1,7 +1,7 @@
 //! Indexes of trees: what the listing says, what it is as bytes, and what those who make one up are answered with.
 
 use gosync_core::index::{BuildOptions, Front};
-use gosync_core::listing::{EntryKind, FileHash, Listing, Places};
+use gosync_core::listing::{Attributes, EntryKind, FileHash, Listing, Places, TIMES_END};
 use gosync_core::{Digest, ErrorKind, Index, Range};
 use proptest::prelude::*;
 
@@ -73,6 +73,37 @@ fn a_tree_is_what_the_document_says() {
         let again = Listing::new(block_size, index.length(), listing.payload_root(), made).unwrap();
         assert_eq!(again.encode(), listing_of(&raw));
     }
+}
+
+#[test]
+fn a_tree_says_modes_and_times_if_it_is_told_to() {
+    let raw = reference::tree(&sample(), 1024, Some("app"));
+    let index = Index::decode(&raw.bytes()).unwrap();
+    let plain = index.listing().unwrap();
+    assert!(!plain.has_modes() && !plain.has_times());
+    assert!(plain.entries().all(|entry| (entry.mode, entry.time) == (None, None)));
+    let modes = vec![0o755, 0o2755, 0o700, 0o640, 0o400, 0o777, 0, 0o644, 0o666];
+    let modes: Vec<u16> = modes.into_iter().map(|mode| mode & 0o777).collect();
+    let times = vec![1, 0, 0, 0, TIMES_END - 1, 0, 0, 1_700_000_000, 256];
+    for (modes, times) in [(modes.clone(), vec![]), (vec![], times.clone()), (modes, times)] {
+        let attributes = Attributes { modes: modes.clone(), times: times.clone() };
+        let listing = plain.clone().with_attributes(attributes.clone()).unwrap();
+        let again = Listing::decode(&listing.encode()).unwrap();
+        assert!(again == listing && again != *plain);
+        for (number, entry) in again.entries().enumerate() {
+            let (is_link, is_file) =
+                (matches!(entry.kind, EntryKind::Symlink { .. }), matches!(entry.kind, EntryKind::File { .. }));
+            assert_eq!(entry.mode, modes.get(number).copied().filter(|_| !is_link), "{}", entry.path);
+            assert_eq!(entry.time, times.get(number).copied().filter(|_| is_file), "{}", entry.path);
+        }
+        // What differs only in that is another tree.
+        let bare = reference::with_listing(&reference::payload(&sample(), 1024), 1024, Some("app"), listing.encode());
+        let said = Index::decode(&bare.bytes()).unwrap();
+        assert_ne!(said.root(), index.root());
+        assert_eq!(said.encode(), bare.bytes());
+    }
+    let one_too_few = Attributes { modes: vec![0o700; 8], times: vec![] };
+    assert_eq!(plain.clone().with_attributes(one_too_few).unwrap_err().kind(), ErrorKind::Argument);
 }
 
 #[test]
@@ -154,6 +185,14 @@ pub(crate) fn hostile() -> Vec<(&'static str, Raw, &'static str)> {
         change(&mut listing);
         reference::with_listing(&payload, 1024, None, listing)
     };
+    // With mode 0644, and a time of five bytes.
+    let said = |change: &dyn Fn(&mut Vec<u8>)| {
+        changed(&|listing| {
+            listing[6] = 3;
+            listing.splice(51..51, [0o644u16.to_le_bytes().to_vec(), vec![5, 1, 0, 0, 0, 1]].concat());
+            change(listing);
+        })
+    };
     let deep = (0..300).fold(vec![], |nodes, _| vec![Node::Directory(b"d", nodes)]);
     let long: &'static [u8] = &[b'n'; 255];
     let far = (0..17).fold(vec![], |nodes, _| vec![Node::Directory(long, nodes)]);
@@ -191,7 +230,33 @@ pub(crate) fn hostile() -> Vec<(&'static str, Raw, &'static str)> {
             "fewer entries",
         ),
         ("tree: a later version", changed(&|listing| listing[4] = 2), "newer"),
-        ("tree: a flag", changed(&|listing| listing[6] = 1), "newer"),
+        ("tree: a flag", changed(&|listing| listing[6] = 4), "newer"),
+        ("tree: another flag", changed(&|listing| listing[7] = 1), "newer"),
+        ("tree: a mode with more than nine bits", said(&|listing| listing[52] |= 0x0e), "nine bits"),
+        ("tree: a mode that nobody can read", said(&|listing| (listing[51], listing[52]) = (0o044, 0)), "reading"),
+        ("tree: a mode of a program that is none", said(&|listing| listing[51] |= 0o100), "executed"),
+        ("tree: a time that nothing has", said(&|listing| listing[58] = 2), "cannot have"),
+        ("tree: a time with a zero in front", said(&|listing| listing[58] = 0), "number"),
+        ("tree: a mode that is cut off", said(&|listing| listing.truncate(52)), "cut off"),
+        (
+            "tree: modes of nothing",
+            {
+                let mut listing = listing_of(&reference::tree(&[], 1024, None)).to_vec();
+                listing[6] = 1;
+                reference::with_listing(&[], 1024, None, listing)
+            },
+            "no entry",
+        ),
+        (
+            "tree: a folder that keeps its owner out",
+            {
+                let mut listing = listing_of(&one(Node::Directory(b"d", vec![]))).to_vec();
+                listing[6] = 1;
+                listing.splice(51..51, 0o577u16.to_le_bytes());
+                reference::with_listing(&[], 1024, None, listing)
+            },
+            "owner out",
+        ),
         ("tree: a block size that there is not", changed(&|listing| listing[5] = 9), "block size"),
         ("tree: another block size", changed(&|listing| listing[5] = 11), "not about the payload"),
         ("tree: another payload", changed(&|listing| listing[20] ^= 1), "not about the payload"),

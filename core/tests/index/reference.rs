@@ -175,14 +175,20 @@ pub(crate) enum Node {
 
 /// The index of a tree, as docs/format.md says. The entries are written as they come, right or wrong.
 pub(crate) fn tree(nodes: &[Node], block_size: u32, source: Option<&str>) -> Raw {
-    let mut payload = Vec::new();
-    contents(nodes, block_size as usize, &mut Vec::new(), &mut payload);
+    let payload = payload(nodes, block_size);
     let mut listing = count(nodes).to_le_bytes().to_vec();
     listing.extend([1, block_size.trailing_zeros() as u8, 0, 0]);
     listing.extend((payload.len() as u64).to_le_bytes());
     listing.extend(hash(&[&payload]));
     listed(nodes, &mut listing);
     with_listing(&payload, block_size, source, listing)
+}
+
+/// The contents of a tree, each once.
+pub(crate) fn payload(nodes: &[Node], block_size: u32) -> Vec<u8> {
+    let mut payload = Vec::new();
+    contents(nodes, block_size as usize, &mut Vec::new(), &mut payload);
+    payload
 }
 
 /// The same with these bytes as the listing.

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::ambient_authority;
@@ -173,14 +174,29 @@ impl DiskFolder {
         self.disk.change(Op::Remove { path: &path }, remove)
     }
 
-    /// Lets a file be executed by whoever may read it, or by nobody. `false`: it is no file any more, or one that has other
+    /// Gives a file other rights, and another time of its last change. `false`: it is no file any more, or one that has other
     /// names, by which it may be another's.
-    pub(crate) fn set_executable(&self, name: &str, is_executable: bool) -> io::Result<bool> {
+    pub(crate) fn set_attributes(&self, name: &str, rights: Rights, time: Option<SystemTime>) -> io::Result<bool> {
         let mut options = OpenOptions::new();
-        options.read(true).follow(FollowSymlinks::No).nonblock(true);
+        // On Windows, only whoever may write sets times.
+        options.read(true).write(cfg!(windows)).follow(FollowSymlinks::No).nonblock(true);
         let file = self.dir.open_with(one(name)?, &options)?.into_std();
+        if !is_alone(&file.metadata()?) {
+            return Ok(false);
+        }
+        let op = Op::SetMetadata { file: next_number(), what: "attributes" };
+        self.disk.change(op, || {
+            rights.give(&file)?;
+            time.map_or(Ok(()), |time| file.set_modified(time))?;
+            file.sync_all()
+        })?;
+        Ok(true)
+    }
+
+    /// Gives the folder itself a mode, durable with its names. Only Unix knows it.
+    pub(crate) fn set_mode(&self, mode: u16) -> io::Result<()> {
         let op = Op::SetMetadata { file: next_number(), what: "mode" };
-        self.disk.change(op, || set_executable(&file, is_executable))
+        self.disk.change(op, || set_mode(&self.dir, mode))
     }
 
     /// Takes the read-only mark from a file.
@@ -224,23 +240,57 @@ fn one(name: &str) -> io::Result<&str> {
     if is_one { Ok(name) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "what must be a name is a path")) }
 }
 
-#[cfg(unix)]
-fn set_executable(file: &File, is_executable: bool) -> io::Result<bool> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let about = file.metadata()?;
-    if !about.is_file() || about.nlink() > 1 {
-        return Ok(false);
-    }
-    let mode = about.mode() & 0o777;
-    let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
-    file.set_permissions(PermissionsExt::from_mode(mode))?;
-    file.sync_all().map(|()| true)
+/// Who may do what with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// It may be executed by whoever may read it, or by nobody.
+    Executable(bool),
+    /// The nine lowest bits of a mode.
+    Mode(u16),
 }
 
-/// Files have no such bit there.
+impl Rights {
+    #[cfg(unix)]
+    pub(crate) fn give(self, file: &File) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata()?.permissions().mode() & 0o777;
+        let mode = match self {
+            Rights::Executable(true) => mode | (mode & 0o444) >> 2,
+            Rights::Executable(false) => mode & !0o111,
+            Rights::Mode(mode) => mode.into(),
+        };
+        file.set_permissions(PermissionsExt::from_mode(mode))
+    }
+
+    /// There are no such bits there.
+    #[cfg(not(unix))]
+    pub(crate) fn give(self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether it is a file that has no other name.
+#[cfg(unix)]
+fn is_alone(about: &std::fs::Metadata) -> bool {
+    about.is_file() && std::os::unix::fs::MetadataExt::nlink(about) == 1
+}
+
+/// There it is not told how many names a file has.
 #[cfg(not(unix))]
-fn set_executable(_: &File, _: bool) -> io::Result<bool> {
-    Ok(false)
+fn is_alone(about: &std::fs::Metadata) -> bool {
+    about.is_file()
+}
+
+#[cfg(unix)]
+fn set_mode(dir: &Dir, mode: u16) -> io::Result<()> {
+    // The handle may be one that names are looked up by and nothing else.
+    let folder = dir.open_with(".", OpenOptions::new().read(true))?.into_std();
+    folder.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.into()))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Dir, _: u16) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(windows))]

@@ -45,8 +45,12 @@ pub(super) fn plan(shared: &Shared, index: &Arc<Index>) -> Result<Plan> {
     let target = shared.real_target()?;
     let (around, pool) = (Around::of(&target)?, verbs::pool(shared.options.threads)?);
     let before = Before::look(shared, index, &target, &around)?;
+    let here = before.likely();
+    if here.folds {
+        system_names::check_clashes(listing_of(index)?)?;
+    }
     let looked = Looked::look(shared, index, &before, &around, &pool, &BTreeSet::new(), &|_| ())?;
-    let changes = looked.changes(shared, &before, Here::LIKELY)?;
+    let changes = looked.changes(shared, &before, here)?;
     let mut plan = if before.is_there() && changes.is_empty() {
         Plan::up_to_date(index, looked.cover)
     } else {
@@ -104,7 +108,9 @@ fn attempt_once(
     };
     let mut looked = Looked::look(shared, index, &before, &around, &pool, doubted, &begin_to_fetch)?;
     looked.source = source.into_inner();
-    if before.is_there() && looked.changes(shared, &before, Here::LIKELY)?.is_empty() {
+    // Modes are tried, if there is any doubt.
+    let likely = Here { has_modes: cfg!(unix), ..before.likely() };
+    if before.is_there() && looked.changes(shared, &before, likely)?.is_empty() {
         return settle(shared, goal, &around, &before, &looked);
     }
     goal.lock.as_ref().map_err(Clone::clone)?;
@@ -161,13 +167,14 @@ fn with_stage(
     folders: &Folders,
 ) -> Result<Staged> {
     let listing = listing_of(index)?;
-    let here = system_names::check(listing, folders.stage(), before.folder())?;
+    let target = before.folder().map(|folder| (folder, &*before.walked.found));
+    let here = system_names::check(listing, folders.stage(), target, before.names(), &shared.observer.cancel)?;
     let changes = looked.changes(shared, &before, here)?;
     if before.is_there() && changes.is_empty() {
         return settle(shared, goal, around, &before, &looked).map(|_| Staged::Nothing);
     }
     switching(shared, goal, around, |switch| switch.check(folders.stage(), listing, &changes))?;
-    let stage = Stage::new(folders, looked.draft(index, &changes)?);
+    let stage = Stage::new(folders, looked.draft(index, &changes, here)?);
     stage.begin(index, listing, looked.left.as_deref())?;
     place(shared, index, &mut looked, &stage)?;
     let mut late = stage.take_late();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use gosync_core::{Digest, Error, ErrorKind, Index, Result};
 
 use crate::disk::Disk;
+use crate::folding::folded;
 
 pub(super) const PART: &str = ".gosync-part";
 const JOURNAL: &str = ".gosync-journal";
@@ -22,8 +23,9 @@ pub(crate) const DIGITS: usize = 16;
 /// Bytes of a target's name that are used as they are: the rest of 255 is for what we add.
 const LONGEST: usize = 200;
 
-/// Whether a file or folder of this name is one that updates keep beside their targets.
+/// Whether a file or folder of this name is one that updates keep beside their targets, or the same to some file system.
 pub(crate) fn is_ours(name: &str) -> bool {
+    let name = folded(name);
     name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, end)| end.starts_with("gosync-"))
 }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use gosync_core::{Digest, Error, ErrorKind, Result};
 
 use crate::disk::{Disk, DiskFolder};
+use crate::folding::folded;
 use crate::output::names;
 
 const STAGE: &str = ".gosync-stage";
@@ -90,8 +91,9 @@ impl Around {
     }
 }
 
-/// Whether a name at the top of a directory is one of these, and so none of a tree.
+/// Whether a name at the top of a directory is one of these, and so none of a tree. So is what some file system takes for one.
 pub(crate) fn is_ours(name: &str) -> bool {
+    let name = folded(name);
     name.ends_with(KEPT) || name.starts_with('.') && [STAGE, RECORD, LOCK, PART].iter().any(|end| name.ends_with(end))
 }
 

@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::SystemTime;
 
-use gosync_core::listing::{EntryKind, Folded, portable_fault};
+use gosync_core::listing::{Attributes, EntryKind, FILE_MODE, FOLDER_MODE, Folded, TIMES_END, portable_fault};
 use gosync_core::{Digest, Error, ErrorKind, Index, Listing, ReadAt, Result};
 use rayon::prelude::*;
 
 use super::ignored::Ignored;
 use super::packs;
 use super::payload::{Payload, changed};
-use super::system_names::folded;
 use super::walk::{self, Found, Is};
 use super::{Folder, Stamp};
+use crate::folding::folded;
 use crate::options::IndexOptions;
-use crate::report::{Level, Observer};
+use crate::report::{Level, Meter, Observer};
 
 /// Reads the directory at `path`, and puts its contents into packs if the options say so, of which some may be in those of
 /// `previous`. `build` makes an index of a payload with blocks of a size, on a pool of its own.
@@ -22,11 +23,16 @@ pub(crate) fn describe(
     path: &Path,
     options: &IndexOptions,
     previous: Option<&Index>,
-    observer: &Observer,
+    (observer, meter): (&Observer, &Meter),
     pool: &rayon::ThreadPool,
     build: impl FnOnce(&dyn ReadAt, u32) -> Result<Index>,
 ) -> Result<Index> {
     let folder = Folder::open(path, "directory")?;
+    if options.modes && cfg!(not(unix)) {
+        return Err(
+            Error::new(ErrorKind::Argument, "this system has no modes that an index could say").with("option", "modes")
+        );
+    }
     options.content.iter().try_for_each(|content| check_outside(content, &folder))?;
     let mut found = walk::walk(&folder, Some(Ignored::new(&options.exclude)?), &observer.cancel)?.found;
     found.retain(|entry| is_describable(entry, &folder, observer));
@@ -65,7 +71,7 @@ pub(crate) fn describe(
     let mut entries = Vec::with_capacity(found.len());
     for Found { path, is } in &found {
         let kind = match is {
-            Is::Directory => EntryKind::Directory,
+            Is::Directory { .. } => EntryKind::Directory,
             Is::File { stamp, is_executable, .. } => {
                 EntryKind::File { size: stamp.length, root: root_of(path)?, is_executable: *is_executable }
             }
@@ -75,15 +81,33 @@ pub(crate) fn describe(
         entries.push((path.as_str(), kind));
     }
     let root = index.root().ok_or_else(|| Error::new(ErrorKind::Internal, "the payload has no root"))?;
-    let listing = Listing::new(block_size, index.length(), root, entries)?;
+    let listing =
+        Listing::new(block_size, index.length(), root, entries)?.with_attributes(attributes(&found, options))?;
     let index = index.with_listing(listing)?;
     match &options.content {
         Some(content) => {
-            let packs = packs::pack(&folder, &index, content, previous, observer, pool)?;
+            let packs = packs::pack(&folder, &index, content, previous, (observer, meter), pool)?;
             index.with_packs(packs)
         }
         None => Ok(index),
     }
+}
+
+/// What the index is to say of the entries. Whoever installs it can read every file and change every directory in it.
+fn attributes(found: &[Found], options: &IndexOptions) -> Attributes {
+    let mode = |entry: &Found| match entry.is {
+        Is::Directory { mode } => mode | FOLDER_MODE,
+        Is::File { mode, .. } => mode | FILE_MODE,
+        Is::Symlink { .. } | Is::Other => 0,
+    };
+    let time = |entry: &Found| {
+        let since = entry.stamp()?.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(since.as_secs().min(TIMES_END - 1))
+    };
+    let modes = found.iter().filter(|_| options.modes).map(mode).collect();
+    // What is older than a listing can say is as old as it can say.
+    let times = found.iter().filter(|_| options.times).map(|entry| time(entry).unwrap_or_default()).collect();
+    Attributes { modes, times }
 }
 
 /// An error if packs would be put into the directory that they are made of.

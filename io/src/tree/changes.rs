@@ -5,7 +5,7 @@
 //! link that the index has otherwise is the old version, and what the index does not have is the user's. Where there was a
 //! record that cannot be read any more, everything that differs is the user's. With `delete` everything is ours.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use gosync_core::listing::{Entry, EntryKind, path_order};
@@ -15,7 +15,7 @@ use super::merged::{self, At};
 use super::record::Record;
 use super::system_names::Here;
 use super::walk::{Is, Walked};
-use super::{Folder, Stamp};
+use super::{Folder, Spellings, Stamp};
 use crate::cancel::Cancel;
 
 /// From what changes are made up.
@@ -24,6 +24,8 @@ pub(crate) struct Comparison<'a> {
     pub(crate) folder: Option<&'a Folder<'a>>,
     pub(crate) walked: &'a Walked,
     pub(crate) listing: &'a Listing,
+    /// What was walked that has the listing's spelling now, and not the one that is there.
+    pub(crate) spellings: &'a Spellings,
     pub(crate) record: Option<&'a Record>,
     /// Whether there was one, which cannot be read: then everything may be the user's.
     pub(crate) is_record_lost: bool,
@@ -74,6 +76,13 @@ pub(super) enum Removal {
     Strange {
         path: String,
     },
+    /// A name, for the same in other letters, which is the one in the path. Where that is not done at once, it is another one
+    /// in between.
+    Respell {
+        path: String,
+        there: String,
+        between: String,
+    },
 }
 
 /// Something that comes to its path.
@@ -85,8 +94,8 @@ pub(super) struct Placing {
     /// Whether that is the user's and kept elsewhere.
     pub(super) keep: bool,
     pub(super) what: ChangeKind,
-    /// Whether the file that is there stays, and only may be executed or not from then on.
-    pub(super) only_mode: bool,
+    /// Whether what is there stays, and only gets another mode or time.
+    pub(super) only_attributes: bool,
 }
 
 /// What was at a path when it was decided what becomes of it. What is another thing by then is not lost.
@@ -113,7 +122,7 @@ impl Comparison<'_> {
     pub(crate) fn changes(&self) -> Result<Changes> {
         let (open, in_the_way, whole) = (Vec::new(), None, None);
         let mut deciding = Deciding { given: self, changes: Changes::default(), open, in_the_way, whole };
-        for at in merged::merged(&self.walked.found, self.listing, self.record, self.here.folds) {
+        for at in merged::merged(&self.walked.found, self.listing, self.record, self.spellings, self.here.folds) {
             self.cancel.check()?;
             deciding.leave(&at.path);
             deciding.decide(at)?;
@@ -130,8 +139,14 @@ impl Comparison<'_> {
             Removal::Keep { .. } => 0,
             Removal::Strange { .. } => 1,
             Removal::Remove { .. } | Removal::Folder { .. } => 2,
+            Removal::Respell { .. } => 3,
         });
         self.find_renamed(&mut changes);
+        let told: HashSet<String> = changes.list.iter().map(|change| change.path.clone()).collect();
+        for (step, change) in self.spellings.steps(&self.walked.found, self.listing, self.here) {
+            changes.removals.push(step);
+            changes.list.extend(Some(change).filter(|change| !told.contains(&change.path)));
+        }
         let path = |change: &Change| change.path.trim_end_matches('/').len();
         changes.list.sort_by(|one, next| path_order(&one.path[..path(one)], &next.path[..path(next)]));
         Ok(changes)
@@ -187,7 +202,7 @@ impl Comparison<'_> {
                 stamp.length == *size && self.is_recorded(&at.path, *stamp, *root, *time)?
             }
             (Is::Symlink { target }, Some((EntryKind::Symlink { target: old }, _))) => target == old,
-            (Is::Directory, Some((EntryKind::Directory, _))) => true,
+            (Is::Directory { .. }, Some((EntryKind::Directory, _))) => true,
             _ => false,
         })
     }
@@ -229,7 +244,7 @@ impl Deciding<'_> {
         while let Some((folder, stays)) = self.open.pop_if(|(folder, _)| !is_in(path, folder)) {
             if !stays {
                 self.changes.removals.push(Removal::Folder { path: folder.clone() });
-                self.tell(&folder, ChangeKind::Removed, &Is::Directory);
+                self.tell(&folder, ChangeKind::Removed, &Is::Directory { mode: 0 });
             } else if let Some((_, stays)) = self.open.last_mut() {
                 *stays = true;
             }
@@ -255,7 +270,7 @@ impl Deciding<'_> {
     fn without(&mut self, at: &At<'_>, is: &Is) -> Result<()> {
         let is_ours = self.given.is_ours(at, is)?;
         match is {
-            Is::Directory if is_ours => {
+            Is::Directory { .. } if is_ours => {
                 let has_strange = self.given.walked.strange.iter().any(|strange| strange.folder == at.path);
                 self.open.push((at.path.to_string(), has_strange && !self.given.delete));
             }
@@ -286,11 +301,14 @@ impl Deciding<'_> {
     /// The new version has something at the path of what is there.
     fn with(&mut self, at: &At<'_>, is: &Is, number: u32, entry: &Entry<'_>) -> Result<()> {
         let what = match (is, entry.kind) {
-            (Is::Directory, EntryKind::Directory) => return Ok(()),
+            (Is::Directory { .. }, EntryKind::Directory) => {
+                self.set_attributes(number, entry, is);
+                return Ok(());
+            }
             (Is::Symlink { target }, EntryKind::Symlink { target: new }) if target == new => return Ok(()),
             (Is::Symlink { .. }, EntryKind::Symlink { .. }) => ChangeKind::Link,
             (Is::File { .. }, EntryKind::File { .. }) if (self.given.is_unchanged)(number) => {
-                self.set_mode(number, entry, is);
+                self.set_attributes(number, entry, is);
                 return Ok(());
             }
             _ => ChangeKind::Changed,
@@ -302,13 +320,13 @@ impl Deciding<'_> {
             && self.given.has_content(&at.path, root)?
         {
             // The user has what comes, which was not seen: nothing is to be kept.
-            self.set_mode(number, entry, is);
+            self.set_attributes(number, entry, is);
             return Ok(());
         }
         if !is_ours {
             self.tell(&at.path, ChangeKind::Kept, is);
             self.leave_whole(at, is);
-        } else if *is == Is::Directory {
+        } else if matches!(is, Is::Directory { .. }) {
             self.in_the_way = Some(at.path.to_string());
         }
         self.place(number, entry, Some(is), !is_ours, what);
@@ -317,7 +335,7 @@ impl Deciding<'_> {
 
     /// Nothing below what is at this path is looked at.
     fn leave_whole(&mut self, at: &At<'_>, is: &Is) {
-        if *is == Is::Directory {
+        if matches!(is, Is::Directory { .. }) {
             self.whole = Some(at.path.to_string());
         }
     }
@@ -326,27 +344,21 @@ impl Deciding<'_> {
         if matches!(entry.kind, EntryKind::File { .. }) {
             self.changes.staged.push(number);
         }
-        let placing = Placing { entry: number, was: self.was(found), keep, what, only_mode: false };
+        let placing = Placing { entry: number, was: self.was(found), keep, what, only_attributes: false };
         self.changes.placings.push(placing);
         self.push(entry, what);
     }
 
-    /// The content is right; whether it may be executed perhaps not. What has other names may be known elsewhere by them: it
+    /// The content is right; its mode and its time perhaps not. What has other names may be known elsewhere by them: it
     /// is not touched, but replaced by a copy.
-    fn set_mode(&mut self, number: u32, entry: &Entry<'_>, found: &Is) {
-        let (Is::File { is_executable, is_shared, .. }, EntryKind::File { is_executable: new, .. }) =
-            (found, entry.kind)
-        else {
-            return;
-        };
-        if !self.given.here.has_modes || *is_executable == new {
-            return;
-        }
-        if *is_shared {
+    fn set_attributes(&mut self, number: u32, entry: &Entry<'_>, found: &Is) {
+        let Some(what) = attribute_fault(entry, found, self.given.here.has_modes) else { return };
+        let is_shared = matches!(found, Is::File { is_shared: true, .. });
+        if is_shared {
             self.changes.staged.push(number);
         }
-        let (was, what) = (self.was(Some(found)), ChangeKind::Mode);
-        self.changes.placings.push(Placing { entry: number, was, keep: false, what, only_mode: !is_shared });
+        let was = self.was(Some(found));
+        self.changes.placings.push(Placing { entry: number, was, keep: false, what, only_attributes: !is_shared });
         self.push(entry, what);
     }
 
@@ -354,7 +366,7 @@ impl Deciding<'_> {
         match found {
             _ if self.given.delete => Was::Any,
             None => Was::Nothing,
-            Some(Is::Directory) => Was::Folder,
+            Some(Is::Directory { .. }) => Was::Folder,
             Some(Is::Symlink { .. }) => Was::Link,
             Some(Is::Other) => Was::Other,
             Some(Is::File { stamp, .. }) => Was::File(*stamp),
@@ -372,7 +384,7 @@ impl Deciding<'_> {
 
     fn tell(&mut self, path: &str, what: ChangeKind, is: &Is) {
         let (end, size) = match is {
-            Is::Directory => ("/", 0),
+            Is::Directory { .. } => ("/", 0),
             Is::File { stamp, .. } => ("", stamp.length),
             Is::Symlink { .. } | Is::Other => ("", 0),
         };
@@ -386,8 +398,36 @@ impl Removal {
             Removal::Keep { path }
             | Removal::Remove { path, .. }
             | Removal::Folder { path }
-            | Removal::Strange { path } => path,
+            | Removal::Strange { path }
+            | Removal::Respell { path, .. } => path,
         }
+    }
+}
+
+/// In what an entry that is there with the right content is not what the tree says: in its mode, where there are modes, or in
+/// its time.
+pub(super) fn attribute_fault(entry: &Entry<'_>, found: &Is, has_modes: bool) -> Option<ChangeKind> {
+    /// What file systems round times to at most, in seconds; FAT's are even.
+    const ROUNDED: u64 = 1;
+    let is_mode_right = match (entry.mode, entry.kind, found) {
+        _ if !has_modes => true,
+        (Some(wanted), _, Is::File { mode, .. } | Is::Directory { mode }) => wanted == *mode,
+        (None, EntryKind::File { is_executable: wanted, .. }, Is::File { is_executable, .. }) => {
+            wanted == *is_executable
+        }
+        _ => true,
+    };
+    let time = |stamp: Stamp| stamp.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let is_time_right = match (entry.time, found) {
+        (Some(wanted), Is::File { stamp, .. }) => {
+            time(*stamp).is_some_and(|time| time.as_secs().abs_diff(wanted) <= ROUNDED)
+        }
+        _ => true,
+    };
+    match (is_mode_right, is_time_right) {
+        (false, _) => Some(ChangeKind::Mode),
+        (true, false) => Some(ChangeKind::Time),
+        (true, true) => None,
     }
 }
 

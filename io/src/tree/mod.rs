@@ -1,7 +1,7 @@
 //! Directories: what is in one (`walk`), what of it is left out (`ignored`), its files' contents as one (`payload`), its
 //! index (`build`), and whether it is what an index says (`verify`). An update of one: its files one after another
 //! (`files`), what it has in the shape of the new version (`view`), which files are right already (`verdict`), what is
-//! changed (`changes`), whether its names can be written (`system_names`), where new files are made (`stage`), how it becomes
+//! changed (`changes`) or only spelt otherwise (`spelling`), whether its names can be written (`system_names`), where new files are made (`stage`), how it becomes
 //! the new version (`switch`), and what remembers that (`record`). All reading and writing is relative to a handle of the
 //! directory, so that no link in it leads outside, whoever puts one where meanwhile. How the listing is read is `listing`.
 
@@ -21,6 +21,7 @@ mod payload;
 pub(crate) mod present;
 pub(crate) mod proof;
 mod record;
+mod spelling;
 pub(crate) mod stage;
 pub(crate) mod switch;
 pub(crate) mod system_names;
@@ -31,11 +32,12 @@ pub(crate) mod walk;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use gosync_core::listing::Entry;
 use gosync_core::{Error, Result};
 
 use crate::seed::FileReader;
@@ -45,13 +47,20 @@ pub(crate) use self::build::describe;
 pub(crate) use self::changes::{Changes, Comparison};
 pub(crate) use self::files::Files;
 pub(crate) use self::listing::{known as known_listing, read as read_listing};
-pub(crate) use self::packs::prune;
+pub(crate) use self::packs::{BEFORE_PACKING, prune};
 pub(crate) use self::record::Record;
+pub(crate) use self::spelling::Spellings;
 pub(crate) use self::switch::Switch;
 pub(crate) use self::verify::verify;
 pub use self::verify::{Difference, What};
 #[cfg(test)]
 pub(crate) use self::walk::Walked;
+
+/// When a file is to have been changed last, if the tree says it.
+pub(crate) fn time_of(entry: &Entry<'_>) -> Option<SystemTime> {
+    // Far from what any system can hold.
+    entry.time.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+}
 
 /// What shows that a file is still the one that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,7 +63,7 @@ enum Told {
     /// What is there is worth to be read.
     Begun,
     /// This is what there is, if it has a listing.
-    Done(Option<Seen>),
+    Done(Option<Box<Seen>>),
 }
 
 impl Looking {
@@ -75,7 +75,7 @@ impl Looking {
         let look = move || {
             let when = Instant::now();
             let record = record_of(&target, threads, &token, &tell).ok().flatten();
-            let _ = tell.send(Told::Done(record.map(|record| Seen { target, when, record })));
+            let _ = tell.send(Told::Done(record.map(|record| Box::new(Seen { target, when, record }))));
         };
         let thread = std::thread::Builder::new().name("gosync-present".into()).spawn(look);
         thread.is_ok().then_some(Looking { cancel, told })
@@ -91,7 +91,7 @@ impl Looking {
         loop {
             match self.wait()? {
                 Some(Told::Begun) => {}
-                Some(Told::Done(seen)) => return Ok(seen),
+                Some(Told::Done(seen)) => return Ok(seen.map(|seen| *seen)),
                 None => return Ok(None),
             }
         }
@@ -132,7 +132,7 @@ fn record_of(path: &Path, threads: usize, cancel: &Cancel, tell: &Sender<Told>) 
     let (mut entries, mut times) = (Vec::with_capacity(walked.found.len()), Vec::with_capacity(walked.found.len()));
     for (found, root) in walked.found.iter().zip(roots).filter(|(found, _)| path_fault(&found.path).is_none()) {
         let (kind, time): (_, Option<SystemTime>) = match &found.is {
-            Is::Directory => (EntryKind::Directory, None),
+            Is::Directory { .. } => (EntryKind::Directory, None),
             Is::Symlink { target } => (EntryKind::Symlink { target }, None),
             Is::File { stamp, is_executable, .. } => {
                 let Some(root) = root else { continue };

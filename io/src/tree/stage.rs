@@ -18,7 +18,7 @@ use super::payload::fill;
 use super::switch::NEW;
 use super::view::{Slots, View};
 use super::{Around, Files, Folder};
-use crate::disk::{Disk, DiskFile, DiskFolder};
+use crate::disk::{Disk, DiskFile, DiskFolder, Rights};
 use crate::output::{Room, check_room, is_ours};
 use crate::report::Observer;
 
@@ -124,6 +124,9 @@ pub(crate) struct Wanted {
     pub(crate) entry: u32,
     pub(crate) size: u64,
     pub(crate) is_executable: bool,
+    /// What the tree says of its mode and of the time of its last change.
+    pub(crate) mode: Option<u16>,
+    pub(crate) time: Option<SystemTime>,
 }
 
 /// Whether a unit was verified where it is.
@@ -343,7 +346,7 @@ impl<'a> Stage<'a> {
                     return Ok(file);
                 }
             }
-            match new.open(&name) {
+            match self.open_again(&name) {
                 Ok(file) if is_ours(file.file(), None)? => {
                     if file.file().metadata()?.len() != wanted.size {
                         file.set_length(wanted.size)?;
@@ -355,6 +358,18 @@ impl<'a> Stage<'a> {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Opens a file that is there already. One that was finished may be read-only.
+    fn open_again(&self, name: &str) -> io::Result<DiskFile> {
+        let new = &self.folders.new;
+        match new.open(name) {
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                new.make_writable(name)?;
+                new.open(name)
+            }
+            opened => opened,
+        }
     }
 
     fn is_wanted(&self, entry: u32) -> bool {
@@ -370,9 +385,13 @@ impl<'a> Stage<'a> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let failed = |cause| self.failed(cause, "cannot sync the new files");
         let new = &self.folders.new;
+        for wanted in self.wanted.iter().filter(|wanted| wanted.mode.is_some() || wanted.time.is_some()) {
+            set_attributes(new, wanted)
+                .map_err(|cause| self.failed(cause, "cannot set the mode or time of a new file"))?;
+        }
         if self.wanted.len() <= FEW || !new.sync_all().map_err(failed)? {
             for wanted in &self.wanted {
-                new.open(&wanted.entry.to_string()).and_then(|file| file.sync()).map_err(failed)?;
+                new.open_as_it_is(&wanted.entry.to_string()).and_then(|file| file.sync()).map_err(failed)?;
             }
         }
         Ok(())
@@ -390,6 +409,15 @@ impl<'a> Stage<'a> {
     fn failed(&self, cause: io::Error, text: &str) -> Error {
         Error::from_io(cause, text, self.folders.new.path().display())
     }
+}
+
+/// Gives a new file what the tree says of it. Where modes are not to be had, that is nothing.
+fn set_attributes(new: &DiskFolder, wanted: &Wanted) -> io::Result<()> {
+    let file = new.open_as_it_is(&wanted.entry.to_string())?;
+    if let Some(mode) = wanted.mode {
+        file.set_metadata("mode", |file| Rights::Mode(mode).give(file))?;
+    }
+    wanted.time.map_or(Ok(()), |time| file.set_metadata("times", |file| file.set_modified(time)))
 }
 
 fn wanted_of(contents: &Slots, wanted: &[Wanted], content: usize) -> impl Iterator<Item = usize> {

@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use std::io;
 
 use cap_std::fs::Dir;
-use gosync_core::listing::{Folded, portable_fault};
+use gosync_core::listing::{EntryKind, Folded, portable_fault};
 use gosync_core::{Error, ErrorKind, Listing, Result};
-use unicode_normalization::UnicodeNormalization;
 
 use super::Folder;
 use super::around::is_ours;
-use super::walk::is_executable;
-use crate::disk::DiskFolder;
+use super::walk::{Found, Is, is_executable};
+use crate::cancel::Cancel;
+use crate::disk::{DiskFolder, Rights};
+use crate::folding::folded;
 
 /// Where names are tried.
 const PROBE: &str = "probe";
@@ -21,42 +22,48 @@ const SHORT: usize = 100;
 /// A name, and others that some file systems take for the same.
 const TWINS: (&str, [&str; 3]) = ("Gosync-\u{c4}", ["gosync-\u{c4}", "Gosync-\u{e4}", "Gosync-A\u{308}"]);
 
-/// Letters of one form, whatever their case, as file systems fold them.
-pub(super) fn folded(name: &str) -> String {
-    if name.is_ascii() {
-        return name.to_ascii_lowercase();
-    }
-    name.nfd().flat_map(char::to_lowercase).nfc().collect()
-}
-
 /// What a file system is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Here {
     /// Names that differ by case or form of letters are the same.
     pub(crate) folds: bool,
+    /// A name has the form of letters that it was given.
+    pub(crate) keeps_form: bool,
     /// Of a file it is known whether it may be executed.
     pub(crate) has_modes: bool,
 }
 
 impl Here {
-    /// What it is most likely like, where nothing can be tried.
-    pub(crate) const LIKELY: Here = Here { folds: cfg!(windows), has_modes: cfg!(unix) };
+    /// What it is most likely like, going by what was `found` in a directory there, if there is one: where nothing may be tried.
+    pub(crate) fn likely(folder: Option<&Folder<'_>>, found: &[Found]) -> Here {
+        let folds = cfg!(windows) || folder.is_some_and(|folder| looks_folding(&folder.dir, found));
+        let has_modes = cfg!(unix) && !folder.is_some_and(|folder| looks_without_modes(&folder.dir, found));
+        // It is known of names themselves (`Spellings`).
+        Here { folds, keeps_form: false, has_modes }
+    }
 }
 
 /// Refuses a tree whose names cannot all be written (`FORMAT`), and says what the file system is like. It is tried in
-/// `stage`; the target is looked at, if it is there.
-pub(crate) fn check(listing: &Listing, stage: &DiskFolder, target: Option<&Folder<'_>>) -> Result<Here> {
+/// `stage`. The target is looked at, if it is there, and what was `found` in it; the names that are `there` need no trial.
+pub(crate) fn check<'a>(
+    listing: &Listing,
+    stage: &DiskFolder,
+    target: Option<(&Folder<'_>, &[Found])>,
+    there: impl Iterator<Item = &'a str>,
+    cancel: &Cancel,
+) -> Result<Here> {
     check_by_rule(listing)?;
     let failed = |cause| Error::from_io(cause, "cannot try names", stage.path().display());
     let probe = Probe::make(stage).map_err(failed)?;
-    let folds = probe.folds().map_err(failed)? || target.is_some_and(|target| looks_folding(&target.dir));
+    let (folds, keeps_form) = probe.folds().map_err(failed)?;
+    let folds = folds || target.is_some_and(|(target, found)| looks_folding(&target.dir, found));
     let has_modes = probe.has_modes().map_err(failed)?;
-    probe.try_names(listing)?;
+    probe.try_names(listing, there, cancel)?;
     drop(probe);
     if folds {
         check_clashes(listing)?;
     }
-    Ok(Here { folds, has_modes })
+    Ok(Here { folds, keeps_form, has_modes })
 }
 
 /// As `check`, of those names of which it is known without a try.
@@ -68,6 +75,13 @@ pub(crate) fn check_by_rule(listing: &Listing) -> Result<()> {
         }
         if let Some(fault) = portable_fault(name).filter(|_| cfg!(windows)) {
             return Err(refused(&format!("{fault}, which this system does not take"), &entry.path));
+        }
+        if let EntryKind::Symlink { target } = entry.kind
+            && cfg!(windows)
+            && target.contains('\\')
+        {
+            let text = "a link of the tree says something with a backslash, which is a slash to this system";
+            return Err(Error::new(ErrorKind::Format, text).with("path", entry.path.escape_debug()));
         }
     }
     Ok(())
@@ -82,7 +96,8 @@ fn refused(fault: &str, path: &str) -> Error {
     Error::new(ErrorKind::Format, text).with("path", path.escape_debug())
 }
 
-fn check_clashes(listing: &Listing) -> Result<()> {
+/// Refuses a tree with names that are the same where names are folded.
+pub(crate) fn check_clashes(listing: &Listing) -> Result<()> {
     let mut known = Folded::default();
     for entry in listing.entries() {
         let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
@@ -95,17 +110,45 @@ fn check_clashes(listing: &Listing) -> Result<()> {
 }
 
 /// Whether something in a directory can be had by a name of another case, which is not that of something else.
-fn looks_folding(dir: &Dir) -> bool {
-    let Ok(entries) = dir.entries() else { return false };
-    let names: HashSet<String> =
-        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).take(1000).collect();
+fn looks_folding(dir: &Dir, found: &[Found]) -> bool {
+    let names = || found.iter().map(|found| &*found.path).filter(|path| !path.contains('/')).take(1000);
+    let known: HashSet<&str> = names().collect();
     let other_case = |name: &str| -> String {
         name.chars()
             .map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
             .collect()
     };
-    let mut others = names.iter().map(|name| other_case(name)).filter(|other| !names.contains(other));
+    let mut others = names().map(other_case).filter(|other| !known.contains(other.as_str()));
     others.next().is_some_and(|other| dir.symlink_metadata(other).is_ok())
+}
+
+/// Whether it most likely is not known of files if they may be executed: the file system is of a kind that does not know it, or
+/// may not, and then all can be that are there.
+fn looks_without_modes(dir: &Dir, found: &[Found]) -> bool {
+    let mut files = found.iter().filter_map(|found| match found.is {
+        Is::File { is_executable, .. } => Some(is_executable),
+        _ => None,
+    });
+    match knows_modes(dir) {
+        Some(knows) => !knows,
+        None => files.all(|is_executable| is_executable),
+    }
+}
+
+/// Whether a file system of this kind knows it; `None` if that depends.
+#[cfg(target_os = "linux")]
+fn knows_modes(dir: &Dir) -> Option<bool> {
+    const FAT: [u32; 2] = [0x4d44, 0x2011_bab0];
+    // Two drivers for NTFS, two for SMB, and FUSE, by which there are all kinds.
+    const OTHERS: [u32; 5] = [0x7366_746e, 0x5346_544e, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546];
+    let kind = rustix::fs::fstatfs(dir).ok()?.f_type as u32;
+    if FAT.contains(&kind) { Some(false) } else { (!OTHERS.contains(&kind)).then_some(true) }
+}
+
+/// Of what kind it is, is not asked there.
+#[cfg(not(target_os = "linux"))]
+fn knows_modes(_: &Dir) -> Option<bool> {
+    Some(true)
 }
 
 /// A folder in which names are tried. It is removed in the end: by the second field, once the first is closed, because Windows
@@ -145,30 +188,35 @@ impl Probe<'_> {
         self.names()?.iter().try_for_each(|name| self.folder.remove(name))
     }
 
-    fn folds(&self) -> io::Result<bool> {
+    /// Whether names are folded, and keep their form.
+    fn folds(&self) -> io::Result<(bool, bool)> {
         let (name, twins) = TWINS;
         match self.folder.create(name, 0o600) {
             Ok(_) => {}
             // A file system without such letters.
-            Err(cause) if is_about_name(&cause) => return self.folds_ascii(),
+            Err(cause) if is_about_name(&cause) => return Ok((self.folds_ascii()?, true)),
             Err(cause) => return Err(cause),
         }
+        let keeps_form = self.names()?.iter().any(|there| there == name);
+        let mut folds = false;
         for twin in twins {
-            if self.folder.look(twin)?.is_some() {
-                return self.clear().map(|()| true);
-            }
+            folds = folds || self.folder.look(twin)?.is_some();
         }
-        self.clear().map(|()| false)
+        self.clear().map(|()| (folds, keeps_form))
     }
 
     /// Some file systems let everything be executed.
     fn has_modes(&self) -> io::Result<bool> {
         self.folder.create("mode", 0o600)?;
-        let has_modes = self.folder.set_executable("mode", true).is_ok_and(|is_set| is_set)
+        let has_modes = self.set_executable(true).is_ok_and(|is_set| is_set)
             && self.folder.look("mode")?.is_some_and(|about| is_executable(&about))
-            && self.folder.set_executable("mode", false).is_ok()
+            && self.set_executable(false).is_ok()
             && self.folder.look("mode")?.is_some_and(|about| !is_executable(&about));
         self.clear().map(|()| has_modes)
+    }
+
+    fn set_executable(&self, is_executable: bool) -> io::Result<bool> {
+        self.folder.set_attributes("mode", Rights::Executable(is_executable), None)
     }
 
     fn folds_ascii(&self) -> io::Result<bool> {
@@ -177,25 +225,28 @@ impl Probe<'_> {
         self.clear().map(|()| folds)
     }
 
-    /// Makes a file for each name that some file systems do not take, and looks whether it is there.
-    fn try_names(&self, listing: &Listing) -> Result<()> {
-        let mut tried = HashSet::new();
-        for entry in listing.entries() {
-            let name = name_of(&entry.path);
-            let is_plain = name.len() <= SHORT && name.is_ascii() && portable_fault(name).is_none();
-            if is_plain || !tried.insert(folded(name)) {
+    /// Makes a file for each name that some file systems do not take and is not `there`, and looks whether it is then.
+    fn try_names<'a>(&self, listing: &Listing, there: impl Iterator<Item = &'a str>, cancel: &Cancel) -> Result<()> {
+        let is_plain = |name: &str| name.len() <= SHORT && name.is_ascii() && portable_fault(name).is_none();
+        let mut known: HashSet<&str> = there.filter(|name| !is_plain(name)).collect();
+        let paths: Vec<String> =
+            listing.entries().map(|entry| entry.path).filter(|path| !is_plain(name_of(path))).collect();
+        for path in &paths {
+            cancel.check()?;
+            let name = name_of(path);
+            if !known.insert(name) {
                 continue;
             }
             let made = self.folder.create(name, 0o600).map(drop).and_then(|()| self.names());
             let is_there = match made {
                 Ok(names) => names.iter().any(|there| folded(there) == folded(name)),
                 Err(cause) if is_about_name(&cause) => false,
-                Err(cause) => return Err(Error::from_io(cause, "cannot try a name", entry.path.escape_debug())),
+                Err(cause) => return Err(Error::from_io(cause, "cannot try a name", path.escape_debug())),
             };
             if !is_there {
-                return Err(refused("is none to this file system", &entry.path));
+                return Err(refused("is none to this file system", path));
             }
-            let failed = |cause| Error::from_io(cause, "cannot remove what was tried", entry.path.escape_debug());
+            let failed = |cause| Error::from_io(cause, "cannot remove what was tried", path.escape_debug());
             self.clear().map_err(failed)?;
         }
         Ok(())
@@ -221,7 +272,7 @@ mod tests {
     use gosync_core::{Digest, EntryKind};
 
     use super::*;
-    use crate::disk::Disk;
+    use crate::disk::{Disk, Op, Watch};
 
     fn listing(paths: &[&str]) -> Listing {
         let empty = EntryKind::File { size: 0, root: Digest::of(&[]), is_executable: false };
@@ -237,7 +288,7 @@ mod tests {
     fn check_here(paths: &[&str]) -> Result<Here> {
         let folder = tempfile::tempdir().expect("a folder");
         let stage = Disk::system().folder(folder.path()).expect("a stage");
-        let checked = check(&listing(paths), &stage, None);
+        let checked = check(&listing(paths), &stage, None, std::iter::empty(), &Cancel::new());
         assert_eq!(std::fs::read_dir(folder.path()).expect("the stage").count(), 0);
         checked
     }
@@ -251,11 +302,49 @@ mod tests {
         }
     }
 
+    /// Hears of the names that are tried.
+    #[derive(Debug, Default)]
+    struct Tried(std::sync::Mutex<Vec<String>>);
+
+    impl Watch for Tried {
+        fn before(&self, op: &Op<'_>) -> io::Result<()> {
+            if let Op::Create { path, .. } = op {
+                let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+                self.0.lock().expect("the names").push(name);
+            }
+            Ok(())
+        }
+
+        fn after(&self, _: &Op<'_>) {}
+    }
+
+    #[test]
+    fn only_names_that_are_not_there_are_tried_and_not_after_a_cancel() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (tried, cancel) = (std::sync::Arc::new(Tried::default()), Cancel::new());
+        let watch: std::sync::Arc<Tried> = std::sync::Arc::clone(&tried);
+        let stage = Disk::watched(watch).folder(folder.path()).expect("a stage");
+        let listing = listing(&["a", "plain", "\u{e4}", "\u{f6}"]);
+        let check = || check(&listing, &stage, None, ["\u{e4}", "plain"].into_iter(), &cancel);
+        check().expect("they can be written");
+        let is_tried = |name: &str| tried.0.lock().expect("the names").iter().any(|tried| tried == name);
+        assert!(is_tried("\u{f6}") && !is_tried("\u{e4}") && !is_tried("plain"));
+        tried.0.lock().expect("the names").clear();
+        cancel.cancel();
+        assert_eq!(check().expect_err("cancelled").kind(), ErrorKind::Cancelled);
+        assert!(!is_tried("\u{f6}"));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("the stage").count(), 0);
+    }
+
     #[test]
     fn names_that_clash_are_refused() {
-        for pair in
-            [["A", "a"], ["Stra\u{df}e\u{c4}", "Stra\u{df}eA\u{308}"], ["\u{c4}", "\u{e4}"], ["\u{c4}", "a\u{308}"]]
-        {
+        for pair in [
+            ["A", "a"],
+            ["Stra\u{df}e\u{c4}", "Stra\u{df}eA\u{308}"],
+            ["\u{c4}", "\u{e4}"],
+            ["\u{c4}", "a\u{308}"],
+            ["Ma\u{df}", "mass"],
+        ] {
             let mut pair = pair;
             pair.sort_unstable();
             let error = check_clashes(&listing(&pair)).expect_err("they clash");
@@ -279,6 +368,6 @@ mod tests {
     #[test]
     fn here_such_names_are_names() {
         let here = check_here(&["A", "C:", "a", "a.", "con"]).expect("they can be written");
-        assert_eq!(here, Here { folds: false, has_modes: true });
+        assert_eq!(here, Here { folds: false, keeps_form: true, has_modes: true });
     }
 }

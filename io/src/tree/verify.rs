@@ -1,18 +1,20 @@
 //! Whether a directory is what an index of a tree says: entry by entry, and of a file that differs, where. Only names that
 //! the system itself has told are opened.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gosync_core::index::UNIT;
 use gosync_core::listing::{Entry, EntryKind};
-use gosync_core::{Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
+use gosync_core::{ChangeKind, Digest, Error, ErrorKind, Index, Range, ReadAt, Result, weak};
 use rayon::prelude::*;
 
 use super::around::Around;
+use super::changes::attribute_fault;
+use super::system_names::Here;
 use super::walk::{self, Found, Is, Walked};
-use super::{Folder, switch};
+use super::{Folder, Spellings, switch};
 use crate::in_part::InPart;
 use crate::parts;
 use crate::report::{Meter, Observer};
@@ -28,8 +30,10 @@ pub enum What {
     Changed,
     /// It is there, but as something else: a directory instead of a file, for instance.
     Type,
-    /// It may be executed and should not, or the other way round.
+    /// It may be executed and should not, or the other way round; or it has another mode than the index says.
     Mode,
+    /// The index says another time of its last change.
+    Time,
     /// The index does not know it. That alone does not make a directory differ.
     Extra,
 }
@@ -42,6 +46,7 @@ impl What {
             What::Changed => "changed",
             What::Type => "type",
             What::Mode => "mode",
+            What::Time => "time",
             What::Extra => "extra",
         }
     }
@@ -58,6 +63,12 @@ pub struct Difference {
     pub damaged: Vec<Range>,
 }
 
+impl Difference {
+    fn of(path: &str, what: What) -> Difference {
+        Difference { path: path.to_owned(), what, damaged: Vec::new() }
+    }
+}
+
 /// Compares the directory at `path` with the tree of `index`.
 pub(crate) fn verify(
     path: &Path,
@@ -69,21 +80,26 @@ pub(crate) fn verify(
     let listing = index.listing();
     let listing = listing.ok_or_else(|| Error::new(ErrorKind::Internal, "the index does not describe a directory"))?;
     let folder = Folder::open(path, "target")?;
-    let Walked { found, strange } = walk::walk(&folder, None, &observer.cancel)?;
+    let Walked { mut found, strange } = walk::walk(&folder, None, &observer.cancel)?;
+    let spellings = Spellings::settle(&mut found, listing, &folder);
+    let here = Here::likely(Some(&folder), &found);
     let known: HashMap<&str, &Found> = found.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+    let renamed: BTreeMap<&str, &str> = spellings.renamed(here.keeps_form).collect();
     let total = listing.total();
     let (checked, right) = (AtomicU64::new(0), AtomicU64::new(0));
     let compare = |entry: &Entry<'_>| {
         observer.cancel.check()?;
         let size = if let EntryKind::File { size, .. } = entry.kind { size } else { 0 };
-        let difference = compare(&folder, entry, known.get(entry.path.as_str()).copied(), observer)?;
-        let is_there = |difference: &Difference| matches!(difference.what, What::Mode);
+        let difference = compare(&folder, entry, known.get(entry.path.as_str()).copied(), here, observer)?;
+        let is_there = |difference: &Difference| matches!(difference.what, What::Mode | What::Time);
         if difference.as_ref().is_none_or(is_there) {
             right.fetch_add(size, Ordering::Relaxed);
         }
         let checked = checked.fetch_add(size, Ordering::Relaxed) + size;
         meter.update(|progress| progress.fraction = share(checked, total));
-        Ok(difference)
+        // What is there in other letters has not the name that it should have.
+        let is_renamed = difference.is_none() && renamed.contains_key(entry.path.as_str());
+        Ok(if is_renamed { Some(Difference::of(&entry.path, What::Missing)) } else { difference })
     };
     let entries: Vec<Entry<'_>> = listing.entries().collect();
     let compared: Result<Vec<Option<Difference>>> = pool.install(|| entries.par_iter().map(compare).collect());
@@ -91,7 +107,7 @@ pub(crate) fn verify(
     pool.install(|| say_where(&folder, index, &entries, &mut compared, observer))?;
     let mut differences: Vec<Difference> = compared.into_iter().flatten().collect();
     let listed: std::collections::HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
-    let extra = |path: &str| Difference { path: path.to_owned(), what: What::Extra, damaged: Vec::new() };
+    let extra = |path: &str| Difference::of(path, What::Extra);
     // Of a directory that is extra, itself and not all that is in it.
     let is_extra = |path: &str| {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -99,6 +115,7 @@ pub(crate) fn verify(
     };
     differences.extend(found.iter().filter(|entry| is_extra(&entry.path)).map(|entry| extra(&entry.path)));
     differences.extend(strange.iter().map(|strange| extra(&strange.shown)));
+    differences.extend(renamed.values().map(|there| extra(there)));
     Ok(Verification {
         length: right.into_inner(),
         expected_length: total,
@@ -152,17 +169,23 @@ fn compare(
     folder: &Folder<'_>,
     entry: &Entry<'_>,
     found: Option<&Found>,
+    here: Here,
     observer: &Observer,
 ) -> Result<Option<Difference>> {
-    let differs = |what| Ok(Some(Difference { path: entry.path.clone(), what, damaged: Vec::new() }));
+    let differs = |what| Ok(Some(Difference::of(&entry.path, what)));
     let Some(found) = found else {
         return differs(What::Missing);
     };
+    let attributes = || match attribute_fault(entry, &found.is, here.has_modes) {
+        Some(ChangeKind::Time) => differs(What::Time),
+        Some(_) => differs(What::Mode),
+        None => Ok(None),
+    };
     match (entry.kind, &found.is) {
-        (EntryKind::Directory, Is::Directory) => Ok(None),
+        (EntryKind::Directory, Is::Directory { .. }) => attributes(),
         (EntryKind::Symlink { target }, Is::Symlink { target: other }) if target == other => Ok(None),
         (EntryKind::Symlink { .. }, Is::Symlink { .. }) => differs(What::Changed),
-        (EntryKind::File { size, root, is_executable }, Is::File { stamp, is_executable: other, .. }) => {
+        (EntryKind::File { size, root, .. }, Is::File { stamp, .. }) => {
             let file = match folder.file(&entry.path) {
                 Ok((file, _)) => file,
                 // It was there a moment ago.
@@ -172,7 +195,7 @@ fn compare(
             if stamp.length != size || Digest::of_reader(&file, &|_| observer.cancel.check())? != root {
                 return differs(What::Changed);
             }
-            if cfg!(unix) && is_executable != *other { differs(What::Mode) } else { Ok(None) }
+            attributes()
         }
         _ => differs(What::Type),
     }

@@ -42,9 +42,13 @@ impl Found {
 /// What it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Is {
-    Directory,
+    Directory {
+        mode: u16,
+    },
     File {
         stamp: Stamp,
+        /// Who may do what with it: the nine lowest bits of its mode. 0 where there are none, as for a directory.
+        mode: u16,
         is_executable: bool,
         /// Whether it has other names, in the directory or elsewhere.
         is_shared: bool,
@@ -149,7 +153,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let below = dir.open_dir_nofollow(name).map_err(|cause| self.failed(cause, &path))?;
-        self.walked.found.push(Found { path: path.clone(), is: Is::Directory });
+        self.walked.found.push(Found { path: path.clone(), is: Is::Directory { mode: mode(&metadata) } });
         self.enter(&below, &path, depth + 1)
     }
 
@@ -157,13 +161,14 @@ impl Walk<'_> {
         if metadata.is_file() {
             let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
             let stamp = Stamp { length: metadata.len(), modified };
-            return Ok(Is::File { stamp, is_executable: is_executable(metadata), is_shared: is_shared(metadata) });
+            let (mode, is_executable, is_shared) = (mode(metadata), is_executable(metadata), is_shared(metadata));
+            return Ok(Is::File { stamp, mode, is_executable, is_shared });
         }
         if !metadata.is_symlink() {
             return Ok(Is::Other);
         }
         let target = dir.read_link_contents(name).map_err(|cause| self.failed(cause, path))?;
-        Ok(target.into_os_string().into_string().map_or(Is::Other, |target| Is::Symlink { target }))
+        Ok(target.into_os_string().into_string().map_or(Is::Other, |target| Is::Symlink { target: listed(target) }))
     }
 
     /// A name that no listing can hold. Where the tree is to be described, that is an error.
@@ -204,10 +209,26 @@ impl Walk<'_> {
     }
 }
 
+/// What a link says, as listings have it: Windows keeps the slashes of a path turned round.
+fn listed(target: String) -> String {
+    if cfg!(windows) { target.replace('\\', "/") } else { target }
+}
+
 #[cfg(unix)]
 pub(super) fn is_executable(metadata: &Metadata) -> bool {
     const OWNER: u32 = 0o100;
     cap_std::fs::MetadataExt::mode(metadata) & OWNER != 0
+}
+
+#[cfg(unix)]
+fn mode(metadata: &Metadata) -> u16 {
+    const ALL: u32 = 0o777;
+    (cap_std::fs::MetadataExt::mode(metadata) & ALL) as u16
+}
+
+#[cfg(not(unix))]
+fn mode(_: &Metadata) -> u16 {
+    0
 }
 
 /// Files have no such bit there.

@@ -1,6 +1,9 @@
 //! What tests of updates have in common: content, sources, a folder with a target in it, and who hears what happens to it.
 #![allow(dead_code, reason = "no test needs all of it")]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod folds;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

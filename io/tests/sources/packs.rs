@@ -2,12 +2,12 @@
 //! web server and from a folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use gosync_io::source::{HttpSource, of_tree};
 use gosync_io::{
-    ErrorKind, HttpOptions, Index, IndexOptions, Observer, OpenOptions, Range, Source, index_file, open_index,
-    open_source, prune, save_index,
+    ErrorKind, HttpOptions, Index, IndexOptions, Observer, OnProgress, OpenOptions, Phase, Progress, Range, Source,
+    index_file, open_index, open_source, prune, save_index,
 };
 
 use crate::server::{Answer, Asked, Server, good, whole};
@@ -103,6 +103,24 @@ fn check(tree: &Tree, source: &dyn Source, ranges: &[(u64, u64)]) -> Arc<Taker> 
     taker.get(source, ranges).expect("an answer");
     taker.check(&tree.payload, ranges);
     taker
+}
+
+#[test]
+fn packing_is_told_as_it_goes() {
+    let site = Site::new();
+    let seen: Arc<Mutex<Vec<Progress>>> = Arc::default();
+    let listener = Arc::clone(&seen);
+    let progress: OnProgress = Arc::new(move |progress| listener.lock().expect("progress").push(*progress));
+    let observer = Observer { progress: Some(progress), ..Observer::default() };
+    let options = IndexOptions { content: Some(site.content()), observer, threads: 1, ..IndexOptions::default() };
+    // Slow to compress.
+    Tree::with(&[("text".into(), text(1, 16 << 20))], &options);
+    let seen = seen.lock().expect("progress");
+    assert!(seen.is_sorted_by(|one, next| one.fraction <= next.fraction), "{seen:?}");
+    let packing: Vec<f64> =
+        seen.iter().filter(|progress| progress.phase == Phase::Packing).map(|progress| progress.fraction).collect();
+    assert!(packing.len() > 2 && packing.iter().any(|fraction| (0.3..0.9).contains(fraction)), "{seen:?}");
+    assert_eq!(seen.last().map(|last| (last.phase, last.fraction)), Some((Phase::Done, 1.0)));
 }
 
 #[test]

@@ -170,28 +170,33 @@ fn a_file_that_changes_during_the_update_is_looked_at_again() {
     }
 }
 
-/// A file whose time and size lie: what is believed of it costs nothing, and shows where it is put together with others.
+/// A file whose time and size lie: what is believed of it costs nothing, and shows where it is put together with others. Then it
+/// is known not to be what was installed, and kept.
 #[test]
 fn quick_does_not_spoil_what_is_read() {
-    let mut chance = Chance::new(600);
-    let mut old = Tree::new();
-    for name in ["a", "b", "c"] {
-        put(&mut old, name, file(chance.bytes(20_000)));
+    for delete in [true, false] {
+        let mut chance = Chance::new(600);
+        let mut old = Tree::new();
+        for name in ["a", "b", "c"] {
+            put(&mut old, name, file(chance.bytes(20_000)));
+        }
+        let site = Site::empty();
+        site.update(&Version::of(&old)).expect("an update");
+        let path = site.target.join("b");
+        let time = fs::metadata(&path).expect("a file").modified().expect("a time");
+        let mut content = fs::read(&path).expect("a file");
+        content[100] ^= 1;
+        fs::write(&path, &content).expect("a file");
+        fs::File::options().write(true).open(&path).expect("a file").set_modified(time).expect("a time");
+        let mut new = old.clone();
+        put(&mut new, "a", file(chance.bytes(20_000)));
+        let version = Version::of(&new);
+        let options = JobOptions { quick: true, delete, ..site.options() };
+        site.job(&version.index, version.source(), options).run().expect("an update");
+        assert_same(&read(&site.target), &new, "all in one unit");
+        let kept = fs::read(site.target.with_file_name("target.gosync-kept").join("b")).ok();
+        assert!(kept == (!delete).then_some(content), "delete: {delete}, kept: {}", kept.is_some());
     }
-    let site = Site::empty();
-    site.update(&Version::of(&old)).expect("an update");
-    let path = site.target.join("b");
-    let time = fs::metadata(&path).expect("a file").modified().expect("a time");
-    let mut content = fs::read(&path).expect("a file");
-    content[100] ^= 1;
-    fs::write(&path, content).expect("a file");
-    fs::File::options().write(true).open(&path).expect("a file").set_modified(time).expect("a time");
-    let mut new = old.clone();
-    put(&mut new, "a", file(chance.bytes(20_000)));
-    let version = Version::of(&new);
-    let options = JobOptions { quick: true, delete: true, ..site.options() };
-    site.job(&version.index, version.source(), options).run().expect("an update");
-    assert_same(&read(&site.target), &new, "all in one unit");
 }
 
 #[test]

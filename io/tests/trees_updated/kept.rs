@@ -6,7 +6,9 @@ use std::fs;
 #[cfg(unix)]
 use gosync_io::{JobOptions, Keep};
 
-use crate::model::{Chance, Site, Tree, Version, assert_same, file, put, read};
+#[cfg(unix)]
+use crate::model::Chance;
+use crate::model::{Site, Tree, Version, assert_same, file, put, read};
 
 #[cfg(unix)]
 fn mode(site: &Site, path: &str) -> u32 {

@@ -152,9 +152,15 @@ pub(crate) struct Version {
 
 impl Version {
     pub(crate) fn of(tree: &Tree) -> Version {
+        Version::with(tree, IndexOptions::default(), |_| ())
+    }
+
+    /// The same, described with these options, once something was done with the folder.
+    pub(crate) fn with(tree: &Tree, options: IndexOptions, prepare: impl FnOnce(&Path)) -> Version {
         let folder = tempfile::tempdir().expect("a folder");
         write(tree, folder.path());
-        let options = IndexOptions { source: Some(String::new()), ..IndexOptions::default() };
+        prepare(folder.path());
+        let options = IndexOptions { source: Some(String::new()), ..options };
         let index = index_file(folder.path(), &options).expect("an index");
         let mut payload = vec![0; index.length() as usize];
         for entry in index.listing().expect("a tree").entries().filter(|entry| entry.place.length > 0) {
@@ -215,7 +221,10 @@ impl Site {
     }
 
     pub(crate) fn empty() -> Site {
-        let folder = tempfile::tempdir().expect("a folder");
+        Site::in_folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn in_folder(folder: tempfile::TempDir) -> Site {
         let target = folder.path().join("target");
         Site { folder, target, events: Arc::default() }
     }

@@ -1,5 +1,6 @@
 //! Updates of directories that are killed at any point: the directory is as it was, or is said to be unfinished, and the last
-//! run ends in exactly the new version, with what the user has put there and changed.
+//! run ends in exactly the new version, with what the user has put there and changed. No byte is fetched twice but what was
+//! in flight.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,13 +12,16 @@ use super::victim::{Ended, Point, Victim};
 use super::{Outcome, Run};
 use crate::conformance::random::Numbers;
 use crate::data::noise;
-use crate::process::{INDEX, TARGET, index, verify};
+use crate::process::{IN_FLIGHT, INDEX, TARGET, index, plan, verify};
+use crate::server::{Options, Server};
 
 const KIB: usize = 1024;
 /// The kills of one round at the most.
 const KILLS: u64 = 6;
-/// What an update takes about, without a kill.
+/// What an update takes about, without a kill, and without what is fetched.
 const TIME: Duration = Duration::from_millis(120);
+/// What is sent in a second: more than for files, since only one round goes on at a time.
+const RATE: u64 = 2 * super::RATE;
 
 /// The system calls at which processes are killed, and at which of the calls of one thread at the most.
 const CALLS: &[(&str, u64)] = &[
@@ -95,6 +99,10 @@ fn new() -> Tree {
     for number in 0..8u64 {
         put(&mut tree, &format!("new/folder/{number}"), bytes(9 * KIB, 300 + number));
     }
+    // Enough that what is fetched again would be seen beside what kills may catch on its way.
+    for number in 0..3u64 {
+        put(&mut tree, &format!("new/large{number}"), bytes(500 * KIB, 350 + number));
+    }
     tree.retain(|path, _| !path.starts_with("doc/deep") && !path.starts_with("was a") && path != "empty");
     put(&mut tree, "bin/run", Node::File(b"#!/bin/sh\n".to_vec(), true));
     put(&mut tree, "current", Node::Link("lib/other".into()));
@@ -155,32 +163,27 @@ fn read(top: &Path) -> Tree {
     tree
 }
 
-/// A version as it is published: its index, and all contents as one, as the index orders them.
+/// The content of a version, below its folder: where its index says.
+const CONTENT: &str = "content";
+
+/// A version as it is published: its files, and its index beside them.
 fn publish(tree: &Tree, folder: &Path) {
-    let content = folder.join("content");
+    let content = folder.join(CONTENT);
     write(tree, &content);
     index(&content, &folder.join(INDEX));
-    let described = gosync_io::open_index(folder.join(INDEX).to_str().expect("text"), &Default::default());
-    let described = described.expect("the index");
-    let mut payload = vec![0; described.length() as usize];
-    for entry in described.listing().expect("a listing").entries() {
-        if let Some(Node::File(content, _)) = tree.get(&entry.path) {
-            payload[entry.place.offset as usize..entry.place.end() as usize].copy_from_slice(content);
-        }
-    }
-    fs::write(folder.join("payload"), payload).expect("the payload");
 }
 
 /// Makes rounds until there have been so many kills.
 ///
 /// # Panics
-/// If there is no folder to be had, or no program.
+/// If there is no server to be had, no folder, or no program.
 pub fn run_trees(run: &Run, has_strace: bool) -> Outcome {
     let folder = tempfile::tempdir().expect("a folder");
     let site = folder.path().join("site");
     for (number, tree) in [old(), new()].iter().enumerate() {
         publish(tree, &site.join(number.to_string()));
     }
+    let server = Server::start(&site, Options { rate: RATE, ..Options::default() }).expect("a server");
     let mut outcome = Outcome::default();
     for number in run.first.. {
         if outcome.kill_count() >= run.kills {
@@ -189,7 +192,8 @@ pub fn run_trees(run: &Run, has_strace: bool) -> Outcome {
         let numbers = Numbers::new(run.seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         let folder = folder.path().join(format!("round {number}"));
         fs::create_dir(&folder).expect("a folder");
-        let mut round = Round { folder, site: &site, numbers, outcome: &mut outcome, history: Vec::new() };
+        let (outcome, history) = (&mut outcome, Vec::new());
+        let mut round = Round { folder, site: &site, server: &server, numbers, outcome, history };
         let result = round.run(has_strace);
         let (history, folder) = (round.history.join("\n  "), round.folder);
         outcome.rounds += 1;
@@ -204,6 +208,7 @@ pub fn run_trees(run: &Run, has_strace: bool) -> Outcome {
 struct Round<'a> {
     folder: PathBuf,
     site: &'a Path,
+    server: &'a Server,
     numbers: Numbers,
     outcome: &'a mut Outcome,
     history: Vec<String>,
@@ -219,9 +224,15 @@ impl Round<'_> {
         let (mut expected, mut kept) = (new(), Tree::new());
         edit(&target, &mut expected, &mut kept);
         let before = read(&target);
+        let planned = plan(&target, &self.site.join("1").join(INDEX));
+        let (missing, sent_before) = (planned["to_fetch"].as_u64().expect("a plan"), self.sent());
+        let (mut sent, mut kills) = (0, 0);
         for _ in 0..1 + self.numbers.below(KILLS) {
-            let point = match self.numbers.below(if has_strace { 5 } else { 1 }) {
-                0 => Point::Time(Duration::from_micros(self.numbers.below(TIME.as_micros() as u64))),
+            let left = missing.saturating_sub(sent);
+            let time = TIME + Duration::from_secs_f64(left as f64 / RATE as f64);
+            let point = match self.numbers.below(if has_strace { 6 } else { 2 }) {
+                0 => Point::Time(Duration::from_micros(self.numbers.below(time.as_micros() as u64))),
+                1 => Point::Sent(sent_before + sent + self.numbers.below(left + 1)),
                 _ => {
                     let (name, most) = CALLS[self.numbers.below(CALLS.len() as u64) as usize];
                     Point::Call(name, 1 + self.numbers.below(most))
@@ -229,10 +240,12 @@ impl Round<'_> {
             };
             let (name, victim) = (point.name(), self.start(1, point));
             let was_killed = self.end(victim)?;
-            self.history.push(format!("at {name}: killed: {was_killed}, beside: {:?}", self.beside()));
+            sent = self.sent() - sent_before;
+            self.history.push(format!("at {name}: killed: {was_killed}, {sent} sent, beside: {:?}", self.beside()));
             if !was_killed {
                 break;
             }
+            kills += 1;
             *self.outcome.kills.entry(name).or_default() += 1;
             let found = read(&target);
             let said = verify(&target, &self.site.join("1").join(INDEX));
@@ -243,6 +256,13 @@ impl Round<'_> {
             self.outcome.unfinished += u64::from(is_unfinished);
         }
         self.end(self.start(1, Point::Never))?;
+        sent = self.sent() - sent_before;
+        self.outcome.sent += sent;
+        self.outcome.missing += missing;
+        let most = missing + kills * IN_FLIGHT;
+        if sent > most {
+            return Err(format!("{sent} bytes were sent, of which {most} at the most had to be"));
+        }
         let (found, aside) = (read(&target), read(&self.folder.join(format!("{TARGET}.gosync-kept"))));
         if found != expected {
             return Err(format!("not the new version: {}", differences(&found, &expected)));
@@ -256,16 +276,18 @@ impl Round<'_> {
         }
     }
 
+    /// Bytes of the new version's content that have been sent.
+    fn sent(&self) -> u64 {
+        self.server.sent_below(&format!("1/{CONTENT}/"))
+    }
+
     fn start(&self, version: usize, point: Point) -> Victim {
-        let site = self.site.join(version.to_string());
-        let (index, payload) = (site.join(INDEX), site.join("payload"));
-        let source = payload.to_str().expect("text");
-        Victim::start(&self.folder, index.to_str().expect("text"), &["--source", source], point)
+        Victim::start(&self.folder, &self.server.url(&format!("{version}/{INDEX}")), &[], point)
     }
 
     /// Waits for its end; whether it was killed.
     fn end(&mut self, victim: Victim) -> Result<bool, String> {
-        match victim.end(|| 0) {
+        match victim.end(|| self.sent()) {
             Ended::Killed => Ok(true),
             Ended::Itself(said) if said.is_well => Ok(false),
             Ended::Itself(said) => Err(said.all),

@@ -34,6 +34,11 @@ fn verbs() {
 }
 
 #[test]
+fn trees() {
+    passes("trees", &[]);
+}
+
+#[test]
 fn sources() {
     passes("sources", &[]);
 }
@@ -68,7 +73,7 @@ fn nothing_leaks() {
     if !has("valgrind") {
         return;
     }
-    for name in ["verbs", "sources", "arguments"] {
+    for name in ["verbs", "trees", "sources", "arguments"] {
         let program = installed().compile(name, Link::Shared, &[source(&format!("{name}.c"))]);
         let folder = folder();
         let mut command = Command::new("valgrind");

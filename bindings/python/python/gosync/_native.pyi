@@ -52,7 +52,8 @@ class Progress:
     """A moment of a running piece of work. Counters and the fraction never go back."""
     @property
     def phase(self) -> str:
-        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying` or `done`."""
+        """What is being done: `idle`, `indexing`, `matching`, `transferring`, `publishing`, `waiting`, `verifying`,
+        `packing` or `done`."""
     @property
     def cancellable(self) -> bool:
         """Whether a cancel now would still stop it."""
@@ -153,7 +154,7 @@ class Difference:
     def path(self) -> str:
         """Names from the directory to the entry, with `/` between."""
     @property
-    def what(self) -> Literal["missing", "changed", "type", "mode", "extra"]:
+    def what(self) -> Literal["missing", "changed", "type", "mode", "time", "extra"]:
         """In what it differs. `extra`: the index does not know it, which does no harm."""
     @property
     def damaged(self) -> list[tuple[int, int]]:
@@ -272,7 +273,7 @@ class Change:
     def path(self) -> str:
         """Names from the directory to the entry, with `/` between; a directory ends with one too."""
     @property
-    def what(self) -> Literal["added", "changed", "renamed", "removed", "kept", "mode", "link"]:
+    def what(self) -> Literal["added", "changed", "renamed", "removed", "kept", "mode", "link", "time"]:
         """What becomes of it. `kept`: it is the user's, and stays, or is moved beside the target where something else comes."""
     @property
     def from_(self) -> str | None:
@@ -413,7 +414,7 @@ def index(
     block_size: int = 0, top_size: int = 0, threads: int = 0, source: str | None = None,
     format: Literal["gosync", "legacy"] | None = None, name: str | None = None, version: str | None = None,
     sign: _Path | None = None, sign_password: str | None = None, exclude: Iterable[str] = (),
-    content: _Path | None = None, previous: _Path | None = None,
+    content: _Path | None = None, previous: _Path | None = None, modes: bool = False, times: bool = False,
     progress: _OnProgress = None, events: _OnEvent = None, cancel: Cancel | None = None,
 ) -> Index:
     """Reads a file, a directory or a bytes-like object once and describes it. A file may be a block device, or a pipe: what a
@@ -426,6 +427,8 @@ def index(
     `exclude` are patterns, as in `.gitignore`, of what of a directory is left out; files `.gosyncignore` in it have more.
     `content` is a folder that the contents of a directory are put into, in compressed packs, which the index names then;
     `previous` the index of the version before, whose packs are in that folder: what they have is not written again.
+    `modes` says in the index of a directory who may do what with each file and directory (the nine lowest bits of a Unix
+    mode), `times` when each file was last changed, in whole seconds, so that receivers set it.
     """
 
 def prune(content: _Path, *, indexes: Iterable[_Path]) -> tuple[int, int]:

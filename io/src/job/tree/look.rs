@@ -1,7 +1,7 @@
 //! What there is before an update of a directory, and what is known of it once everything was looked through: which files
 //! are right where they are, and where the rest can come from.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,7 +23,7 @@ use crate::tree::system_names::Here;
 use crate::tree::verdict::{Question, Verdict};
 use crate::tree::view::{Old, Slots, View};
 use crate::tree::walk::{self, Walked};
-use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Stamp};
+use crate::tree::{Around, Changes, Comparison, Files, Folder, Record, Spellings, Stamp, time_of};
 
 /// Files of up to so many bytes are compared by their roots before any block of them is looked for; of a larger one that has
 /// changed, much would be read twice.
@@ -32,6 +32,8 @@ const SMALL: u64 = 4 << 20;
 /// What there is before the update.
 pub(super) struct Before {
     pub(super) walked: Walked,
+    /// What of it is spelt otherwise there.
+    spellings: Spellings,
     /// Its files; nothing if there is no directory.
     pub(super) old: Option<Arc<Old>>,
     pub(super) record: Option<Record>,
@@ -49,11 +51,12 @@ impl Before {
             shared.observer.event(Level::Warning, "record_lost", text, &[("path", &path.display())]);
         }
         if !target.exists() {
-            return Ok(Before { walked: Walked::default(), old: None, record, is_record_lost });
+            let (walked, spellings) = Default::default();
+            return Ok(Before { walked, spellings, old: None, record, is_record_lost });
         }
         let folder = Folder::open(target.to_owned(), "target")?;
         let cancel = &shared.observer.cancel;
-        let walked = if shared.options.delete {
+        let mut walked = if shared.options.delete {
             // What nobody may look at cannot be removed either.
             walk::walk(&folder, None, cancel)?
         } else {
@@ -63,8 +66,21 @@ impl Before {
                 shared.observer.event(Level::Warning, "unreadable", text, &[("path", &path)]);
             })?
         };
+        let spellings = Spellings::settle(&mut walked.found, listing_of(index)?, &folder);
         let old = Old::new(folder, &walked, index.block_size(), &shared.observer)?;
-        Ok(Before { walked, old: Some(Arc::new(old)), record, is_record_lost })
+        Ok(Before { walked, spellings, old: Some(Arc::new(old)), record, is_record_lost })
+    }
+
+    /// What the file system is like, as far as can be said without trying.
+    pub(super) fn likely(&self) -> Here {
+        Here::likely(self.folder(), &self.walked.found)
+    }
+
+    /// The names that are there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let others: HashSet<&str> = self.spellings.by_path().map(|(_, path)| path).collect();
+        let there = self.walked.found.iter().map(|found| &*found.path).filter(move |path| !others.contains(path));
+        there.map(|path| path.rsplit_once('/').map_or(path, |(_, name)| name))
     }
 
     /// Whether there is a directory.
@@ -103,9 +119,16 @@ impl Before {
         roots
     }
 
-    /// The numbers of what was found.
+    /// The numbers of what was found, by both spellings where there are two.
     fn by_path(&self) -> HashMap<&str, usize> {
-        self.walked.found.iter().enumerate().map(|(number, found)| (&*found.path, number)).collect()
+        let mut numbers: HashMap<&str, usize> =
+            self.walked.found.iter().enumerate().map(|(number, found)| (&*found.path, number)).collect();
+        for (there, path) in self.spellings.by_path() {
+            if let Some(number) = numbers.get(path) {
+                numbers.insert(there, *number);
+            }
+        }
+        numbers
     }
 }
 
@@ -123,6 +146,8 @@ pub(super) struct Looked {
     pub(super) cover: Vec<Piece>,
     pub(super) right: Vec<Right>,
     pub(super) verdict: Verdict,
+    /// Whether sizes and times are believed: not any more once they have lied.
+    pub(super) quick: bool,
     /// Where the rest comes from, if that was opened already.
     pub(super) source: Option<Result<Arc<dyn Source>>>,
 }
@@ -179,6 +204,7 @@ impl Looked {
                 cover,
                 right,
                 verdict,
+                quick: shared.options.quick,
                 source: None,
             });
         }
@@ -229,7 +255,8 @@ impl Looked {
         };
         let verdict = pool.install(|| question.answer(&mut cover))?;
         let listing = listing.clone();
-        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict, source: None })
+        let quick = shared.options.quick && doubted.is_empty();
+        Ok(Looked { listing, root, contents, view, seeds, left, other, cover, right, verdict, quick, source: None })
     }
 
     /// What is to be done to the directory.
@@ -245,10 +272,11 @@ impl Looked {
             folder: before.folder(),
             walked: &before.walked,
             listing: &self.listing,
+            spellings: &before.spellings,
             record: before.record.as_ref(),
             is_record_lost: before.is_record_lost,
             delete: shared.options.delete,
-            quick: shared.options.quick,
+            quick: self.quick,
             here,
             is_unchanged: &unchanged,
             comes_from: &comes_from,
@@ -257,7 +285,7 @@ impl Looked {
         comparison.changes()
     }
 
-    pub(super) fn draft<'a>(&'a self, index: &'a Index, changes: &Changes) -> Result<Draft<'a>> {
+    pub(super) fn draft<'a>(&'a self, index: &'a Index, changes: &Changes, here: Here) -> Result<Draft<'a>> {
         let mut staged = changes.staged.iter().copied().peekable();
         let mut wanted = Vec::new();
         for (number, entry) in (0u32..).zip(self.listing.entries()) {
@@ -265,7 +293,8 @@ impl Looked {
                 continue;
             }
             if let EntryKind::File { size, is_executable, .. } = entry.kind {
-                wanted.push(Wanted { entry: number, size, is_executable });
+                let (mode, time) = (entry.mode.filter(|_| here.has_modes), time_of(&entry));
+                wanted.push(Wanted { entry: number, size, is_executable, mode, time });
             }
         }
         Ok(Draft {

@@ -1,23 +1,24 @@
 //! What an index, a tree, or somebody who changes it meanwhile may try so that something outside the target is read, written
-//! or removed: each attack by a test. `outside` is what must stay as it is.
+//! or removed: each attack by a test, by links above all. `outside` is what must stay as it is. Names are `names`'.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::job::Published;
 use super::*;
-use crate::tree::{Folder, system_names};
-use crate::{Digest, EntryKind, ErrorKind};
+use crate::tree::Folder;
+use crate::{Digest, ErrorKind};
 
 /// Something outside, and how it was.
-struct Outside {
+pub(super) struct Outside {
     folder: tempfile::TempDir,
     before: Tree,
 }
 
 impl Outside {
-    fn new() -> Outside {
+    pub(super) fn new() -> Outside {
         let folder = tempfile::tempdir().expect("a folder");
         let before = tree(&[("folder", Node::Folder), ("folder/x", file("precious")), ("x", file("precious"))]);
         write(&before, folder.path());
@@ -28,77 +29,13 @@ impl Outside {
         self.folder.path().join(name)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.folder.path().to_str().expect("text").to_owned()
     }
 
-    fn check(&self, what: &str) {
+    pub(super) fn check(&self, what: &str) {
         assert_eq!(read(self.folder.path()), self.before, "{what}");
     }
-}
-
-/// A listing as bytes in which `name` was put in the place of a name of that length.
-fn crafted(name: &[u8]) -> Vec<u8> {
-    let placeholder = "Q".repeat(name.len());
-    let mut bytes = listing(&tree(&[(&placeholder, file("content"))])).encode();
-    let at = bytes.windows(name.len()).position(|part| part == placeholder.as_bytes()).expect("the name");
-    bytes[at..at + name.len()].copy_from_slice(name);
-    bytes
-}
-
-#[test]
-fn names_that_are_paths_are_refused() {
-    Listing::decode(&crafted(b"name")).expect("an innocent one");
-    for name in
-        [&b"."[..], b"..", b"/", b"/x", b"/etc/passwd", b"../x", b"a/..", b"a/../../x", b"a\0", b"\xff\xfe", b"a/"]
-    {
-        let error = Listing::decode(&crafted(name)).expect_err("it is no name");
-        assert_eq!(error.kind(), ErrorKind::Format, "{name:?}");
-    }
-    // No name at all.
-    let mut bytes = crafted(b"Q");
-    let at = bytes.iter().rposition(|byte| *byte == b'Q').expect("the name");
-    bytes.remove(at);
-    bytes[at - 1] = 0;
-    assert_eq!(Listing::decode(&bytes).expect_err("it has no name").kind(), ErrorKind::Format);
-}
-
-#[test]
-fn paths_that_are_too_deep_or_too_long_are_refused() {
-    let deep = |depth: usize, name: &str| {
-        let paths: Vec<String> = (1..=depth).map(|depth| vec![name; depth].join("/")).collect();
-        Listing::new(1024, 0, Digest::of(&[]), paths.iter().map(|path| (path.as_str(), EntryKind::Directory)))
-    };
-    deep(255, "a").expect("deep");
-    assert_eq!(deep(256, "a").expect_err("too deep").kind(), ErrorKind::Limit);
-    assert_eq!(deep(20, &"n".repeat(250)).expect_err("too long").kind(), ErrorKind::Limit);
-    // The deepest can be switched.
-    let scene = Scene::new();
-    let paths: Vec<String> = (1..=255).map(|depth| vec!["a"; depth].join("/")).collect();
-    let mut deepest: Tree = paths.iter().map(|path| (path.clone(), Node::Folder)).collect();
-    deepest.insert(paths[254].clone(), file("deep"));
-    scene.install(&deepest);
-    assert_eq!(read(&scene.target()), deepest);
-    scene.install(&tree(&[]));
-    assert_eq!(read(&scene.target()), tree(&[]));
-}
-
-#[test]
-fn more_entries_than_there_are_bytes_for_are_refused() {
-    let good = listing(&tree(&[("a", file("content"))])).encode();
-    for (count, kind) in [(u32::MAX, ErrorKind::Limit), (1 << 24, ErrorKind::Format), (2, ErrorKind::Format)] {
-        let mut bytes = good.clone();
-        bytes[..4].copy_from_slice(&count.to_le_bytes());
-        assert_eq!(Listing::decode(&bytes).expect_err("it lies").kind(), kind, "{count}");
-    }
-}
-
-#[test]
-fn sizes_that_are_too_large_together_are_refused() {
-    let kind = |number: u8| EntryKind::File { size: u64::MAX / 2, root: Digest([number; 32]), is_executable: false };
-    let entries = [("a", kind(1)), ("b", kind(2)), ("c", kind(3))];
-    let error = Listing::new(1024, 0, Digest::of(&[]), entries).expect_err("too much");
-    assert_eq!(error.kind(), ErrorKind::Limit);
 }
 
 /// A link that is there already, where the index has a directory.
@@ -281,99 +218,39 @@ fn read_without(top: &Path, name: &str) -> Vec<String> {
     walked.found.iter().map(|found| found.path.clone()).filter(|path| path != name).collect()
 }
 
-/// A file system that takes names for the same that differ by case, in a file that is mounted. Only root can do that.
-struct Mounted {
-    folder: tempfile::TempDir,
-    device: String,
-}
+/// A system that does not let this account make links.
+#[derive(Debug, Default)]
+struct NoLinks(Mutex<Vec<PathBuf>>);
 
-impl Mounted {
-    fn new(kind: &str) -> Option<Mounted> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (image, mount) = (folder.path().join("image"), folder.path().join("mount"));
-        fs::File::create(&image).and_then(|file| file.set_len(32 << 20)).expect("an image");
-        fs::create_dir(&mount).expect("a folder");
-        let (image, mount) = (image.to_str()?, mount.to_str()?);
-        let made = match kind {
-            "ext4" => run("mkfs.ext4", &["-q", "-O", "casefold", image]),
-            kind => run(&format!("mkfs.{kind}"), &[image]),
-        };
-        let device = made.and_then(|_| run("losetup", &["--find", "--show", image]));
-        let Some(device) = device.map(|device| device.trim().to_owned()) else {
-            println!("skipped: no {kind} can be made here");
-            return None;
-        };
-        let mounted = run("mount", &["-t", kind, &device, mount])
-            .or_else(|| run(&format!("mount.{kind}-fuse"), &[&device, mount]));
-        if mounted.is_none() {
-            run("losetup", &["--detach", &device]);
-            println!("skipped: no {kind} can be mounted here");
-            return None;
-        }
-        let mounted = Mounted { device, folder };
-        if kind == "ext4" {
-            fs::create_dir(mounted.path()).expect("a folder");
-            run("chattr", &["+F", mounted.path().to_str()?]).expect("a folder that folds");
-        } else {
-            fs::create_dir(mounted.path()).expect("a folder");
-        }
-        Some(mounted)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("mount/folder")
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run("umount", &[self.folder.path().join("mount").to_str().expect("text")]);
-        run("losetup", &["--detach", &self.device]);
-    }
-}
-
-/// What a program says, if it succeeds.
-fn run(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = std::process::Command::new(program).args(arguments).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Names that differ by case alone are refused where they are the same, before anything is written; where that is not
-/// noticed, one does not lead through the other; and a tree that has only other cases of letters is the same tree.
-#[test]
-fn names_that_are_the_same_to_a_file_system() {
-    for kind in ["vfat", "exfat", "ext4"] {
-        let Some(mounted) = Mounted::new(kind) else { continue };
-        let stage = Disk::system().folder(&mounted.path()).expect("a stage");
-        let outside = Outside::new();
-        let clash = tree(&[("A", Node::Link(outside.text())), ("a", Node::Folder), ("a/x", file("new"))]);
-        let error = system_names::check(&listing(&clash), &stage, None).expect_err("they clash");
-        assert_eq!(error.kind(), ErrorKind::Format, "{kind}");
-        let good = tree(&[("A", Node::Folder), ("A/x", file("one")), ("B", file("two"))]);
-        let here = system_names::check(&listing(&good), &stage, None).expect("these can be written");
-        assert_eq!((here.folds, here.has_modes), (true, kind == "ext4"), "{kind}");
-        if kind != "ext4" {
-            for name in ["a:b", "a?", "a*"] {
-                let error = system_names::check(&listing(&tree(&[(name, file(""))])), &stage, None);
-                assert_eq!(error.expect_err("none here").kind(), ErrorKind::Format, "{kind} {name:?}");
+impl Watch for NoLinks {
+    fn before(&self, op: &Op<'_>) -> io::Result<()> {
+        match op {
+            Op::Link { .. } => Err(io::Error::from_raw_os_error(1314)),
+            Op::Create { path, .. } => {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push((*path).to_owned());
+                Ok(())
             }
+            _ => Ok(()),
         }
-        let mut scene = Scene::in_folder(tempfile::tempdir_in(mounted.path()).expect("a folder"));
-        scene.here = here;
-        // As if nothing had been noticed.
-        let _ = scene.update(&clash, false, &Disk::system());
-        outside.check(kind);
-        drop(scene);
-        let mut scene = Scene::in_folder(tempfile::tempdir_in(mounted.path()).expect("a folder"));
-        scene.here = here;
-        scene.install(&good);
-        let other = tree(&[("a", Node::Folder), ("a/X", file("one")), ("a/y", file("more")), ("b", file("other"))]);
-        scene.update(&other, false, &Disk::system()).expect("an update");
-        assert!(scene.kept().is_empty(), "{kind}: {:?}", scene.kept());
-        for (path, content) in [("a/x", "one"), ("A/Y", "more"), ("b", "other")] {
-            assert_eq!(fs::read_to_string(scene.target().join(path)).expect("a file"), content, "{kind}");
-        }
-        assert_eq!(read(&scene.target()).len(), 4, "{kind}");
-        println!("{kind} folds, as it should");
     }
+
+    fn after(&self, _: &Op<'_>) {}
+}
+
+/// As on Windows, for whose number of an error no other system has a meaning.
+#[test]
+fn who_may_not_make_links_is_told_so_before_anything_is_made() {
+    let old = tree(&[("good", file("old"))]);
+    let scene = Scene::new();
+    Published::new(&old).update(&scene, false, Disk::system()).expect("the old version");
+    let new = tree(&[("good", file("new")), ("link", Node::Link("good".into()))]);
+    let watch = Arc::new(NoLinks::default());
+    let watched = Disk::watched(Arc::clone(&watch) as Arc<dyn Watch>);
+    let error = Published::new(&new).update(&scene, false, watched).expect_err("it may not");
+    assert_eq!(error.kind(), ErrorKind::Permission);
+    assert!(error.to_string().contains("SeCreateSymbolicLinkPrivilege"), "{error}");
+    assert_eq!(error.context().iter().find(|(key, _)| *key == "path").map(|(_, path)| &**path), Some("link"));
+    assert_eq!((read(&scene.target()), scene.beside()), (old, vec![".tree.gosync-installed".to_owned()]));
+    let made = watch.0.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(made.iter().all(|path| !path.parent().is_some_and(|folder| folder.ends_with("new"))), "{made:?}");
 }

@@ -8,13 +8,13 @@ use crate::source::MemorySource;
 use crate::{Index, IndexOptions, Job, JobOptions, Result, Statistics, index_file};
 
 /// A version as it is published, with all contents as one.
-struct Published {
-    index: Arc<Index>,
+pub(super) struct Published {
+    pub(super) index: Arc<Index>,
     payload: Vec<u8>,
 }
 
 impl Published {
-    fn new(tree: &Tree) -> Published {
+    pub(super) fn new(tree: &Tree) -> Published {
         let folder = tempfile::tempdir().expect("a folder");
         write(tree, folder.path());
         let index = index_file(folder.path(), &IndexOptions::default()).expect("an index");
@@ -28,7 +28,20 @@ impl Published {
         Published { index: Arc::new(index), payload }
     }
 
-    fn update(&self, scene: &Scene, delete: bool, disk: Disk) -> Result<Statistics> {
+    /// A version with files of these names and contents, whether they can be written here or not.
+    pub(super) fn named(files: &[(&str, &str)]) -> Published {
+        let numbers: Vec<String> = (0..files.len()).map(|number| number.to_string()).collect();
+        let written = numbers.iter().zip(files).map(|(number, (_, content))| (number.clone(), super::file(content)));
+        let Published { index, payload } = Published::new(&written.collect());
+        let listing = index.listing().expect("a listing");
+        let entries: Vec<_> = listing.entries().zip(files).map(|(entry, (name, _))| (*name, entry.kind)).collect();
+        let (block_size, length, root) = (listing.block_size(), listing.payload_length(), listing.payload_root());
+        let listing = Listing::new(block_size, length, root, entries).expect("a listing");
+        let index = (*index).clone().with_listing(listing).expect("an index");
+        Published { index: Arc::new(index), payload }
+    }
+
+    pub(super) fn update(&self, scene: &Scene, delete: bool, disk: Disk) -> Result<Statistics> {
         let options = JobOptions { delete, threads: 1, observer: scene.observer(), ..JobOptions::default() };
         let source = Arc::new(MemorySource::new(self.payload.clone()));
         let mut job = Job::new(Arc::clone(&self.index), Some(source), scene.target(), options)?;

@@ -1,10 +1,13 @@
 //! How a directory becomes a new version: exactly as the rules say, whatever was there, and whatever interrupts it. Stages
 //! are made by hand here; the job that makes them is tested from outside.
 
+#[cfg(target_os = "linux")]
+mod folding;
 #[cfg(unix)]
 mod hostile;
 mod job;
 mod model;
+mod names;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -12,7 +12,7 @@ use crate::output::Replacing;
 use crate::tests::power::cut::Chance;
 use crate::tests::power::tree::{link, set_executable};
 use crate::tree::system_names::Here;
-use crate::tree::{self, Around, Changes, Comparison, Folder, Record, Switch, Walked, switch, walk};
+use crate::tree::{self, Around, Changes, Comparison, Folder, Record, Spellings, Switch, Walked, switch, walk};
 use crate::{Digest, EntryKind, Listing, Observer, Result};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub(super) fn read(top: &Path) -> Tree {
     let walked = walk::walk(&folder, None, &Cancel::new()).expect("a walk");
     assert!(walked.strange.is_empty());
     let node = |path: &str, is: &walk::Is| match is {
-        walk::Is::Directory => Node::Folder,
+        walk::Is::Directory { .. } => Node::Folder,
         walk::Is::Symlink { target } => Node::Link(target.clone()),
         walk::Is::File { is_executable, .. } => {
             Node::File(std::fs::read_to_string(top.join(path)).expect("a file"), *is_executable)
@@ -200,7 +200,11 @@ impl Scene {
     }
 
     pub(super) fn in_folder(folder: tempfile::TempDir) -> Scene {
-        Scene { folder, events: Default::default(), here: Here { folds: false, has_modes: cfg!(unix) } }
+        Scene {
+            folder,
+            events: Default::default(),
+            here: Here { folds: false, keeps_form: true, has_modes: cfg!(unix) },
+        }
     }
 
     pub(super) fn target(&self) -> PathBuf {
@@ -241,22 +245,27 @@ impl Scene {
     }
 
     pub(super) fn changes(&self, new: &Tree, delete: bool, quick: bool) -> Result<Changes> {
-        let (listing, old, target) = (listing(new), read(&self.target()), self.target());
+        let (listing, target) = (listing(new), self.target());
         let folder = Folder::open(&target, "target").ok();
-        let walked = match &folder {
+        let mut walked = match &folder {
             Some(folder) => walk::walk(folder, None, &Cancel::new())?,
             None => Walked::default(),
         };
+        let spellings = folder.as_ref().map(|folder| Spellings::settle(&mut walked.found, &listing, folder));
+        let spellings = spellings.unwrap_or_default();
         let record = Record::read(&self.around())?;
         let paths: Vec<&String> = new.keys().collect();
-        let is_unchanged = |number: u32| match (&new[paths[number as usize]], old.get(paths[number as usize])) {
-            (Node::File(content, _), Some(Node::File(other, _))) => content == other,
-            _ => false,
+        let is_unchanged = |number: u32| {
+            let path = paths[number as usize];
+            let is_file = walked.found.iter().any(|found| found.path == *path && found.stamp().is_some());
+            let read = || std::fs::read_to_string(target.join(path)).expect("a file");
+            is_file && matches!(&new[path], Node::File(content, _) if *content == read())
         };
         Comparison {
             folder: folder.as_ref(),
             walked: &walked,
             listing: &listing,
+            spellings: &spellings,
             record: record.as_ref(),
             is_record_lost: false,
             delete,

@@ -17,12 +17,16 @@ use self::reuse::Old;
 use self::writing::{NewPack, Writer};
 use super::Folder;
 use super::contents::Contents;
-use crate::report::{Level, Observer};
+use crate::report::{Level, Meter, Observer, Phase};
+use crate::verbs::share;
 
 /// The bytes of a pack, about at most: what a host without ranges has to send for any of it.
 const PACK: u64 = 8 << 20;
 /// Packs of the versions before that are much smaller than that, at most: more are packed anew, together.
 const SMALL_PACKS: usize = 32;
+
+/// How much of the work is done when contents begin to be put into packs.
+pub(crate) const BEFORE_PACKING: f64 = 0.2;
 
 /// A part of the contents: how long it is, and where the packs that are there have it, if they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +42,10 @@ pub(crate) fn pack(
     index: &Index,
     content: &Path,
     previous: Option<&Index>,
-    observer: &Observer,
+    (observer, meter): (&Observer, &Meter),
     pool: &rayon::ThreadPool,
 ) -> Result<Packs> {
+    meter.finish(|progress| progress.phase = Phase::Packing);
     let internal = || Error::new(ErrorKind::Internal, "the index does not describe a directory");
     let contents = Contents::of(index.listing().ok_or_else(internal)?);
     std::fs::create_dir_all(content)
@@ -54,8 +59,13 @@ pub(crate) fn pack(
         None => contents.all().iter().map(|content| Part { length: content.place.length, store: None }).collect(),
     };
     let keep = old.as_ref().map(|old| still_wanted(&old.packs, &mut parts)).unwrap_or_default();
+    let anew = |part: &Part| if part.store.is_none() { part.length } else { 0 };
+    let total = parts.iter().map(anew).sum();
     let mut writer = Writer::new(content, pool);
-    write(folder, &contents, &parts, &mut writer, observer)?;
+    write(folder, &contents, &parts, &mut writer, &mut |packed| {
+        meter.update(|progress| progress.fraction = BEFORE_PACKING + share(packed, total) * (1.0 - BEFORE_PACKING));
+        observer.cancel.check()
+    })?;
     let (new, written) = writer.finish()?;
     let (kept, packed) = (keep.iter().filter(|keep| **keep).count(), new.len());
     let packs = join(old.as_ref().map(|old| &old.packs), &keep, new, &parts)?;
@@ -87,15 +97,16 @@ fn still_wanted(packs: &Packs, parts: &mut [Part]) -> Vec<bool> {
     keep
 }
 
-/// Reads the contents that have parts to be packed, and hands these over. What is not as the index says is an error.
+/// Reads the contents that have parts to be packed, and hands these over. What is not as the index says is an error. `advance` is
+/// told how many bytes were.
 fn write(
     folder: &Folder<'_>,
     contents: &Contents,
     parts: &[Part],
     writer: &mut Writer<'_>,
-    observer: &Observer,
+    advance: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    let mut rest = parts;
+    let (mut rest, mut packed) = (parts, 0);
     for content in contents.all() {
         // Parts do not go beyond a content.
         let mut length = 0;
@@ -113,8 +124,11 @@ fn write(
         writer.begin(its.iter().filter(|part| part.store.is_none()).map(|part| part.length).sum())?;
         for part in its {
             reader.read(part.length, |bytes| {
-                observer.cancel.check()?;
-                if part.store.is_none() { writer.add(bytes) } else { Ok(()) }
+                if part.store.is_none() {
+                    writer.add(bytes)?;
+                    packed += bytes.len() as u64;
+                }
+                advance(packed)
             })?;
         }
         reader.finish()?;

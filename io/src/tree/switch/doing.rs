@@ -10,14 +10,14 @@ use gosync_core::{ChangeKind, Result};
 
 use super::descent::{Descent, name_of, parent_of};
 use super::wire::Steps;
-use super::{NEW, Switch};
-use crate::disk::DiskFolder;
+use super::{NEW, Switch, respelling};
+use crate::disk::{DiskFolder, Rights};
 use crate::output::{Keep, Old, folder_of, is_held, keep_of, while_held};
 use crate::report::Level;
-use crate::tree::Stamp;
 use crate::tree::aside::Aside;
 use crate::tree::changes::{Placing, Removal, Was};
 use crate::tree::record::defect;
+use crate::tree::{Stamp, time_of};
 
 /// The folder of a stage in which is what a program still runs from.
 const OLD: &str = "old";
@@ -64,10 +64,12 @@ impl<'a> Doing<'a> {
         for (number, removal) in self.steps.removals.iter().enumerate() {
             self.remove(number, removal)?;
         }
+        self.touched.extend(respelling::all(self.switch, &self.steps.removals, &mut self.tree)?);
         // What is moved into a folder would be lost with it.
         self.place(|kind| kind == EntryKind::Directory)?;
         self.sync()?;
         self.place(|kind| kind != EntryKind::Directory)?;
+        self.set_modes_of_folders()?;
         self.sync()?;
         let (lost, files) = self.lost;
         if !lost.is_empty() {
@@ -99,9 +101,14 @@ impl<'a> Doing<'a> {
         let failed = |cause| switch.failed(cause, "remove what the new version does not have", path);
         let parent = if matches!(removal, Removal::Strange { .. }) { path } else { parent_of(path) };
         let Some(folder) = tree.folder(parent).map_err(failed)? else { return Ok(()) };
-        if let Removal::Strange { .. } = removal {
-            touched.insert(parent.to_owned());
-            return remove_strange(folder).map_err(failed);
+        match removal {
+            Removal::Strange { .. } => {
+                touched.insert(parent.to_owned());
+                return remove_strange(folder).map_err(failed);
+            }
+            // All of a folder at once (`respelling`).
+            Removal::Respell { .. } => return Ok(()),
+            _ => {}
         }
         let Some(there) = folder.look(name).map_err(failed)? else { return Ok(()) };
         match removal {
@@ -133,9 +140,9 @@ impl<'a> Doing<'a> {
     fn place_entry(&mut self, placing: &Placing, entry: &Entry<'_>) -> Result<()> {
         let is_done = match entry.kind {
             EntryKind::Directory => self.make_folder(placing, &entry.path)?,
-            EntryKind::File { is_executable, .. } if placing.only_mode => self.set_mode(&entry.path, is_executable)?,
+            EntryKind::File { .. } if placing.only_attributes => self.set_attributes(entry)?,
             EntryKind::File { is_executable, .. } => {
-                self.keep(placing, &entry.path, is_executable)?;
+                self.keep(placing, entry, is_executable)?;
                 self.put(placing, &entry.path, Metadata::is_file)?
             }
             EntryKind::Symlink { .. } => self.put(placing, &entry.path, Metadata::is_symlink)?,
@@ -167,10 +174,13 @@ impl<'a> Doing<'a> {
     }
 
     /// Gives a new file what is to be kept of the one whose place it will take. Nothing is written to it any more.
-    fn keep(&mut self, placing: &Placing, path: &str, is_executable: bool) -> Result<()> {
+    fn keep(&mut self, placing: &Placing, entry: &Entry<'_>, is_executable: bool) -> Result<()> {
         let Doing { switch, steps, new, tree, lost, .. } = self;
+        // What the tree says is not that of the old file.
+        let (mode, times) = (switch.keep.mode && entry.mode.is_none(), switch.keep.times && entry.time.is_none());
+        let (keep, path) = (Keep { mode, times, ..switch.keep }, entry.path.as_str());
         // There, nothing but times is kept of a directory's files.
-        let is_wanted = switch.keep != Keep::NONE && (cfg!(unix) || switch.keep.times);
+        let is_wanted = keep != Keep::NONE && (cfg!(unix) || keep.times);
         let Some(new) = new.as_ref().filter(|_| is_wanted) else { return Ok(()) };
         let failed = |cause| switch.failed(cause, "keep the mode of a file of the target", path);
         let Some(folder) = tree.folder(parent_of(path)).map_err(failed)? else { return Ok(()) };
@@ -184,7 +194,7 @@ impl<'a> Doing<'a> {
         // What cannot be opened tells nothing of itself, and takes nothing.
         let kept = match (folder.file(name_of(path)), file) {
             (Ok(old), Ok(file)) => {
-                let kept = keep_of(switch.keep, Old::Open(&old, is_executable), &file).map_err(failed)?;
+                let kept = keep_of(keep, Old::Open(&old, is_executable), &file).map_err(failed)?;
                 // More of them are synced together, at the end.
                 if steps.placings.len() <= FEW {
                     file.sync().map_err(failed)?;
@@ -222,19 +232,41 @@ impl<'a> Doing<'a> {
         Ok(true)
     }
 
-    /// Sets whether a file may be executed. What cannot be done is told, and no reason to stop.
-    fn set_mode(&mut self, path: &str, is_executable: bool) -> Result<bool> {
+    /// Sets who may do what with a file, and when it was last changed.
+    fn set_attributes(&mut self, entry: &Entry<'_>) -> Result<bool> {
         let Doing { switch, tree, .. } = self;
+        let path = entry.path.as_str();
         let failed = |cause| switch.failed(cause, "open a folder of the target", path);
         let Some(folder) = tree.folder(parent_of(path)).map_err(failed)? else { return Ok(false) };
-        match folder.set_executable(name_of(path), is_executable) {
-            Ok(is_done) => Ok(is_done),
-            Err(cause) => {
-                let text = format!("cannot set whether a file may be executed: {cause}");
-                switch.observer.event(Level::Warning, "mode_not_set", text, &[("path", &path)]);
-                Ok(false)
-            }
+        let is_executable = matches!(entry.kind, EntryKind::File { is_executable: true, .. });
+        let rights = entry.mode.map_or(Rights::Executable(is_executable), Rights::Mode);
+        let set = folder.set_attributes(name_of(path), rights, time_of(entry));
+        Ok(set.unwrap_or_else(|cause| not_set(switch, path, &cause)))
+    }
+
+    /// Gives directories the modes that the tree says: at last, so that everything has come into them.
+    fn set_modes_of_folders(&mut self) -> Result<()> {
+        let Doing { switch, steps, tree, touched, .. } = self;
+        if !steps.record.listing().has_modes() {
+            return Ok(());
         }
+        let mut entries = (0..).zip(steps.record.listing().entries());
+        let mut is_told = false;
+        for placing in &steps.placings {
+            let Some((_, entry)) = entries.find(|(number, _)| *number == placing.entry) else { break };
+            let Some(mode) = entry.mode.filter(|_| entry.kind == EntryKind::Directory) else { continue };
+            let failed = |cause| switch.failed(cause, "open a folder of the target", &entry.path);
+            let Some(folder) = tree.folder(&entry.path).map_err(failed)? else { continue };
+            match folder.set_mode(mode) {
+                // A file system without modes has none for any of them.
+                Err(cause) if !is_told => is_told = !not_set(switch, &entry.path, &cause),
+                Err(_) => {}
+                Ok(()) if placing.only_attributes => tell(switch, &entry.path, placing.what),
+                Ok(()) => {}
+            }
+            touched.insert(entry.path);
+        }
+        Ok(())
     }
 
     /// Makes all names durable that were changed.
@@ -316,8 +348,15 @@ fn remove_strange(folder: &DiskFolder) -> io::Result<()> {
     Ok(())
 }
 
+/// Says that a mode or time could not be set, which is no reason to stop.
+fn not_set(switch: &Switch<'_>, path: &str, cause: &io::Error) -> bool {
+    let text = format!("cannot set the mode or the time of something in the target: {cause}");
+    switch.observer.event(Level::Warning, "mode_not_set", text, &[("path", &path)]);
+    false
+}
+
 /// Says that an entry is what it is to be.
-fn tell(switch: &Switch<'_>, path: &str, what: ChangeKind) {
+pub(super) fn tell(switch: &Switch<'_>, path: &str, what: ChangeKind) {
     // Many, and mostly nobody listens.
     if switch.observer.events.is_some() {
         let text = format!("{}: {path}", what.name());

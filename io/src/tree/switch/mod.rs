@@ -2,12 +2,14 @@
 //! of the entry in the listing), complete, verified and durable. `commit` writes down what is to be done: from there on it
 //! is only gone forward, by `finish`, which may be interrupted anywhere and called again.
 //!
-//! `wire` is the file that it is written down in, `doing` does it, and `descent` is the way to each path, by handles.
+//! `wire` is the file that it is written down in, `doing` does it (`respelling`, where only letters of a name change), and `descent`
+//! is the way to each path, by handles.
 
 mod descent;
 mod doing;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod respelling;
 mod wire;
 
 use std::collections::{BTreeSet, HashSet};
@@ -56,8 +58,9 @@ pub(crate) fn unfinished(around: &Around) -> Option<PathBuf> {
 
 impl Switch<'_> {
     /// Looks whether everything can be done, as far as that can be known, before anything is fetched: folders must allow it,
-    /// and be on the file system of the stage.
+    /// and be on the file system of the stage, and links must be such that they can be made.
     pub(crate) fn check(&self, stage: &DiskFolder, listing: &Listing, changes: &Changes) -> Result<()> {
+        try_link(stage, listing, changes)?;
         let root = match self.disk.folder(self.target) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
             root => root.map_err(|cause| self.failed(cause, "open a folder of the target", ""))?,
@@ -110,7 +113,6 @@ impl Switch<'_> {
 
     /// Looks whether everything new is there, and makes the links.
     fn check_stage(&self, new: &DiskFolder, listing: &Listing, changes: &Changes) -> Result<()> {
-        let failed = |cause, path: &str| Error::from_io(cause, "cannot make a link of the tree", path.escape_debug());
         let folders: HashSet<String> = if cfg!(windows) {
             let folders = listing.entries().filter(|entry| entry.kind == EntryKind::Directory);
             folders.map(|entry| entry.path).collect()
@@ -118,26 +120,26 @@ impl Switch<'_> {
             HashSet::new()
         };
         let mut entries = (0..).zip(listing.entries());
-        for placing in changes.placings.iter().filter(|placing| !placing.only_mode) {
+        for placing in changes.placings.iter().filter(|placing| !placing.only_attributes) {
             let entry = entries.find(|(number, _)| *number == placing.entry);
             let (number, entry) = entry.ok_or_else(|| defect("what is placed is not in the tree"))?;
             let name = number.to_string();
             match entry.kind {
                 EntryKind::Directory => {}
                 EntryKind::File { size, .. } => {
-                    let about = new.look(&name).map_err(|cause| failed(cause, &entry.path))?;
+                    let about = new.look(&name).map_err(|cause| link_failed(cause, &entry.path))?;
                     if !about.is_some_and(|about| about.is_file() && about.len() == size) {
                         return Err(defect("a new file is not in the stage").with("path", entry.path.escape_debug()));
                     }
                 }
                 EntryKind::Symlink { target } => {
-                    let is_there = new.look(&name).map_err(|cause| failed(cause, &entry.path))?.is_some();
+                    let is_there = new.look(&name).map_err(|cause| link_failed(cause, &entry.path))?.is_some();
                     // Of an update that was killed.
                     if is_there {
-                        new.remove(&name).map_err(|cause| failed(cause, &entry.path))?;
+                        new.remove(&name).map_err(|cause| link_failed(cause, &entry.path))?;
                     }
                     let to_folder = leads_to(&entry.path, target).is_some_and(|path| folders.contains(&path));
-                    new.link(&name, target, to_folder).map_err(|cause| failed(cause, &entry.path))?;
+                    new.link(&name, target, to_folder).map_err(|cause| link_failed(cause, &entry.path))?;
                 }
             }
         }
@@ -188,6 +190,36 @@ impl Switch<'_> {
     fn failed(&self, cause: io::Error, what: &str, path: &str) -> Error {
         Error::from_io(cause, &format!("cannot {what}"), self.target.join(path).display())
     }
+}
+
+/// Makes a link that is new, and removes it again: not everybody may, and not every file system has them. On Windows all of
+/// them, because there it counts what they say too.
+fn try_link(stage: &DiskFolder, listing: &Listing, changes: &Changes) -> Result<()> {
+    const TRIAL: &str = "link";
+    let numbers: HashSet<u32> = changes.placings.iter().map(|placing| placing.entry).collect();
+    let new = (0..).zip(listing.entries()).filter(|(number, _)| numbers.contains(number)).map(|(_, entry)| entry);
+    let links = new.filter(|entry| matches!(entry.kind, EntryKind::Symlink { .. }));
+    for entry in links.take(if cfg!(windows) { usize::MAX } else { 1 }) {
+        let EntryKind::Symlink { target } = entry.kind else { continue };
+        let made = match stage.link(TRIAL, target, false) {
+            // A kill has left it.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        made.and_then(|()| stage.remove(TRIAL)).map_err(|cause| link_failed(cause, &entry.path))?;
+    }
+    Ok(())
+}
+
+/// The error for a link that cannot be made.
+fn link_failed(cause: io::Error, path: &str) -> Error {
+    // ERROR_PRIVILEGE_NOT_HELD, which no other system has.
+    if cause.raw_os_error() == Some(1314) {
+        let text = "the tree has symbolic links, and this account lacks the privilege to make them \
+                    (SeCreateSymbolicLinkPrivilege): an administrator has it, and everybody in Windows' developer mode";
+        return Error::new(ErrorKind::Permission, text).with("path", path.escape_debug()).caused_by(cause);
+    }
+    Error::from_io(cause, "cannot make a link of the tree", path.escape_debug())
 }
 
 /// Where a link leads as a path of the tree, by names alone; `None` if outside.

@@ -15,9 +15,10 @@ const KEEP: u8 = 0;
 const REMOVE: u8 = 1;
 const FOLDER: u8 = 2;
 const STRANGE: u8 = 3;
+const RESPELL: u8 = 4;
 
 const FLAG_KEEP: u8 = 1;
-const FLAG_ONLY_MODE: u8 = 2;
+const FLAG_ONLY_ATTRIBUTES: u8 = 2;
 
 /// Everything that a switch does.
 #[derive(Debug, PartialEq)]
@@ -41,11 +42,16 @@ impl Steps {
                 Removal::Remove { .. } => REMOVE,
                 Removal::Folder { .. } => FOLDER,
                 Removal::Strange { .. } => STRANGE,
+                Removal::Respell { .. } => RESPELL,
             });
-            bytes.extend((removal.path().len() as u32).to_le_bytes());
-            bytes.extend(removal.path().as_bytes());
-            if let Removal::Remove { was, .. } = removal {
-                put_was(&mut bytes, *was);
+            put_text(&mut bytes, removal.path());
+            match removal {
+                Removal::Remove { was, .. } => put_was(&mut bytes, *was),
+                Removal::Respell { there, between, .. } => {
+                    put_text(&mut bytes, there);
+                    put_text(&mut bytes, between);
+                }
+                _ => {}
             }
         }
         bytes.extend((self.placings.len() as u32).to_le_bytes());
@@ -53,8 +59,8 @@ impl Steps {
             bytes.extend(placing.entry.to_le_bytes());
             let what = ChangeKind::ALL.iter().position(|what| *what == placing.what).unwrap_or_default();
             let keep = if placing.keep { FLAG_KEEP } else { 0 };
-            let only_mode = if placing.only_mode { FLAG_ONLY_MODE } else { 0 };
-            bytes.extend([what as u8, keep | only_mode]);
+            let only_attributes = if placing.only_attributes { FLAG_ONLY_ATTRIBUTES } else { 0 };
+            bytes.extend([what as u8, keep | only_attributes]);
             put_was(&mut bytes, placing.was);
         }
         bytes.extend(Digest::of(&bytes).0);
@@ -93,12 +99,25 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend((text.len() as u32).to_le_bytes());
+    bytes.extend(text.as_bytes());
+}
+
+fn take_text(bytes: &mut &[u8]) -> Option<String> {
+    let length = u32::from_le_bytes(take(bytes)?);
+    let (text, rest) = bytes.split_at_checked(length as usize)?;
+    *bytes = rest;
+    Some(std::str::from_utf8(text).ok()?.to_owned())
+}
+
+fn take_name(bytes: &mut &[u8]) -> Option<String> {
+    take_text(bytes).filter(|name| path_fault(name).is_none() && !name.contains('/'))
+}
+
 fn take_removal(bytes: &mut &[u8]) -> Option<Removal> {
     let [kind] = take(bytes)?;
-    let length = u32::from_le_bytes(take(bytes)?);
-    let (path, rest) = bytes.split_at_checked(length as usize)?;
-    *bytes = rest;
-    let path = std::str::from_utf8(path).ok()?.to_owned();
+    let path = take_text(bytes)?;
     // Only the top itself has no name.
     if path_fault(&path).is_some() && !(kind == STRANGE && path.is_empty()) {
         return None;
@@ -108,6 +127,7 @@ fn take_removal(bytes: &mut &[u8]) -> Option<Removal> {
         REMOVE => Removal::Remove { path, was: take_was(bytes)? },
         FOLDER => Removal::Folder { path },
         STRANGE => Removal::Strange { path },
+        RESPELL => Removal::Respell { path, there: take_name(bytes)?, between: take_name(bytes)? },
         _ => return None,
     })
 }
@@ -116,8 +136,8 @@ fn take_placing(bytes: &mut &[u8]) -> Option<Placing> {
     let entry = u32::from_le_bytes(take(bytes)?);
     let [what, flags] = take(bytes)?;
     let what = *ChangeKind::ALL.get(usize::from(what))?;
-    let (keep, only_mode) = (flags & FLAG_KEEP != 0, flags & FLAG_ONLY_MODE != 0);
-    Some(Placing { entry, was: take_was(bytes)?, keep, what, only_mode })
+    let (keep, only_attributes) = (flags & FLAG_KEEP != 0, flags & FLAG_ONLY_ATTRIBUTES != 0);
+    Some(Placing { entry, was: take_was(bytes)?, keep, what, only_attributes })
 }
 
 fn put_was(bytes: &mut Vec<u8>, was: Was) {
@@ -169,9 +189,11 @@ mod tests {
             Removal::Keep { path: path.clone() },
             Removal::Remove { path: path.clone(), was: Was::File(stamp) },
             Removal::Strange { path: String::new() },
-            Removal::Folder { path },
+            Removal::Folder { path: path.clone() },
+            Removal::Respell { there: "X".into(), between: "x-1".into(), path },
         ];
-        let placing = |entry, was, keep| Placing { entry, was, keep, what: ChangeKind::Changed, only_mode: !keep };
+        let placing =
+            |entry, was, keep| Placing { entry, was, keep, what: ChangeKind::Changed, only_attributes: !keep };
         Steps { record, removals, placings: vec![placing(0, Was::Link, true), placing(2, Was::Any, false)] }
     }
 
@@ -191,6 +213,14 @@ mod tests {
     fn what_is_no_path_of_a_tree_is_refused() {
         for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", ".", "a\0b"] {
             assert_eq!(Steps::decode(&steps(path).encode()), None, "{path:?}");
+        }
+        for name in ["", "..", "a/b", "a\0"] {
+            for (there, between) in [(name, "x-1"), ("X", name)] {
+                let mut steps = steps("x");
+                let (path, there, between) = ("x".into(), there.into(), between.into());
+                steps.removals = vec![Removal::Respell { path, there, between }];
+                assert_eq!(Steps::decode(&steps.encode()), None, "{name:?}");
+            }
         }
         let mut twice = steps("x");
         twice.placings[1].entry = 0;

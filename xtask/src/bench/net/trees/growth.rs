@@ -13,6 +13,8 @@ const COUNTS: &[u64] = &[1_000, 10_000, 100_000];
 const MOST: u64 = 8 << 10;
 const PER_FOLDER: u64 = 100;
 const ROUNDS: usize = 3;
+/// A version is published in which nothing is new but a name.
+pub(super) const RENAMED: &str = "nothing to fetch, --quick";
 
 /// One point for each number of files and action.
 pub(super) fn run(gosync: &Path, folder: &Path) -> Result<Value> {
@@ -22,18 +24,22 @@ pub(super) fn run(gosync: &Path, folder: &Path) -> Result<Value> {
         let (old, new, target) = (folder.join("old"), folder.join("new"), folder.join("app"));
         let index = folder.join("new.gosync");
         let log = folder.join("log");
-        for path in [&old, &new] {
+        let (renamed, renamed_index) = (folder.join("renamed"), folder.join("renamed.gosync"));
+        for path in [&old, &new, &renamed] {
             if path.exists() {
                 std::fs::remove_dir_all(path)?;
             }
         }
         make(&old, count, false)?;
         make(&new, count, true)?;
+        sh("cp").arg("-a").arg(&new).arg(&renamed).quiet().run()?;
+        std::fs::rename(renamed.join("0003"), renamed.join("another name"))?;
+        sh(gosync).args("index --quiet -o").arg(&renamed_index).arg(&renamed).quiet().run()?;
         let run = |words: &str| sh(gosync).args(words);
         let update = |more: &str| {
             run("update --json --quiet").arg(&target).arg("--index").arg(&index).arg("--source").arg(&new).args(more)
         };
-        let mut all: [Vec<measure::Usage>; 4] = Default::default();
+        let mut all: [Vec<measure::Usage>; 5] = Default::default();
         for _ in 0..ROUNDS {
             if folder.exists() {
                 sh("find")
@@ -50,9 +56,14 @@ pub(super) fn run(gosync: &Path, folder: &Path) -> Result<Value> {
             }
             all[2].push(measure::run(update(""), &log)?);
             all[3].push(measure::run(update("--quick"), &log)?);
+            let renaming = run("update --json --quiet --quick").arg(&target).arg("--index").arg(&renamed_index);
+            all[4].push(measure::run(renaming.arg("--source").arg(&renamed), &log)?);
+            if sh("diff").args("-r").arg(&renamed).arg(&target).quiet().run().is_err() {
+                return fail("the result of gosync is wrong");
+            }
         }
         let bytes = size(&new)?.1;
-        for (action, runs) in ["index", "update", "nothing new", "nothing new, --quick"].into_iter().zip(all) {
+        for (action, runs) in ["index", "update", "nothing new", "nothing new, --quick", RENAMED].into_iter().zip(all) {
             let usage = measure::median(runs);
             println!("{action:22} {:7.3} s {:6} KiB", usage.seconds, usage.peak_bytes >> 10);
             points.push(json!({

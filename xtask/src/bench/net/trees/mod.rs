@@ -248,6 +248,8 @@ impl<'a> Bench<'a> {
         match tool {
             Tool::Packs | Tool::Plain | Tool::Rsync | Tool::RsyncZ => {
                 sh("cp").arg("-a").arg(old).arg(&result).quiet().run()?;
+                // Or else whoever syncs first would write it.
+                sh("sync").arg("-f").arg(&result).quiet().run()?;
             }
             Tool::Casync | Tool::Zsync | Tool::Curl => std::fs::create_dir_all(&result)?,
         }
@@ -313,8 +315,10 @@ impl<'a> Bench<'a> {
         sh("sync").arg("-f").arg(&self.work).quiet().run()?;
         let seconds = usage.seconds + started.elapsed().as_secs_f64();
         let (there, back) = self.spaces.link.take_traffic();
-        let requests = self.nginx.take_counts()?.values().map(|count| count.requests).sum();
-        let run = Run { seconds, there: there.bytes, back: back.bytes, requests, peak: usage.peak_bytes };
+        let counts = self.nginx.take_counts()?;
+        let requests = counts.values().map(|count| count.requests).sum();
+        let served = counts.values().map(|count| count.there + count.back).sum();
+        let run = Run { seconds, there: there.bytes, back: back.bytes, requests, served, peak: usage.peak_bytes };
         println!("{name:28} {seconds:7.2} s {:11} bytes back {:9} there {requests:6} requests", run.back, run.there);
         Ok(run)
     }
@@ -345,6 +349,8 @@ struct Run {
     there: u64,
     back: u64,
     requests: u64,
+    /// Bytes of requests and answers with their headers, without what TLS and the line need.
+    served: u64,
     peak: u64,
 }
 
@@ -352,7 +358,7 @@ impl Run {
     fn json(self, line: &Line, program: &str) -> Value {
         json!({
             "line": line.name, "program": program, "seconds": self.seconds, "bytes_there": self.there,
-            "bytes_back": self.back, "requests": self.requests, "peak_bytes": self.peak,
+            "bytes_back": self.back, "requests": self.requests, "bytes_served": self.served, "peak_bytes": self.peak,
         })
     }
 }

@@ -1,19 +1,17 @@
-//! Disks that are full, broken, read-only, or changed by somebody else while an update is under way: a clear error, what was
-//! at the target is there still, and what lies beside it is the partial file or nothing. The next update, once it can,
-//! fetches only what is missing still.
-#![cfg(target_os = "linux")]
+//! Updates of a file on disks that are not as they should be.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gosync_tests::data::{edited, noise};
 use gosync_tests::mounts::{Device, Mounted};
-use gosync_tests::process::{IN_FLIGHT, Published, Said, TARGET, index, run_by, verify};
+use gosync_tests::process::{IN_FLIGHT, Published, Said, TARGET};
 use gosync_tests::{has, run};
 
-const MIB: usize = 1 << 20;
+use crate::{AS_NOBODY, MIB, allow, failing, room};
+
 /// Somebody who is not root.
 const NOBODY: u32 = 65534;
 
@@ -90,21 +88,9 @@ fn a_full_ext4() {
     let Some(disk) = Mounted::in_a_file(24 << 20, &["mkfs.ext4", "-q", "-F", "-m", "0"]) else { return };
     let ballast = disk.folder().join("ballast");
     // Until there is room for the old version and not much more.
-    let room = || {
-        let said = run(Command::new("df").args(["--block-size=1", "--output=avail"]).arg(disk.folder()));
-        said.lines().last().and_then(|line| line.trim().parse::<u64>().ok()).expect("a number")
-    };
-    fs::write(&ballast, vec![1; room() as usize - 4 * MIB]).expect("the ballast");
+    fs::write(&ballast, vec![1; room(disk.folder()) as usize - 4 * MIB]).expect("the ballast");
     run(Command::new("sync").arg("-f").arg(&ballast));
     full(&disk, || fs::remove_file(&ballast).expect("removed"));
-}
-
-/// The next system calls of this name fail so, from the `when`-th of a thread on.
-fn failing(call: &str, error: &str, when: &str) -> Vec<String> {
-    let inject = format!("inject={call}:error={error}:when={when}");
-    ["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject, "--"]
-        .map(str::to_owned)
-        .to_vec()
 }
 
 /// An update during which a system call fails; then one that goes well.
@@ -193,12 +179,6 @@ fn of_nobody(published: &Published) -> Option<tempfile::TempDir> {
         eprintln!("skipped: not root");
     }
     owned.ok().map(|()| folder)
-}
-
-const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-
-fn allow(folder: &Path, mode: u32) {
-    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("a mode");
 }
 
 #[test]
@@ -298,159 +278,4 @@ fn a_target_on_a_disk_that_fails() {
     assert!(fs::read(&target).expect("the target") == published.new, "another result");
     assert!(published.sent() > published.missing, "{}", said.all);
     assert_eq!(beside(folder.path()), [""; 0]);
-}
-
-/// A published directory, with the files of an older version at the target.
-struct Trees {
-    folder: tempfile::TempDir,
-}
-
-impl Trees {
-    fn new() -> Trees {
-        let folder = tempfile::tempdir().expect("a folder");
-        let trees = Trees { folder };
-        for (top, seed) in [("site/app", 1), ("copy/target", 2)] {
-            let top = trees.path(top);
-            fs::create_dir_all(top.join("lib/deep")).expect("a folder");
-            fs::write(top.join("same"), noise(100_000, 9)).expect("a file");
-            fs::write(top.join("main"), noise(300_000, seed)).expect("a file");
-            fs::write(top.join("lib/deep/part"), noise(200_000, seed + 10)).expect("a file");
-        }
-        index(&trees.path("site/app"), &trees.index());
-        trees
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn index(&self) -> PathBuf {
-        self.path("site/app.gosync")
-    }
-
-    fn target(&self) -> PathBuf {
-        self.path("copy/target")
-    }
-
-    fn update(&self, before: &[&str]) -> Said {
-        let mut command = run_by(before);
-        command.arg("update").arg(self.target()).arg("--index").arg(self.index()).args(["--json", "--quiet"]);
-        Said::new(&command.arg("--seed").arg(self.path("site/app")).output().expect("a process"))
-    }
-
-    /// The target is the old version still, and nothing lies beside it but what is named.
-    #[track_caller]
-    fn is_old(&self, beside: &[&str]) {
-        assert!(fs::read(self.target().join("main")).expect("a file") == noise(300_000, 2), "changed");
-        assert!(fs::read(self.target().join("lib/deep/part")).expect("a file") == noise(200_000, 12), "changed");
-        let names = fs::read_dir(self.path("copy")).expect("a folder").flatten();
-        let names: Vec<_> = names.map(|entry| entry.file_name()).filter(|name| name != "target").collect();
-        assert_eq!(names, beside);
-    }
-
-    #[track_caller]
-    fn then_it_goes_well(&self, before: &[&str]) {
-        let said = self.update(before);
-        assert!(said.is_well, "{}", said.all);
-        let said = verify(&self.target(), &self.index());
-        assert!(said.is_well && said.last["unfinished"] == false, "{}", said.all);
-    }
-}
-
-#[test]
-fn a_folder_of_a_directory_that_may_not_be_written() {
-    let trees = Trees::new();
-    let everything = [chown_all(&trees.path("copy")), chown_all(&trees.path("site"))];
-    if everything.iter().any(Option::is_none) {
-        return;
-    }
-    allow(trees.folder.path(), 0o755);
-    allow(&trees.target().join("lib/deep"), 0o555);
-    let said = trees.update(&AS_NOBODY);
-    assert_eq!((said.is_well, said.kind()), (false, "PERMISSION"), "{}", said.all);
-    // It is named, and known before anything is done.
-    assert!(said.last["context"]["path"].as_str().is_some_and(|path| path.ends_with("lib/deep")), "{}", said.all);
-    trees.is_old(&[]);
-    allow(&trees.target().join("lib/deep"), 0o755);
-    // Files that may not be written are replaced like others.
-    allow(&trees.target().join("main"), 0o444);
-    trees.then_it_goes_well(&AS_NOBODY);
-}
-
-/// Gives everything to nobody; nothing, said aloud, if this is not root.
-fn chown_all(path: &Path) -> Option<()> {
-    let done = Command::new("chown").args(["-R", "65534:65534"]).arg(path).output();
-    let done = done.is_ok_and(|output| output.status.success());
-    let strict = std::env::var("CI").is_ok_and(|value| value == "true");
-    assert!(done || !strict, "not root");
-    if !done {
-        eprintln!("skipped: not root");
-    }
-    done.then_some(())
-}
-
-#[test]
-fn a_folder_of_a_directory_on_another_file_system() {
-    let trees = Trees::new();
-    let Some(disk) = Mounted::in_memory(4 << 20) else { return };
-    let place = trees.target().join("lib/deep");
-    fs::copy(place.join("part"), disk.folder().join("part")).expect("copied");
-    run(Command::new("mount").arg("--bind").arg(disk.folder()).arg(&place));
-    let said = trees.update(&[]);
-    run(Command::new("umount").arg(&place));
-    assert_eq!((said.is_well, said.kind()), (false, "STATE"), "{}", said.all);
-    assert!(said.last["context"]["path"].as_str().is_some_and(|path| path.ends_with("lib/deep")), "{}", said.all);
-    trees.is_old(&[]);
-    trees.then_it_goes_well(&[]);
-}
-
-/// Where the directory itself is mounted, what an update needs beside it is in it.
-#[test]
-fn a_directory_that_is_mounted() {
-    let trees = Trees::new();
-    let Some(disk) = Mounted::in_memory(8 << 20) else { return };
-    for name in ["same", "main"] {
-        fs::copy(trees.target().join(name), disk.folder().join(name)).expect("copied");
-    }
-    run(Command::new("mount").arg("--bind").arg(disk.folder()).arg(trees.target()));
-    let said = trees.update(&[]);
-    let found = verify(&trees.target(), &trees.index());
-    let names = fs::read_dir(trees.target()).expect("a folder").flatten();
-    let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
-    names.sort();
-    run(Command::new("umount").arg(trees.target()));
-    assert!(said.is_well && found.is_well, "{} {}", said.all, found.all);
-    assert_eq!(found.last["differences"].as_array().map(Vec::len), Some(0), "{}", found.all);
-    assert_eq!(names, [".target.gosync-installed", "lib", "main", "same"]);
-}
-
-/// A program of a directory goes on running from what it was.
-#[test]
-fn a_program_that_runs_from_a_directory() {
-    let trees = Trees::new();
-    let program = trees.target().join("sleep");
-    fs::copy("/bin/sleep", &program).expect("a program");
-    fs::write(trees.path("site/app/sleep"), noise(5000, 77)).expect("a file");
-    index(&trees.path("site/app"), &trees.index());
-    let mut running = Command::new(&program).arg("30").spawn().expect("a process");
-    trees.then_it_goes_well(&[]);
-    assert!(running.try_wait().expect("a process").is_none(), "it goes on");
-    running.kill().and_then(|()| running.wait()).expect("ended");
-}
-
-/// In the middle of a switch the disk refuses: it is told, and the next update goes on from there.
-#[test]
-fn a_switch_that_fails_in_the_middle() {
-    if !has("strace") {
-        return;
-    }
-    let trees = Trees::new();
-    let before = failing("rename,renameat,renameat2", "EIO", "3+");
-    let before: Vec<&str> = before.iter().map(String::as_str).collect();
-    let said = trees.update(&before);
-    assert!(!said.is_well && said.kind() == "IO", "{}", said.all);
-    assert!(said.all.contains("partly the old version and partly the new one"), "{}", said.all);
-    let found = verify(&trees.target(), &trees.index());
-    assert_eq!(found.last["unfinished"], true, "{}", found.all);
-    trees.then_it_goes_well(&[]);
 }
