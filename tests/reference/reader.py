@@ -350,7 +350,6 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
     must(len(data) >= 48, "FORMAT", "cut off")
     count, version, log2, flags, length = struct.unpack("<IBBHQ", data[:16])
     must(version == 1 and flags <= 3, "VERSION", "a listing of another version")
-    must(count > 0 or flags == 0, "FORMAT", "something is said of no entries")
     must(10 <= log2 <= 15, "FORMAT", "a block size that there is not")
     must(count <= 1 << 24, "LIMIT", "too many entries")
     at, end, total, paths = 48, 0, 0, 0
@@ -424,6 +423,9 @@ def read_listing(data: bytes) -> tuple[int, int, bytes, list[Entry]]:
             must(size_before == entry.size, "FORMAT", "one root for two sizes")
         entries.append(entry)
     must(len(entries) == count and len(above) == 1, "FORMAT", "cut off")
+    said = [(entry.mode, entry.time) for entry in entries]
+    must(not flags & 1 or any(mode is not None for mode, _ in said), "FORMAT", "modes of nothing")
+    must(not flags & 2 or any(time is not None for _, time in said), "FORMAT", "times of nothing")
     must(length == end, "FORMAT", "a payload of another length")
     return log2, length, data[16:48], entries
 

@@ -189,6 +189,14 @@ impl Listing {
         if !is_whole(attributes.modes.len()) || !is_whole(attributes.times.len()) {
             return Err(Error::new(ErrorKind::Argument, "there is not one mode or time for each entry of the tree"));
         }
+        let says_nothing =
+            |is_said: bool, has: fn(What) -> bool| is_said && !self.nodes.iter().any(|node| has(node.what));
+        if says_nothing(!attributes.modes.is_empty(), What::has_mode)
+            || says_nothing(!attributes.times.is_empty(), What::has_time)
+        {
+            let text = "the tree says modes or times, and has nothing that has one";
+            return Err(Error::new(ErrorKind::Format, text));
+        }
         for (number, (node, mode)) in self.nodes.iter().zip(&attributes.modes).enumerate() {
             if let Some(fault) = node.what.mode_fault(*mode) {
                 return Err(Error::new(ErrorKind::Format, fault)

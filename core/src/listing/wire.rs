@@ -174,6 +174,11 @@ impl<'a> Rest<'a> {
     fn entry(&mut self, kind: u8, flags: u8, draft: &mut Draft, attributes: &mut Attributes) -> Result<()> {
         let [length] = self.field()?;
         let name = self.text(length.into(), draft)?;
+        if !matches!(kind, DIRECTORY | FILE | PROGRAM | SYMLINK) {
+            let text = "the tree has an entry of a kind that this gosync does not know";
+            let error = Error::new(ErrorKind::Version, text);
+            return Err(error.with("kind", kind).with("name", name.escape_debug()));
+        }
         if flags & MODES != 0 {
             attributes.modes.push(if kind == SYMLINK { 0 } else { u16::from_le_bytes(self.field()?) });
         }
@@ -188,14 +193,9 @@ impl<'a> Rest<'a> {
                 let root = if size == 0 { Digest::of(&[]) } else { Digest(self.field()?) };
                 EntryKind::File { size, root, is_executable: kind == PROGRAM }
             }
-            SYMLINK => {
+            _ => {
                 let length = u16::from_le_bytes(self.field()?);
                 EntryKind::Symlink { target: self.text(length.into(), draft)? }
-            }
-            other => {
-                let error =
-                    Error::new(ErrorKind::Version, "the tree has an entry of a kind that this gosync does not know");
-                return Err(error.with("kind", other).with("name", name.escape_debug()));
             }
         };
         draft.add(name, kind).map_err(|error| error.with("offset", self.at))

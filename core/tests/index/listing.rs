@@ -239,6 +239,15 @@ pub(crate) fn hostile() -> Vec<(&'static str, Raw, &'static str)> {
         ("tree: a time with a zero in front", said(&|listing| listing[58] = 0), "number"),
         ("tree: a mode that is cut off", said(&|listing| listing.truncate(52)), "cut off"),
         (
+            "tree: modes of links",
+            {
+                let mut listing = listing_of(&link(b"x")).to_vec();
+                listing[6] = 1;
+                reference::with_listing(&[], 1024, None, listing)
+            },
+            "nothing that has one",
+        ),
+        (
             "tree: modes of nothing",
             {
                 let mut listing = listing_of(&reference::tree(&[], 1024, None)).to_vec();

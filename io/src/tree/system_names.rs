@@ -111,7 +111,7 @@ pub(crate) fn check_clashes(listing: &Listing) -> Result<()> {
 
 /// Whether something in a directory can be had by a name of another case, which is not that of something else.
 fn looks_folding(dir: &Dir, found: &[Found]) -> bool {
-    let names = || found.iter().map(|found| &*found.path).filter(|path| !path.contains('/')).take(1000);
+    let names = || found.iter().map(|found| &*found.path).filter(|path| !path.contains('/'));
     let known: HashSet<&str> = names().collect();
     let other_case = |name: &str| -> String {
         name.chars()
@@ -216,7 +216,7 @@ impl Probe<'_> {
     }
 
     fn set_executable(&self, is_executable: bool) -> io::Result<bool> {
-        self.folder.set_attributes("mode", Rights::Executable(is_executable), None)
+        self.folder.set_attributes("mode", Rights::Executable(is_executable), None, false)
     }
 
     fn folds_ascii(&self) -> io::Result<bool> {

@@ -173,7 +173,8 @@ impl Looked {
         let left = Left::at(&path, &view, &contents, index.block_size(), &shared.observer).map(Arc::new);
         let other = around.stages().into_iter().find(|stage| *stage != path);
         let known = match before.folder() {
-            _ if shared.options.quick => before.known(listing),
+            // Once they have lied, sizes and times are not believed any more.
+            _ if shared.options.quick && doubted.is_empty() => before.known(listing),
             // What is known needs nothing of an index of which little is here. If that is no more than root and listing, an
             // update has installed it, and most likely everything is right.
             Some(folder) if !index.is_whole() => {
@@ -334,8 +335,14 @@ impl Looked {
     }
 
     /// The same, with the new ones.
-    pub(super) fn times(&self, before: &Before, stage: &Stage<'_>) -> Vec<Option<SystemTime>> {
+    pub(super) fn times(&self, before: &Before, stage: &Stage<'_>, changes: &Changes) -> Vec<Option<SystemTime>> {
         let mut times = self.old_times(before);
+        let mut set = changes.only_attributes().peekable();
+        for ((number, entry), slot) in (0u32..).zip(self.listing.entries()).zip(&mut times) {
+            if set.next_if_eq(&number).is_some() && slot.is_some() {
+                *slot = time_of(&entry).or(*slot);
+            }
+        }
         for (entry, time) in stage.times() {
             if let Some(slot) = times.get_mut(entry as usize) {
                 *slot = time;

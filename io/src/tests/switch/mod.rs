@@ -249,6 +249,19 @@ fn a_plan_says_what_an_update_does() {
     assert_eq!(scene.kept(), tree(&[("mine", file("edited"))]));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_was_edited_after_the_plan_for_its_mode_is_left_as_it_is() {
+    let scene = Scene::new();
+    scene.install(&tree(&[("edited", file("#!")), ("program", file("#!"))]));
+    let program = || Node::File("#!".into(), true);
+    let (stage, _) = scene.stage(&tree(&[("edited", program()), ("program", program())]), false, false).expect("begun");
+    std::fs::write(scene.target().join("edited"), "my own").expect("edited");
+    scene.finish(&stage, &Disk::system()).expect("finished");
+    assert_eq!(read(&scene.target()), tree(&[("edited", file("my own")), ("program", program())]));
+    assert_eq!(scene.events.paths("kept"), ["edited"]);
+}
+
 #[test]
 fn what_was_kept_is_never_replaced() {
     let scene = Scene::new();

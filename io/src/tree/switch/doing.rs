@@ -24,6 +24,8 @@ const OLD: &str = "old";
 /// So many folders, and entries that have come to their places, are synced one by one; more, with all that is on their file
 /// system.
 const FEW: usize = 16;
+/// The bit by which the owner of a file may write it.
+const WRITABLE: u16 = 0o200;
 
 /// A switch under way.
 pub(super) struct Doing<'a> {
@@ -140,7 +142,7 @@ impl<'a> Doing<'a> {
     fn place_entry(&mut self, placing: &Placing, entry: &Entry<'_>) -> Result<()> {
         let is_done = match entry.kind {
             EntryKind::Directory => self.make_folder(placing, &entry.path)?,
-            EntryKind::File { .. } if placing.only_attributes => self.set_attributes(entry)?,
+            EntryKind::File { .. } if placing.only_attributes => self.set_attributes(placing, entry)?,
             EntryKind::File { is_executable, .. } => {
                 self.keep(placing, entry, is_executable)?;
                 self.put(placing, &entry.path, Metadata::is_file)?
@@ -194,7 +196,12 @@ impl<'a> Doing<'a> {
         // What cannot be opened tells nothing of itself, and takes nothing.
         let kept = match (folder.file(name_of(path)), file) {
             (Ok(old), Ok(file)) => {
+                // Whoever may not write may not set all of it.
+                let read_only = entry.mode.filter(|mode| mode & WRITABLE == 0);
+                let give = |mode: u16| file.set_metadata("mode", |file| Rights::Mode(mode).give(file)).map_err(failed);
+                read_only.map_or(Ok(()), |mode| give(mode | WRITABLE))?;
                 let kept = keep_of(keep, Old::Open(&old, is_executable), &file).map_err(failed)?;
+                read_only.map_or(Ok(()), give)?;
                 // More of them are synced together, at the end.
                 if steps.placings.len() <= FEW {
                     file.sync().map_err(failed)?;
@@ -232,15 +239,28 @@ impl<'a> Doing<'a> {
         Ok(true)
     }
 
-    /// Sets who may do what with a file, and when it was last changed.
-    fn set_attributes(&mut self, entry: &Entry<'_>) -> Result<bool> {
-        let Doing { switch, tree, .. } = self;
+    /// Sets who may do what with a file, and at last when it was last changed: what has another time then, which is not the new one, was
+    /// changed by somebody else.
+    fn set_attributes(&mut self, placing: &Placing, entry: &Entry<'_>) -> Result<bool> {
+        let Doing { switch, steps, tree, .. } = self;
         let path = entry.path.as_str();
         let failed = |cause| switch.failed(cause, "open a folder of the target", path);
         let Some(folder) = tree.folder(parent_of(path)).map_err(failed)? else { return Ok(false) };
         let is_executable = matches!(entry.kind, EntryKind::File { is_executable: true, .. });
         let rights = entry.mode.map_or(Rights::Executable(is_executable), Rights::Mode);
-        let set = folder.set_attributes(name_of(path), rights, time_of(entry));
+        let (name, time) = (name_of(path), time_of(entry));
+        let Some(there) = folder.look(name).map_err(failed)? else { return Ok(false) };
+        if !placing.was.is(&there) {
+            let modified = there.modified().ok().map(cap_std::time::SystemTime::into_std);
+            if time.is_none() || modified != time {
+                let text = "what is there is not what it was any more, and stays";
+                switch.observer.event(Level::Warning, "kept", text, &[("path", &path)]);
+            }
+            return Ok(false);
+        }
+        // Many are synced together, where there is a call for that.
+        let is_durable = steps.placings.len() <= FEW || !cfg!(target_os = "linux");
+        let set = folder.set_attributes(name, rights, time, is_durable);
         Ok(set.unwrap_or_else(|cause| not_set(switch, path, &cause)))
     }
 
@@ -255,9 +275,12 @@ impl<'a> Doing<'a> {
         for placing in &steps.placings {
             let Some((_, entry)) = entries.find(|(number, _)| *number == placing.entry) else { break };
             let Some(mode) = entry.mode.filter(|_| entry.kind == EntryKind::Directory) else { continue };
-            let failed = |cause| switch.failed(cause, "open a folder of the target", &entry.path);
-            let Some(folder) = tree.folder(&entry.path).map_err(failed)? else { continue };
-            match folder.set_mode(mode) {
+            let set = match tree.folder(&entry.path) {
+                Ok(None) => continue,
+                Ok(Some(folder)) => folder.set_mode(mode),
+                Err(cause) => Err(cause),
+            };
+            match set {
                 // A file system without modes has none for any of them.
                 Err(cause) if !is_told => is_told = !not_set(switch, &entry.path, &cause),
                 Err(_) => {}
