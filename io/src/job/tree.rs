@@ -188,7 +188,12 @@ fn with_stage(
     let times = looked.times(&before, &stage, &changes);
     // Windows replaces only what nobody holds open.
     drop((stage, looked, before));
-    switching(shared, goal, around, |switch| switch.commit(folders.stage(), listing, &changes, times))?;
+    let committed = switching(shared, goal, around, |switch| switch.commit(folders.stage(), listing, &changes, times));
+    committed.map_err(|error| match switch::unfinished(around) {
+        // It is written down, but may not be durable.
+        Some(_) => unfinished(shared, error),
+        None => error,
+    })?;
     Ok(Staged::Committed)
 }
 

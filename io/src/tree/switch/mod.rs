@@ -162,7 +162,11 @@ impl Switch<'_> {
         Doing::new(self, &stage, &steps)?.all()?;
         steps.record.write(self.disk, self.around)?;
         drop(stage);
-        self.remove_stage(path)
+        match self.remove_stage(path) {
+            // Everything is done. What is left of the stage, the next update removes.
+            Err(_) if unfinished(self.around).is_none() => Ok(()),
+            removed => removed,
+        }
     }
 
     /// Removes a stage with all that is in it. Windows does so only where nobody, the caller among them, has it open.
