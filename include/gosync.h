@@ -141,7 +141,6 @@
 // Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
 #define GOSYNC_JOB_DELETE 128
 
-// All flags of gosync_job_options.
 // Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
 // receivers set it. GOSYNC_E_ARGUMENT where there are no modes. Since 0.1.
 #define GOSYNC_INDEX_MODES 1

@@ -31,15 +31,16 @@ pub const GOSYNC_JOB_IN_PLACE: u32 = 32;
 pub const GOSYNC_JOB_QUICK: u32 = 64;
 /// Flag of gosync_job_options: make a directory exactly what the index says. Otherwise what no update has put there stays.
 pub const GOSYNC_JOB_DELETE: u32 = 128;
-/// All flags of gosync_job_options.
 /// Of a directory: say in the index who may do what with each file and directory (the nine lowest bits of a Unix mode), so that
 /// receivers set it. GOSYNC_E_ARGUMENT where there are no modes. Since 0.1.
 pub const GOSYNC_INDEX_MODES: u32 = 1;
 /// Of a directory: say in the index when each file was last changed, in whole seconds, so that receivers set it. Since 0.1.
 pub const GOSYNC_INDEX_TIMES: u32 = 2;
 
+/// All flags of gosync_index_options.
 const INDEX_FLAGS: u32 = GOSYNC_INDEX_MODES | GOSYNC_INDEX_TIMES;
 
+/// All flags of gosync_job_options.
 const JOB_FLAGS: u32 = GOSYNC_JOB_IGNORE_TARGET
     | GOSYNC_JOB_ALLOW_ANY_SOURCE
     | GOSYNC_JOB_THOROUGH
